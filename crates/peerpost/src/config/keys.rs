@@ -1,0 +1,85 @@
+//! The known keys, and where each stands in the file.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::Mistake;
+
+/// Every section with its keys. `tests.rs` holds a file that uses them all.
+const SECTIONS: &[(&str, &[&str])] = &[
+    ("node", &["name", "data"]),
+    ("cluster", &["listen", "advertise", "ack"]),
+    ("imap", &["listen", "listen_tls"]),
+    ("pop3", &["listen", "listen_tls"]),
+    ("lmtp", &["listen"]),
+    ("console", &["listen"]),
+    ("tls", &["certificate", "key"]),
+    ("auth", &["plaintext"]),
+    ("limits", &["append_bytes", "line_bytes", "sessions", "idle_seconds"]),
+    ("uid", &["on_reorder"]),
+];
+
+/// The line of each section (`imap`) and key (`imap.listen`) that the file has.
+#[derive(Debug, Default)]
+pub(super) struct Lines(BTreeMap<String, usize>);
+
+impl Lines {
+    /// The line of a key; of its section where the key is left out; else the first.
+    pub(super) fn of(&self, key: &str) -> usize {
+        let section = key.split('.').next().unwrap_or(key);
+        self.0.get(key).or_else(|| self.0.get(section)).copied().unwrap_or(1)
+    }
+}
+
+/// Refuses what is not TOML and every key that is not known.
+pub(super) fn check(text: &str) -> Result<Lines, Mistake> {
+    let document = DeTable::parse(text).map_err(|error| mistake(text, &error))?;
+    let mut lines = Lines::default();
+    for (section, content) in document.get_ref().iter() {
+        let name = section.get_ref().as_ref();
+        let line = line_at(text, section.span().start);
+        let Some((_, known)) = SECTIONS.iter().find(|(section, _)| *section == name) else {
+            let what = if matches!(content.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
+            let nearest = nearest(name, SECTIONS.iter().map(|(section, _)| *section));
+            return Err(unknown(line, &format!("unknown {what} `{}`", name.escape_debug()), nearest));
+        };
+        lines.0.insert(name.to_owned(), line);
+        let DeValue::Table(entries) = content.get_ref() else {
+            return Err(Mistake { line, message: format!("`{name}` is a section: write it as [{name}]") });
+        };
+        for key in entries.keys() {
+            let line = line_at(text, key.span().start);
+            let key = key.get_ref().as_ref();
+            if !known.contains(&key) {
+                let nearest = nearest(key, known.iter().copied());
+                return Err(unknown(
+                    line,
+                    &format!("unknown key `{}` in [{name}]", key.escape_debug()),
+                    nearest,
+                ));
+            }
+            lines.0.insert(format!("{name}.{key}"), line);
+        }
+    }
+    Ok(lines)
+}
+
+/// What the TOML reader said, with the line it said it of.
+pub(super) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
+    let line = line_at(text, error.span().map_or(0, |span| span.start));
+    Mistake { line, message: error.message().to_owned() }
+}
+
+fn unknown(line: usize, what: &str, nearest: &str) -> Mistake {
+    Mistake { line, message: format!("{what}; the nearest known one is `{nearest}`") }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// The known name with the fewest letters to change; the first of those where several are equal.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
+    known.min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate)).unwrap_or_default()
+}
