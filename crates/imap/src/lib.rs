@@ -1,0 +1,10 @@
+//! IMAP (RFC 3501, RFC 9051) as a state machine and a thin shell.
+//!
+//! The way of a command, from left to right; only [`shell`] touches sockets, time and tasks:
+//!
+//! ```text
+//! octets -> framing -> decode -> command::Command -> session::Session -> encode -> octets
+//! ```
+
+pub mod command;
+pub mod session;
