@@ -1,0 +1,94 @@
+//! kill -9 in the middle of deliveries loses nothing that was acknowledged.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test of real processes reads the clock, starts threads and fails by panicking"
+)]
+
+mod kit;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use kit::cluster::{ACCOUNT, Cluster};
+use kit::imap::Client;
+use kit::wait::eventually;
+use kit::witness::Witness;
+use kit::{lmtp, message};
+
+const KILLS: usize = 20;
+
+/// Delivers until the node is gone; the Message-IDs that were acknowledged.
+fn deliver_until_killed(address: std::net::SocketAddr, prefix: &str, acknowledged: &Mutex<BTreeSet<String>>) {
+    let Ok(mut client) = lmtp::Client::connect(address) else { return };
+    for number in 0.. {
+        let id = format!("{prefix}-{number}");
+        match client.offer(&[ACCOUNT], &message(&id, "before the crash")) {
+            Ok(replies) if replies.iter().all(|reply| reply.code == 250) => {
+                acknowledged.lock().unwrap().insert(id);
+            }
+            Ok(replies) => panic!("{id}: {replies:?}"),
+            Err(_) => return,
+        }
+    }
+}
+
+#[test]
+fn everything_acknowledged_survives_twenty_kills() {
+    let mut cluster = Cluster::two();
+    let witness = Witness::default();
+    let acknowledged = Mutex::new(BTreeSet::new());
+    for round in 0..KILLS {
+        let victim = round % 2;
+        thread::scope(|scope| {
+            for (index, node) in cluster.nodes.iter().enumerate() {
+                let (address, prefix) = (node.lmtp, format!("round-{round}-{index}"));
+                let acknowledged = &acknowledged;
+                if index == victim {
+                    scope.spawn(move || deliver_until_killed(address, &prefix, acknowledged));
+                }
+            }
+            // Another moment in each round.
+            thread::sleep(Duration::from_millis(40 + 37 * (round as u64 % 7)));
+            let process = cluster.nodes[victim].process_id().unwrap();
+            let killed =
+                std::process::Command::new("sh").args(["-c", &format!("kill -9 {process}")]).status();
+            assert!(killed.unwrap().success());
+        });
+        cluster.nodes[victim].kill();
+        cluster.nodes[victim].start();
+    }
+    let acknowledged = acknowledged.into_inner().unwrap();
+    println!("{} messages were acknowledged over {KILLS} kills", acknowledged.len());
+    assert!(acknowledged.len() >= KILLS, "the kills came before the deliveries");
+
+    for node in &cluster.nodes {
+        let mut client = Client::open(node, &witness);
+        eventually(&format!("everything acknowledged is on {}", node.name), || {
+            client.list("INBOX");
+            let shown: BTreeSet<String> = client.message_ids().into_values().collect();
+            let missing: Vec<&String> = acknowledged.difference(&shown).collect();
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{} missing: {:?}", missing.len(), missing[0]))
+            }
+        });
+    }
+    let [first, second] = &cluster.nodes[..] else { panic!("two nodes") };
+    let (mut a, mut b) = (Client::open(first, &witness), Client::open(second, &witness));
+    eventually("both show the same", || {
+        let (shown_a, shown_b) = (a.list("INBOX"), b.list("INBOX"));
+        let counts = format!("{} and {} messages", shown_a.messages.len(), shown_b.messages.len());
+        if shown_a == shown_b { Ok(()) } else { Err(counts) }
+    });
+    for node in &mut cluster.nodes {
+        node.succeeds(&["verify"]);
+        node.stop();
+        node.succeeds(&["verify"]);
+    }
+}

@@ -1,0 +1,96 @@
+//! Several nodes with a relay between them.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::node::Node;
+use super::relay::Relay;
+
+/// The account every cluster has, and its password.
+pub const ACCOUNT: &str = "alice";
+pub const PASSWORD: &str = "correct horse";
+
+/// What kind of cluster.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub nodes: usize,
+    /// Of the relay's faults.
+    pub seed: u64,
+    /// With a certificate of its own for mail clients.
+    pub tls: bool,
+    /// More sections of each configuration file.
+    pub more: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { nodes: 2, seed: 1, tls: false, more: String::new() }
+    }
+}
+
+/// Serving nodes `a`, `b`, ... with the account [`ACCOUNT`]. Everything is gone when it is dropped.
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub relay: Relay,
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// Two nodes.
+    #[track_caller]
+    pub fn two() -> Self {
+        Self::start(Setup::default())
+    }
+
+    /// One node alone.
+    #[track_caller]
+    pub fn one() -> Self {
+        Self::start(Setup { nodes: 1, ..Setup::default() })
+    }
+
+    /// The first node is `init`ed; each of the others joins with an invitation of the first.
+    #[track_caller]
+    pub fn start(setup: Setup) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        if setup.tls {
+            let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+            let made = rcgen::generate_simple_self_signed(names).unwrap();
+            fs::write(directory.path().join("certificate.pem"), made.cert.pem()).unwrap();
+            fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        }
+        let names = (b'a'..=b'z').map(|letter| char::from(letter).to_string());
+        let mut nodes: Vec<Node> =
+            names.take(setup.nodes).map(|name| Node::new(&name, directory.path(), setup.tls)).collect();
+        let addresses: Vec<_> = nodes.iter().map(|node| node.quic).collect();
+        let relay = Relay::new(&addresses, setup.seed);
+        for (index, node) in nodes.iter().enumerate() {
+            node.configure(relay.front(index), &setup.more);
+        }
+        let (first, others) = nodes.split_first_mut().unwrap();
+        first.succeeds(&["init"]);
+        first.start();
+        first.add_user(ACCOUNT, PASSWORD);
+        for node in others {
+            let token = first.succeeds(&["cluster", "invite"]);
+            node.succeeds(&["cluster", "join", token.trim_end()]);
+            node.start();
+        }
+        Self { nodes, relay, directory }
+    }
+
+    /// Where the nodes' files are; free to use for more.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Cuts the first two nodes from each other.
+    pub fn part(&self) {
+        self.relay.cut(0, 1);
+    }
+
+    /// Joins the first two nodes again.
+    pub fn meet(&self) {
+        self.relay.heal(0, 1);
+    }
+}

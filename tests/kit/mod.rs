@@ -1,0 +1,29 @@
+//! What the black-box tests share: real processes, a relay between them, small clients, and a witness that remembers what any
+//! client saw.
+
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of the kit")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests drive real processes: they read the clock, start threads, and fail by panicking"
+)]
+
+pub mod cluster;
+pub mod imap;
+pub mod lmtp;
+pub mod node;
+pub mod ports;
+pub mod programs;
+pub mod relay;
+pub mod wait;
+pub mod witness;
+
+/// A small message with its own Message-ID; lines end in CRLF.
+pub fn message(id: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "From: Sender <sender@example.org>\r\nTo: alice@example.com\r\nSubject: {subject}\r\n\
+         Date: Mon, 6 Jan 2025 10:00:00 +0000\r\nMessage-ID: <{id}@example.org>\r\n\r\nThis is {id}.\r\n"
+    )
+    .into_bytes()
+}

@@ -1,0 +1,51 @@
+//! Outside programs that a test needs, and tests that report themselves ignored where one is missing.
+
+use std::env;
+use std::path::PathBuf;
+
+use libtest_mimic::{Completion, Trial};
+
+/// When this is `1`, a missing program is a failure.
+const REQUIRED: &str = "PEERPOST_REQUIRE_CLIENTS";
+
+/// A program, and the Debian package it comes in.
+#[derive(Clone, Copy)]
+pub struct Program {
+    pub name: &'static str,
+    pub package: &'static str,
+}
+
+pub const CURL: Program = Program { name: "curl", package: "curl" };
+pub const MBSYNC: Program = Program { name: "mbsync", package: "isync" };
+pub const PYTHON: Program = Program { name: "python3", package: "python3" };
+
+/// Whether the program is there. Panics where it is not and must be.
+pub fn require_program(program: Program) -> bool {
+    let found = find(program.name).is_some();
+    let required = env::var_os(REQUIRED).is_some_and(|value| value == "1");
+    let Program { name, package } = program;
+    assert!(found || !required, "{name} is missing and {REQUIRED}=1: install the Debian package {package}");
+    found
+}
+
+/// A test for the harness of libtest-mimic, which unlike the usual one can tell at run time that a test is ignored, and why.
+pub fn trial(name: &str, needs: &'static [Program], body: fn()) -> Trial {
+    Trial::ignorable_test(name, move || {
+        for program in needs {
+            if !require_program(*program) {
+                let Program { name, package } = program;
+                return Ok(Completion::ignored_with(format!(
+                    "needs {name}: install the Debian package {package}"
+                )));
+            }
+        }
+        body();
+        Ok(Completion::Completed)
+    })
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
+}
