@@ -9,6 +9,7 @@
 
 mod address;
 mod budget;
+mod charset;
 mod content;
 mod date;
 pub mod encode;
@@ -19,15 +20,22 @@ mod internal_date;
 pub mod limits;
 mod octets;
 mod scanner;
+mod search;
 mod section;
 mod structure;
+mod transfer;
+mod words;
 
 pub use address::Address;
+pub use charset::CharsetDecoder;
 pub use date::SentDate;
 pub use envelope::Envelope;
 pub use header::{Field, Fields, fields};
 pub use internal_date::{InternalDate, InternalDateError};
 pub use octets::Octets;
 pub use scanner::Scanner;
+pub use search::{Needle, Scope, search_text};
 pub use section::{Section, SectionText};
 pub use structure::{Content, ContentFields, Disposition, MediaType, Message, Parameter, Part, Structure};
+pub use transfer::{TransferDecoder, TransferEncoding};
+pub use words::decode_words;
