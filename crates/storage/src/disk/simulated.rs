@@ -7,7 +7,7 @@
 mod inode;
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -113,10 +113,8 @@ impl SimulatedDisk {
         let state = self.state();
         let mut chance = Chance(seed);
         let names = state.names.survivor(&mut chance);
-        let survive = |(number, inode): (&InodeNumber, &Inode)| {
-            names.names(*number).then(|| (*number, inode.survivor(&mut chance)))
-        };
-        let inodes = state.inodes.iter().filter_map(survive).collect();
+        let survive = |number| Some((number, state.inodes.get(&number)?.survivor(&mut chance)));
+        let inodes = names.inodes().collect::<BTreeSet<_>>().into_iter().filter_map(survive).collect();
         let next_inode = state.next_inode;
         SimulatedDisk::from_state(State { names, inodes, next_inode, ..SimulatedDisk::new().state().clone() })
     }
@@ -128,6 +126,8 @@ impl SimulatedDisk {
         let mut state = self.state().clone();
         state.names.sync_all();
         state.inodes.values_mut().for_each(Inode::sync);
+        state.inodes.values_mut().for_each(|inode| inode.handles = 0);
+        state.collect();
         SimulatedDisk::from_state(State { crash_at: None, crashed: false, ..state })
     }
 
@@ -150,7 +150,14 @@ impl Default for SimulatedDisk {
 
 impl State {
     fn used(&self) -> u64 {
-        self.inodes.values().map(Inode::allocated).sum()
+        let inodes = self.names.inodes().collect::<BTreeSet<_>>();
+        inodes.iter().filter_map(|number| self.inodes.get(number)).map(Inode::allocated).sum()
+    }
+
+    /// Forgets the files that nothing leads to any more.
+    fn collect(&mut self) {
+        let possible = self.names.possible_inodes();
+        self.inodes.retain(|number, inode| inode.handles > 0 || possible.contains(number));
     }
 
     fn inode(&mut self, number: InodeNumber) -> io::Result<&mut Inode> {
@@ -196,6 +203,7 @@ impl Disk for SimulatedDisk {
                 answer(crashed, number)?
             }
         };
+        state.inode(number)?.handles += 1;
         Ok(Arc::new(SimulatedFile { disk: self.clone(), number }))
     }
 
@@ -231,6 +239,7 @@ impl Disk for SimulatedDisk {
         let crashed = state.change()?;
         if !crashed {
             state.names.sync(directory);
+            state.collect();
         }
         answer(crashed, ())
     }
@@ -239,6 +248,18 @@ impl Disk for SimulatedDisk {
 struct SimulatedFile {
     disk: SimulatedDisk,
     number: InodeNumber,
+}
+
+impl Drop for SimulatedFile {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if let Ok(inode) = state.inode(self.number) {
+            inode.handles = inode.handles.saturating_sub(1);
+            if inode.handles == 0 {
+                state.collect();
+            }
+        }
+    }
 }
 
 impl File for SimulatedFile {

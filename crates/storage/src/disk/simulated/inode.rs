@@ -18,6 +18,8 @@ pub(super) struct Inode {
     pending: Vec<Change>,
     /// Which blocks of 4096 bytes were ever written: a file that was only extended takes no room.
     allocated: Vec<bool>,
+    /// Open handles, for which a file without a name lives on.
+    pub(super) handles: u32,
 }
 
 #[derive(Clone)]
@@ -75,8 +77,9 @@ impl Inode {
         let offset = position(offset)?;
         position((offset + data.len()) as u64)?;
         let fitting = self.allocate(offset..offset + data.len(), room);
-        let full = fitting < data.len();
-        self.change(Change::Write { offset, data: data.iter().take(fitting).copied().collect() });
+        let written = data.get(..fitting).unwrap_or(data);
+        let full = written.len() < data.len();
+        self.change(Change::Write { offset, data: written.to_vec() });
         if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
@@ -132,7 +135,7 @@ impl Inode {
             survive(change, &mut contents, chance);
         }
         let allocated = vec![true; contents.len().div_ceil(ALLOCATION_BYTES)];
-        Inode { live: contents.clone(), durable: contents, pending: Vec::new(), allocated }
+        Inode { live: contents.clone(), durable: contents, pending: Vec::new(), allocated, handles: 0 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The names of a simulated disk: live, durable, and the changes between the two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::Chance;
@@ -119,9 +119,18 @@ impl Names {
         self.durable = self.live.clone();
     }
 
-    /// Whether a name leads to this inode.
-    pub(super) fn names(&self, number: InodeNumber) -> bool {
-        self.live.values().any(|named| *named == number)
+    /// The inodes that names lead to now.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = InodeNumber> {
+        self.live.values().copied().filter(|number| *number != DIRECTORY)
+    }
+
+    /// The inodes that names lead to, or may lead to after a loss of power.
+    pub(super) fn possible_inodes(&self) -> BTreeSet<InodeNumber> {
+        let pending = self.pending.iter().filter_map(|change| match change {
+            Change::Link { number, .. } | Change::Rename { number, .. } => Some(*number),
+            Change::Remove { .. } => None,
+        });
+        self.inodes().chain(self.durable.values().copied()).chain(pending).collect()
     }
 
     pub(super) fn survivor(&self, chance: &mut Chance) -> Names {
