@@ -1,10 +1,12 @@
 //! IMAP (RFC 3501, RFC 9051) as a state machine and a thin shell.
 //!
-//! The way of a command, from left to right; only [`shell`] touches sockets, time and tasks:
+//! The way of a command, from left to right; only `shell` touches sockets, time and tasks:
 //!
 //! ```text
 //! octets -> framing -> decode -> command::Command -> session::Session -> encode -> octets
 //! ```
 
 pub mod command;
+pub mod encode;
+pub mod mailbox_name;
 pub mod session;
