@@ -1,4 +1,5 @@
 //! The part numbering of RFC 9051 6.4.5.1 and what each section gives.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
