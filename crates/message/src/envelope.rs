@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::address::{self, Address};
-use crate::budget::Budget;
+use crate::budget::{Budget, Budgets};
 use crate::date::SentDate;
 use crate::header::{trim, unfold};
 use crate::octets::Octets;
@@ -52,19 +52,21 @@ impl Envelope {
     }
 
     /// Takes in one field; `name` is lower case, `value` all after the colon, line ends included.
-    pub(crate) fn absorb(&mut self, name: &[u8], value: &[u8], budget: &mut Budget) {
+    pub(crate) fn absorb(&mut self, name: &[u8], value: &[u8], budgets: &mut Budgets) {
+        let budget = &mut budgets.envelope;
+        let addresses = &mut budgets.addresses;
         match name {
             b"date" if self.date.is_none() => {
                 keep(&mut self.date, value, budget);
                 self.sent = self.date.as_deref().and_then(SentDate::parse);
             }
             b"subject" => keep(&mut self.subject, value, budget),
-            b"from" => keep_addresses(&mut self.from, value, budget),
-            b"sender" => keep_addresses(&mut self.sender, value, budget),
-            b"reply-to" => keep_addresses(&mut self.reply_to, value, budget),
-            b"to" => keep_addresses(&mut self.to, value, budget),
-            b"cc" => keep_addresses(&mut self.cc, value, budget),
-            b"bcc" => keep_addresses(&mut self.bcc, value, budget),
+            b"from" => keep_addresses(&mut self.from, value, addresses),
+            b"sender" => keep_addresses(&mut self.sender, value, addresses),
+            b"reply-to" => keep_addresses(&mut self.reply_to, value, addresses),
+            b"to" => keep_addresses(&mut self.to, value, addresses),
+            b"cc" => keep_addresses(&mut self.cc, value, addresses),
+            b"bcc" => keep_addresses(&mut self.bcc, value, addresses),
             b"in-reply-to" => keep(&mut self.in_reply_to, value, budget),
             b"message-id" => keep(&mut self.message_id, value, budget),
             b"references" => keep(&mut self.references, value, budget),

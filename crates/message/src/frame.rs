@@ -1,6 +1,6 @@
 //! One open part of a message that is being scanned.
 
-use crate::budget::Budget;
+use crate::budget::Budgets;
 use crate::content::ContentDraft;
 use crate::envelope::Envelope;
 use crate::header::trim_end;
@@ -63,11 +63,11 @@ impl Frame {
     }
 
     /// Takes in one header field; `name` is lower case.
-    pub(crate) fn absorb(&mut self, name: &str, value: &[u8], content: &mut Budget, envelope: &mut Budget) {
+    pub(crate) fn absorb(&mut self, name: &str, value: &[u8], budgets: &mut Budgets) {
         if name.starts_with("content-") {
-            self.content.absorb(name.as_bytes(), value, content);
+            self.content.absorb(name.as_bytes(), value, &mut budgets.content);
         } else if let Some(fields) = &mut self.envelope {
-            fields.absorb(name.as_bytes(), value, envelope);
+            fields.absorb(name.as_bytes(), value, budgets);
         }
     }
 

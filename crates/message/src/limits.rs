@@ -4,14 +4,17 @@
 /// Octets kept of one header field, folds included; a longer field is ranged but not kept.
 pub const FIELD_OCTETS_MAX: usize = 64 * 1024;
 
-/// Octets kept of all envelope fields of the message and of the messages nested in it.
-pub const ENVELOPE_OCTETS_MAX: usize = 256 * 1024;
+/// Octets kept of the envelope fields that hold no addresses, of the message and the messages nested in it together.
+pub const ENVELOPE_OCTETS_MAX: usize = 128 * 1024;
+
+/// What the addresses of all envelopes may cost: some 2,000 of usual length. A longer list is cut.
+pub const ADDRESSES_COST_MAX: usize = 384 * 1024;
 
 /// Octets kept of all `Content-*` fields of all parts.
 pub const CONTENT_OCTETS_MAX: usize = 128 * 1024;
 
-/// What an address costs of [`ENVELOPE_OCTETS_MAX`] beside its octets: about the memory of its record.
-pub const ADDRESS_COST: usize = 96;
+/// What an address costs of [`ADDRESSES_COST_MAX`] beside its octets: about the memory of its record.
+pub const ADDRESS_COST: usize = 160;
 
 /// What a parameter or language costs of [`CONTENT_OCTETS_MAX`] beside its octets.
 pub const PARAMETER_COST: usize = 48;

@@ -1,11 +1,9 @@
 //! The push scanner: octets in, structure out, whatever the chunks, in bounded memory.
 
-use crate::budget::Budget;
+use crate::budget::Budgets;
 use crate::frame::{Frame, Kind};
 use crate::header::{is_continuation, is_empty_line, is_space, split_field, trim_end};
-use crate::limits::{
-    BOUNDARY_OCTETS_MAX, CONTENT_OCTETS_MAX, DEPTH_MAX, ENVELOPE_OCTETS_MAX, FIELD_OCTETS_MAX, PARTS_MAX,
-};
+use crate::limits::{BOUNDARY_OCTETS_MAX, DEPTH_MAX, FIELD_OCTETS_MAX, PARTS_MAX};
 use crate::structure::Structure;
 
 /// Finds the structure of a message as its octets pass by.
@@ -31,8 +29,7 @@ pub struct Scanner {
     previous_terminator: u64,
     field: FieldDraft,
     parts: usize,
-    content_budget: Budget,
-    envelope_budget: Budget,
+    budgets: Budgets,
 }
 
 /// The line being read: its start, as much as is needed of it.
@@ -142,8 +139,7 @@ impl Scanner {
             previous_terminator: 0,
             field: FieldDraft::default(),
             parts: 1,
-            content_budget: Budget::new(CONTENT_OCTETS_MAX),
-            envelope_budget: Budget::new(ENVELOPE_OCTETS_MAX),
+            budgets: Budgets::default(),
         }
     }
 
@@ -279,7 +275,7 @@ impl Scanner {
             return;
         }
         if let Some(frame) = self.stack.last_mut() {
-            frame.absorb(name, &value, &mut self.content_budget, &mut self.envelope_budget);
+            frame.absorb(name, &value, &mut self.budgets);
         }
     }
 

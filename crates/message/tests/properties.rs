@@ -6,8 +6,28 @@ mod common;
 use std::ops::Range;
 
 use common::scan;
-use peerpost_message::{Content, Part, Scanner, Structure, encode};
+use peerpost_message::{
+    CharsetDecoder, Content, Fields, InternalDate, Needle, Part, Scanner, Scope, Section, SectionText,
+    SentDate, Structure, TransferDecoder, TransferEncoding, decode_words, encode, fields, search_text,
+};
 use proptest::prelude::*;
+
+const LABELS: [&str; 14] = [
+    "utf-8",
+    "us-ascii",
+    "iso-8859-1",
+    "utf-7",
+    "utf-16",
+    "utf-16be",
+    "iso-2022-jp",
+    "iso-2022-kr",
+    "gb18030",
+    "hz-gb-2312",
+    "ibm850",
+    "big5",
+    "",
+    "x-unknown",
+];
 
 /// Pieces of which odd messages are made.
 const PIECES: [&str; 44] = [
@@ -165,6 +185,87 @@ proptest! {
     #[test]
     fn odd_messages_have_a_structure(message in odd_message()) {
         check_all(&message);
+    }
+
+    #[test]
+    fn text_of_any_message_is_searched(message in odd_message(), letters in ".{0,4}") {
+        let structure = scan(&message);
+        let read = |range: Range<u64>| {
+            message.get(range.start as usize..range.end as usize).map(<[u8]>::to_vec).ok_or(range)
+        };
+        for scope in [Scope::Headers, Scope::Body, Scope::Text, Scope::Field("subject")] {
+            let found = search_text(&structure, read, &Needle::new(&letters), scope).unwrap();
+            prop_assert!(!found || scope != Scope::Body || search_text(&structure, read, &Needle::new(&letters), Scope::Text).unwrap());
+        }
+    }
+
+    #[test]
+    fn sections_lie_within_the_message(
+        message in odd_message(),
+        path in prop::collection::vec(0u32..4, 0..5),
+        text in prop::sample::select(vec![SectionText::Whole, SectionText::Header, SectionText::Text, SectionText::Mime]),
+    ) {
+        let structure = scan(&message);
+        if let Some(range) = structure.section(&Section { path, text }) {
+            prop_assert!(range.start <= range.end && range.end <= structure.size);
+            fields(&message[range.start as usize..range.end as usize], &["subject"], true);
+        }
+    }
+
+    #[test]
+    fn header_fields_are_parted_without_loss(header in odd_message()) {
+        let taken: Vec<u8> = Fields::new(&header).flat_map(|field| field.raw.to_vec()).collect();
+        prop_assert!(header.starts_with(&taken));
+        let rest = &header[taken.len()..];
+        prop_assert!(rest.is_empty() || rest.starts_with(b"\n") || rest.starts_with(b"\r\n"));
+        let none: [&[u8]; 0] = [];
+        prop_assert!(fields(&header, &none, true).starts_with(&taken));
+        prop_assert_eq!(fields(&header, &none, false), b"\r\n");
+    }
+
+    #[test]
+    fn decoders_take_any_octets_in_any_chunks(
+        octets in prop_oneof![odd_message(), prop::collection::vec(any::<u8>(), 0..200)],
+        label in prop::sample::select(LABELS.to_vec()),
+        cut in any::<usize>(),
+    ) {
+        let (first, second) = octets.split_at(cut % (octets.len() + 1));
+        for encoding in [TransferEncoding::QuotedPrintable, TransferEncoding::Base64, TransferEncoding::Unknown] {
+            let decode = |chunks: &[&[u8]]| {
+                let mut decoder = TransferDecoder::new(encoding);
+                let mut out = Vec::new();
+                chunks.iter().for_each(|chunk| decoder.push(chunk, &mut out));
+                decoder.finish(&mut out);
+                out
+            };
+            prop_assert_eq!(decode(&[&octets]), decode(&[first, second]));
+        }
+        let decode = |chunks: &[&[u8]]| {
+            let mut decoder = CharsetDecoder::new(Some(label.as_bytes()));
+            let mut out = String::new();
+            chunks.iter().for_each(|chunk| decoder.push(chunk, &mut out));
+            decoder.finish(&mut out);
+            out
+        };
+        let whole = decode(&[&octets]);
+        // UTF-7 has no way to say where a line may be cut; the others have.
+        prop_assert!(label == "utf-7" || whole == decode(&[first, second]));
+        decode_words(&octets);
+        decode_words(format!("=?{label}?q?{}?=", String::from_utf8_lossy(&octets)).as_bytes());
+    }
+
+    #[test]
+    fn internal_dates_are_read_as_they_are_written(seconds in 0i64..250_000_000_000, offset_minutes in -1439i16..1440) {
+        let date = InternalDate { seconds, offset_minutes };
+        prop_assert_eq!(InternalDate::parse(date.to_string().as_bytes()).unwrap(), date);
+    }
+
+    #[test]
+    fn dates_of_any_form_do_no_harm(value in "[0-9A-Za-z:+, ()-]{0,40}", octets in prop::collection::vec(any::<u8>(), 0..40)) {
+        for value in [value.as_bytes(), &octets] {
+            SentDate::parse(value).map(SentDate::local_date);
+            InternalDate::parse(value).map(InternalDate::local_date).ok();
+        }
     }
 
     #[test]
