@@ -32,18 +32,27 @@ impl Change {
     fn apply(&self, contents: &mut Vec<u8>) {
         match self {
             Change::Write { offset, data } => write(contents, *offset, data),
-            Change::SetLength(length) => contents.resize(*length, 0),
+            Change::SetLength(length) => {
+                contents.truncate(*length);
+                lengthen(contents, *length);
+            }
         }
     }
 }
 
 fn write(contents: &mut Vec<u8>, offset: usize, data: &[u8]) {
-    let end = offset + data.len();
-    if contents.len() < end {
-        contents.resize(end, 0);
+    lengthen(contents, offset);
+    let (over, beyond) = data.split_at(data.len().min(contents.len() - offset));
+    if let Some(place) = contents.get_mut(offset..offset + over.len()) {
+        place.copy_from_slice(over);
     }
-    if let Some(place) = contents.get_mut(offset..end) {
-        place.copy_from_slice(data);
+    contents.extend_from_slice(beyond);
+}
+
+/// `Vec::resize` fills byte by byte in a test build, and simulations spend their time there.
+fn lengthen(contents: &mut Vec<u8>, length: usize) {
+    if contents.len() < length {
+        contents.extend_from_slice(&vec![0; length - contents.len()]);
     }
 }
 
@@ -145,10 +154,7 @@ fn survive(change: &Change, contents: &mut Vec<u8>, chance: &mut Chance) {
         (0, _) => {}
         // The length arrived, the contents did not: what delayed allocation does to an append.
         (1, Change::Write { offset, data }) => {
-            let end = offset + data.len();
-            if contents.len() < end {
-                contents.resize(end, 0);
-            }
+            lengthen(contents, offset + data.len());
         }
         (2, Change::Write { offset, data }) => tear(*offset, data, contents, chance),
         (_, change) => change.apply(contents),
