@@ -128,6 +128,19 @@ fn boundaries_of_odd_forms() {
     assert!(tree(padded.as_bytes()).starts_with(r#"mixed[text/plain "x\\r\\n--b  "#));
 }
 
+/// The line end between an empty header and a boundary ends the header, for every part that ends there.
+#[test]
+fn a_line_end_belongs_to_the_header_or_to_the_boundary() {
+    let message = "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n--a--\r\n";
+    let structure = scan(message.as_bytes());
+    assert_eq!(octets(message.as_bytes(), &structure, "1").unwrap(), "--b\r\n\r\n");
+    assert_eq!(octets(message.as_bytes(), &structure, "1.1.MIME").unwrap(), "\r\n");
+    assert_eq!(octets(message.as_bytes(), &structure, "1.1").unwrap(), "");
+    let message = message.replace("--b\r\n\r\n--a", "--b\r\n\r\nx\r\n--a");
+    let structure = scan(message.as_bytes());
+    assert_eq!(octets(message.as_bytes(), &structure, "1").unwrap(), "--b\r\n\r\nx");
+}
+
 #[test]
 fn messages_in_messages() {
     check(&[

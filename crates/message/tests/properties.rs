@@ -85,6 +85,28 @@ fn odd_message() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Lines of nested multiparts and messages, closely packed, so that odd neighbours are likely.
+fn nested_message() -> impl Strategy<Value = Vec<u8>> {
+    const LINES: [&str; 11] = [
+        "--a",
+        "--b",
+        "--c",
+        "--a--",
+        "--b--",
+        "--c--",
+        "",
+        "x",
+        "Content-Type: multipart/mixed; boundary=b\r\n",
+        "Content-Type: multipart/digest; boundary=c\r\n",
+        "Content-Type: message/rfc822\r\n",
+    ];
+    let line = (prop::sample::select(LINES.to_vec()), prop::sample::select(vec!["\r\n", "\n"]));
+    prop::collection::vec(line, 0..16).prop_map(|lines| {
+        let start = "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n".to_owned();
+        lines.iter().fold(start, |message, (line, end)| message + line + end).into_bytes()
+    })
+}
+
 fn scan_in_chunks(message: &[u8], cuts: &[usize]) -> Structure {
     let mut scanner = Scanner::new();
     let mut rest = message;
@@ -210,6 +232,12 @@ proptest! {
             prop_assert!(range.start <= range.end && range.end <= structure.size);
             fields(&message[range.start as usize..range.end as usize], &["subject"], true);
         }
+    }
+
+    #[test]
+    fn nested_messages_have_a_structure(message in nested_message()) {
+        check_all(&message);
+        prop_assert_eq!(scan(&message), common::scan_by_octet(&message));
     }
 
     #[test]
