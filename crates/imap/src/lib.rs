@@ -8,5 +8,6 @@
 
 pub mod command;
 pub mod encode;
+pub mod framing;
 pub mod mailbox_name;
 pub mod session;

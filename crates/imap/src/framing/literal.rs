@@ -1,0 +1,74 @@
+//! The marks that announce literals: `{n}`, and `{n+}` of RFC 7888.
+
+/// The most digits of a literal's size.
+const MOST_DIGITS: usize = 20;
+
+/// A literal announced at the end of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LiteralMark {
+    /// The number of octets to come.
+    pub(super) size: u64,
+    /// Whether the client waits for a command continuation request.
+    pub(super) synchronizing: bool,
+    /// The length of the mark itself, in octets.
+    pub(super) length: usize,
+}
+
+impl LiteralMark {
+    /// The mark at the end of a line, whose line end is cut off.
+    pub(super) fn at_end_of(line: &[u8]) -> Option<Self> {
+        let inner = line.strip_suffix(b"}")?;
+        let (digits, synchronizing) = match inner.strip_suffix(b"+") {
+            Some(digits) => (digits, false),
+            None => (inner, true),
+        };
+        let open = digits.iter().rposition(|octet| *octet == b'{')?;
+        let digits = digits.get(open + 1..)?;
+        if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        // A size that 64 bits cannot hold is beyond every limit as well.
+        let size = std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX);
+        Some(LiteralMark { size, synchronizing, length: line.len() - open })
+    }
+}
+
+/// Whether the literal at the end of `text` is the message of an APPEND. The one that directly follows the name of the
+/// command is the mailbox.
+pub(super) fn announces_message(text: &[u8], mark: LiteralMark) -> bool {
+    const NAME: &[u8] = b"APPEND ";
+    let Some(space) = text.iter().position(|octet| *octet == b' ') else { return false };
+    let Some(rest) = text.get(space + 1..text.len().saturating_sub(mark.length)) else { return false };
+    rest.split_at_checked(NAME.len())
+        .is_some_and(|(name, arguments)| name.eq_ignore_ascii_case(NAME) && !arguments.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_at_the_end_alone() {
+        let mark = |line: &[u8]| {
+            LiteralMark::at_end_of(line).map(|mark| (mark.size, mark.synchronizing, mark.length))
+        };
+        assert_eq!(mark(b"a LOGIN {3}"), Some((3, true, 3)));
+        assert_eq!(mark(b"{0012+}"), Some((12, false, 7)));
+        assert_eq!(mark(b"{99999999999999999999}"), Some((u64::MAX, true, 22)));
+        for line in
+            ["{}", "{+}", "{3", "3}", "{3} ", "{a}", "{-1}", "{3++}", "{999999999999999999999}", "\"{3}\""]
+        {
+            assert_eq!(mark(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_mailbox_of_append_is_no_message() {
+        let message = |text: &[u8]| announces_message(text, LiteralMark::at_end_of(text).unwrap());
+        assert!(!message(b"a APPEND {5}"));
+        assert!(message(b"a append {5}\r\nINBOX {300}"));
+        assert!(message(b"a APPEND INBOX {300+}"));
+        assert!(!message(b"a LOGIN APPEND {3}"));
+        assert!(!message(b"APPEND {3}"));
+    }
+}
