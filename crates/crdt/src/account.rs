@@ -1,0 +1,479 @@
+//! One account on one node: the state folded from its operations, and what this node shows of it.
+
+pub mod dirty;
+pub mod events;
+mod mailboxes;
+mod messages;
+mod settle;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Millis, Stamp};
+use crate::fold::entry::{EntryState, Placement};
+use crate::fold::mailbox::{Epoch, MailboxState, Resolution, Unit};
+use crate::fold::register::Latest;
+use crate::identity::{AccountId, DeliveryKey, EntryId, MailboxId, SegmentId, Uid, Validity};
+use crate::operation::{DocumentId, FoundedRun, IndexSet, Operation, PlacedRun, SEGMENT_ENTRIES};
+use crate::placement::blocks::Dealing;
+use crate::view::MailboxView;
+use crate::writer::Writer;
+
+use dirty::Dirty;
+use events::Event;
+pub use messages::{NewEntry, Relocated, Stored};
+
+/// What is folded of the account itself: it is little, and every account's is kept at hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountHead {
+    name: Option<Latest<String>>,
+    created: Option<Stamp>,
+    removed: Option<Stamp>,
+    password: Option<Latest<String>>,
+    subscriptions: BTreeMap<String, Latest<bool>>,
+    /// The greatest UIDVALIDITY that a mailbox of this name ever had (a max-register for each name).
+    validity_of_name: BTreeMap<String, Validity>,
+    /// The greatest UIDVALIDITY of all mailboxes: two of one account never share a value.
+    greatest_validity: Option<Validity>,
+}
+
+impl AccountHead {
+    /// The name as written.
+    pub fn name(&self) -> &str {
+        self.name.as_ref().map_or("", |name| &name.value)
+    }
+
+    /// Whether it was created and not removed since.
+    pub fn exists(&self) -> bool {
+        self.created.is_some() && self.created > self.removed
+    }
+
+    /// The encoded argon2id hash of the password.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_ref().map(|password| password.value.as_str())
+    }
+
+    /// The subscribed names.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
+        self.subscriptions.iter().filter(|(_, subscribed)| subscribed.value).map(|(name, _)| name.as_str())
+    }
+}
+
+/// An entry that is not shown as it should be, and since when this node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub since: Millis,
+}
+
+/// One account on one node.
+#[derive(Debug)]
+pub struct Account {
+    id: AccountId,
+    head: AccountHead,
+    mailboxes: BTreeMap<MailboxId, MailboxState>,
+    segments: BTreeMap<SegmentId, Vec<EntryState>>,
+    /// The segment that this life is filling.
+    open_segment: Option<u32>,
+
+    // Derived from the above.
+    resolution: Resolution,
+    live: BTreeMap<MailboxId, usize>,
+    live_in: BTreeMap<EntryId, MailboxId>,
+    twins: BTreeMap<DeliveryKey, Vec<EntryId>>,
+
+    // This node's own: primary data, and the bodies that it lacks.
+    pub(crate) views: BTreeMap<MailboxId, MailboxView>,
+    shown_at: BTreeMap<EntryId, (MailboxId, Uid)>,
+    absent: BTreeSet<EntryId>,
+    pub(crate) pending: BTreeMap<MailboxId, BTreeMap<EntryId, Pending>>,
+    pub(crate) deadlines: BTreeMap<MailboxId, Millis>,
+
+    // What the present batch has changed.
+    touched: BTreeSet<EntryId>,
+    mailboxes_changed: bool,
+    pub(crate) dirty: Dirty,
+    pub(crate) events: Vec<Event>,
+}
+
+/// What a node keeps of an account on its disk, to be loaded again.
+#[derive(Debug, Default)]
+pub struct AccountImage {
+    /// The account itself.
+    pub head: AccountHead,
+    /// Its mailboxes.
+    pub mailboxes: BTreeMap<MailboxId, MailboxState>,
+    /// Its entries.
+    pub segments: BTreeMap<SegmentId, Vec<EntryState>>,
+    /// Entries whose bodies are not here.
+    pub absent: BTreeSet<EntryId>,
+    /// What was shown and announced; rows without flags and facts, which the entries have.
+    pub shown: Vec<crate::placement::shown::ShownImage>,
+}
+
+impl Account {
+    /// An account of which nothing is known yet.
+    pub fn new(id: AccountId) -> Self {
+        Account {
+            id,
+            head: AccountHead::default(),
+            mailboxes: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            open_segment: None,
+            resolution: Resolution::default(),
+            live: BTreeMap::new(),
+            live_in: BTreeMap::new(),
+            twins: BTreeMap::new(),
+            views: BTreeMap::new(),
+            shown_at: BTreeMap::new(),
+            absent: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            mailboxes_changed: false,
+            dirty: Dirty::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// The account as it stands on disk. `now` is when its pending entries begin to wait.
+    pub fn load(id: AccountId, image: AccountImage, now: Millis) -> Self {
+        let mut account = Account::new(id);
+        account.head = image.head;
+        account.mailboxes = image.mailboxes;
+        account.segments = image.segments;
+        account.absent = image.absent;
+        for entry in account.all_entries() {
+            account.index_twin(entry);
+        }
+        account.restore_views(image.shown);
+        account.reindex(now);
+        account.dirty = Dirty::default();
+        account.events.clear();
+        account
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> AccountId {
+        self.id
+    }
+
+    /// Name, password and subscriptions.
+    pub fn head(&self) -> &AccountHead {
+        &self.head
+    }
+
+    /// The mailboxes as clients know them.
+    pub fn units(&self) -> &[Unit] {
+        self.resolution.units()
+    }
+
+    /// The mailbox that an identity belongs to.
+    pub fn unit(&self, mailbox: MailboxId) -> Option<&Unit> {
+        self.resolution.of(mailbox)
+    }
+
+    /// The mailbox of this name.
+    pub fn unit_by_name(&self, name: &str) -> Option<&Unit> {
+        self.resolution.by_name(name)
+    }
+
+    /// What is folded of one mailbox.
+    pub fn mailbox_state(&self, mailbox: &MailboxId) -> Option<&MailboxState> {
+        self.mailboxes.get(mailbox)
+    }
+
+    /// The folded states of a segment's entries, by index.
+    pub fn segment(&self, segment: &SegmentId) -> &[EntryState] {
+        self.segments.get(segment).map_or(&[], Vec::as_slice)
+    }
+
+    /// All segments.
+    pub fn segments(&self) -> impl Iterator<Item = (&SegmentId, &[EntryState])> {
+        self.segments.iter().map(|(id, entries)| (id, entries.as_slice()))
+    }
+
+    /// All mailbox states, under whichever identity.
+    pub fn mailbox_states(&self) -> impl Iterator<Item = (&MailboxId, &MailboxState)> {
+        self.mailboxes.iter()
+    }
+
+    /// What this node shows of a mailbox, by its public identity.
+    pub fn view(&self, mailbox: MailboxId) -> MailboxView {
+        self.views.get(&mailbox).cloned().unwrap_or_else(|| MailboxView::unseen(self.id, mailbox))
+    }
+
+    /// Where this node shows an entry.
+    pub fn shown_at(&self, entry: &EntryId) -> Option<(MailboxId, Uid)> {
+        self.shown_at.get(entry).copied()
+    }
+
+    /// Entries whose bodies are not here.
+    pub fn absent(&self) -> &BTreeSet<EntryId> {
+        &self.absent
+    }
+
+    /// The greatest UIDVALIDITY that a mailbox of this name ever had.
+    pub(crate) fn validity_of_name(&self, name: &str) -> Option<Validity> {
+        self.head.validity_of_name.get(name).copied()
+    }
+
+    /// The greatest UIDVALIDITY of all mailboxes.
+    pub(crate) fn greatest_validity(&self) -> Option<Validity> {
+        self.head.greatest_validity
+    }
+
+    /// How many entries wait to be shown, over all mailboxes.
+    pub fn pending(&self) -> usize {
+        self.pending.values().map(BTreeMap::len).sum()
+    }
+
+    pub(crate) fn state(&self, entry: &EntryId) -> Option<&EntryState> {
+        self.segments.get(&entry.segment)?.get(usize::from(entry.index))
+    }
+
+    fn all_entries(&self) -> Vec<EntryId> {
+        let ids = |(segment, entries): (&SegmentId, &Vec<EntryState>)| {
+            let segment = *segment;
+            (0..entries.len()).map(move |index| EntryId { segment, index: index as u16 })
+        };
+        self.segments.iter().flat_map(ids).collect()
+    }
+
+    /// The entry's state, united with that of others of the same delivery.
+    pub(crate) fn effective(&self, entry: &EntryId) -> Option<Cow<'_, EntryState>> {
+        let state = self.state(entry)?;
+        let twins = state.delivery().and_then(|key| self.twins.get(&key)).map_or(&[][..], Vec::as_slice);
+        if twins.len() < 2 {
+            return Some(Cow::Borrowed(state));
+        }
+        let mut united = state.clone();
+        for twin in twins.iter().filter(|twin| *twin != entry) {
+            if let Some(other) = self.state(twin) {
+                united.unite(other);
+            }
+        }
+        Some(Cow::Owned(united))
+    }
+
+    /// Of several entries of one delivery only the first accepted is shown.
+    fn is_superseded_twin(&self, entry: &EntryId) -> bool {
+        let twins = self.state(entry).and_then(EntryState::delivery).and_then(|key| self.twins.get(&key));
+        twins.and_then(|twins| twins.first()).is_some_and(|first| first != entry)
+    }
+
+    /// The mailbox, by its public identity, in which the entry is to be seen; none where it is not.
+    pub(crate) fn target(&self, entry: &EntryId) -> Option<MailboxId> {
+        let state = self.effective(entry)?;
+        let added = state.facts()?.added;
+        if !state.is_live()
+            || self.is_superseded_twin(entry)
+            || self.head.removed.is_some_and(|removed| added < removed)
+        {
+            return None;
+        }
+        self.unit(state.mailbox()?.value).map(|unit| unit.public)
+    }
+
+    /// The current epoch of a mailbox, by its public identity.
+    pub(crate) fn epoch(&self, mailbox: MailboxId) -> Option<&Epoch> {
+        self.mailboxes.get(&mailbox)?.epoch()
+    }
+
+    /// The entry's UID in the current epoch of a mailbox; none where it is unplaced.
+    pub(crate) fn current_uid(&self, entry: &EntryId, mailbox: MailboxId) -> Option<Uid> {
+        let placement = self.state(entry)?.placement(mailbox)?;
+        (placement.validity == self.epoch(mailbox)?.validity).then_some(placement.uid)
+    }
+
+    /// Whether some node could not show the entry at its current UID.
+    pub(crate) fn is_held(&self, entry: &EntryId, mailbox: MailboxId) -> bool {
+        let held = self.state(entry).and_then(|state| state.held(mailbox));
+        held.is_some_and(|held| {
+            let validity = self.epoch(mailbox).map(|epoch| epoch.validity);
+            Some(held.validity) == validity && self.current_uid(entry, mailbox) == Some(held.uid)
+        })
+    }
+
+    // --- folding ---
+
+    /// Writes an operation: stamps it, folds it, and leaves it with the writer.
+    pub(crate) fn write(&mut self, writer: &mut Writer, document: DocumentId, operation: Operation) -> Stamp {
+        let stamp = writer.write(document, operation.clone());
+        self.fold(stamp, &document, &operation);
+        stamp
+    }
+
+    /// Takes an operation in, in whatever order it comes. What becomes visible is decided by [`Account::settle`].
+    pub(crate) fn fold(&mut self, stamp: Stamp, document: &DocumentId, operation: &Operation) {
+        match (document, operation) {
+            (DocumentId::Account(_), operation) => self.fold_account(stamp, operation),
+            (DocumentId::Mailbox(_, mailbox), Operation::Found { validity, name, members, numbering }) => {
+                self.remember_validity(name, Some(*validity));
+                self.fold_founding(*mailbox, *validity, members.clone(), numbering);
+            }
+            (DocumentId::Segment(_, segment), operation) => self.fold_entries(stamp, *segment, operation),
+            _ => {}
+        }
+    }
+
+    fn fold_account(&mut self, stamp: Stamp, operation: &Operation) {
+        self.dirty.head = true;
+        match operation {
+            Operation::CreateAccount { name, mailboxes } => {
+                self.head.created = self.head.created.max(Some(stamp));
+                write_latest(&mut self.head.name, stamp, name);
+                for mailbox in mailboxes {
+                    let id = MailboxId::of_default(self.id, &mailbox.name);
+                    self.mailbox_mut(id).create(stamp, &mailbox.name, mailbox.special_use.as_deref());
+                }
+                self.mailboxes_changed = true;
+            }
+            Operation::SetPassword(hash) => write_latest(&mut self.head.password, stamp, hash),
+            Operation::RemoveAccount => {
+                self.head.removed = self.head.removed.max(Some(stamp));
+                self.mailboxes_changed = true;
+            }
+            Operation::CreateMailbox { mailbox, name, special_use } => {
+                self.mailbox_mut(*mailbox).create(stamp, name, special_use.as_deref());
+                self.mailboxes_changed = true;
+            }
+            Operation::RenameMailbox { mailbox, name, validity } => {
+                self.mailbox_mut(*mailbox).rename(stamp, name);
+                self.remember_validity(name, *validity);
+                self.mailboxes_changed = true;
+            }
+            Operation::DeleteMailbox { mailbox } => {
+                self.mailbox_mut(*mailbox).delete(stamp);
+                self.mailboxes_changed = true;
+            }
+            Operation::Subscribe { name, subscribed } => match self.head.subscriptions.get_mut(name) {
+                Some(register) => {
+                    register.write(stamp, *subscribed);
+                }
+                None => {
+                    self.head.subscriptions.insert(name.clone(), Latest { stamp, value: *subscribed });
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn fold_founding(
+        &mut self,
+        mailbox: MailboxId,
+        validity: Validity,
+        members: Vec<crate::identity::NodeSlot>,
+        runs: &[FoundedRun],
+    ) {
+        let mut uid = Uid(0);
+        for run in runs {
+            for index in run.index..run.index + run.count {
+                uid = uid.next();
+                let entry = EntryId { segment: run.segment, index };
+                self.entry_mut(entry).place(mailbox, Placement { validity, uid });
+            }
+        }
+        let epoch = Epoch { validity, dealing: Dealing::new(members), founded: uid.0 };
+        self.mailbox_mut(mailbox).found(epoch);
+        self.mailboxes_changed = true;
+        self.head.greatest_validity = self.head.greatest_validity.max(Some(validity));
+        self.dirty.head = true;
+    }
+
+    fn remember_validity(&mut self, name: &str, validity: Option<Validity>) {
+        if let Some(validity) = validity {
+            let known = self.head.validity_of_name.entry(name.to_owned()).or_insert(validity);
+            *known = validity.max(*known);
+            self.dirty.head = true;
+        }
+    }
+
+    fn fold_entries(&mut self, stamp: Stamp, segment: SegmentId, operation: &Operation) {
+        match operation {
+            Operation::Add(addition) => {
+                let entry = EntryId { segment, index: addition.index };
+                self.entry_mut(entry).add(stamp, entry, addition);
+                self.index_twin(entry);
+            }
+            Operation::ChangeFlags { entries, set, clear } => self.each(segment, entries, |state| {
+                set.iter().for_each(|flag| state.write_flag(stamp, flag, true));
+                clear.iter().for_each(|flag| state.write_flag(stamp, flag, false));
+            }),
+            Operation::Move { entries, to } => self.each(segment, entries, |state| state.move_to(stamp, *to)),
+            Operation::Expunge { entries, moved, deleted } => {
+                self.each(segment, entries, |state| state.expunge(*moved, *deleted));
+            }
+            Operation::Place { mailbox, validity, runs } => {
+                self.each_placed(segment, runs, |state, uid| {
+                    state.place(*mailbox, Placement { validity: *validity, uid })
+                });
+                if let Some(top) = runs.iter().map(|run| run.uid.0 + u32::from(run.count) - 1).max() {
+                    self.mailbox_mut(*mailbox).raise_top(*validity, Uid(top));
+                }
+            }
+            Operation::Hold { mailbox, validity, runs } => {
+                self.each_placed(segment, runs, |state, uid| {
+                    state.hold(*mailbox, Placement { validity: *validity, uid })
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn each(&mut self, segment: SegmentId, entries: &IndexSet, change: impl Fn(&mut EntryState)) {
+        for index in entries.iter() {
+            change(self.entry_mut(EntryId { segment, index }));
+        }
+    }
+
+    fn each_placed(&mut self, segment: SegmentId, runs: &[PlacedRun], change: impl Fn(&mut EntryState, Uid)) {
+        for (index, uid) in runs.iter().flat_map(|run| run.iter()) {
+            change(self.entry_mut(EntryId { segment, index }), uid);
+        }
+    }
+
+    /// The state of an entry, to be changed: it is looked at again when the batch is settled.
+    fn entry_mut(&mut self, entry: EntryId) -> &mut EntryState {
+        debug_assert!(entry.index < SEGMENT_ENTRIES);
+        self.touched.insert(entry);
+        self.dirty.entry(entry);
+        let entries = self.segments.entry(entry.segment).or_default();
+        let index = usize::from(entry.index);
+        if entries.len() <= index {
+            entries.resize_with(index + 1, EntryState::default);
+        }
+        &mut entries[index]
+    }
+
+    fn mailbox_mut(&mut self, mailbox: MailboxId) -> &mut MailboxState {
+        self.dirty.mailboxes.insert(mailbox);
+        self.mailboxes.entry(mailbox).or_default()
+    }
+
+    /// Takes note of an entry's delivery; the others of the same delivery are looked at again.
+    fn index_twin(&mut self, entry: EntryId) {
+        let Some(key) = self.state(&entry).and_then(EntryState::delivery) else {
+            return;
+        };
+        let mut twins = self.twins.remove(&key).unwrap_or_default();
+        if !twins.contains(&entry) {
+            twins.push(entry);
+            self.touched.extend(&twins);
+            twins.sort_by_key(|twin| {
+                (self.state(twin).and_then(EntryState::facts).map(|facts| facts.added), *twin)
+            });
+        }
+        self.twins.insert(key, twins);
+    }
+}
+
+fn write_latest(register: &mut Option<Latest<String>>, stamp: Stamp, value: &str) {
+    match register {
+        Some(register) => {
+            register.write(stamp, value.to_owned());
+        }
+        None => *register = Some(Latest { stamp, value: value.to_owned() }),
+    }
+}

@@ -1,0 +1,82 @@
+//! What clients of this node are made to see, told for the merge history.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{EntryId, MailboxId, Uid, Validity};
+
+/// One thing that a merge or a placement did to what this node shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A message became visible for the first time.
+    Shown {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        entry: EntryId,
+        /// As what.
+        uid: Uid,
+    },
+    /// A visible message has other flags.
+    Flagged {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        entry: EntryId,
+        /// As what.
+        uid: Uid,
+    },
+    /// A visible message is no longer there.
+    Gone {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        entry: EntryId,
+        /// As what it was visible.
+        uid: Uid,
+        /// Whether it is in another mailbox now.
+        moved: bool,
+    },
+    /// A message could not be shown at its UID, because clients here had been told a higher UIDNEXT.
+    Held {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        entry: EntryId,
+        /// The UID that came too late.
+        uid: Uid,
+    },
+    /// A visible message is visible under another UID.
+    Reissued {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        entry: EntryId,
+        /// The UID that clients knew.
+        from: Uid,
+        /// The new one.
+        to: Uid,
+    },
+    /// What was visible of a mailbox is void: it has another UIDVALIDITY.
+    Bumped {
+        /// Which.
+        mailbox: MailboxId,
+        /// What clients knew.
+        from: Validity,
+        /// The new one.
+        to: Validity,
+    },
+}
+
+impl Event {
+    /// The mailbox that it happened in.
+    pub fn mailbox(&self) -> MailboxId {
+        match self {
+            Event::Shown { mailbox, .. }
+            | Event::Flagged { mailbox, .. }
+            | Event::Gone { mailbox, .. }
+            | Event::Held { mailbox, .. }
+            | Event::Reissued { mailbox, .. }
+            | Event::Bumped { mailbox, .. } => *mailbox,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What clients do to mailboxes and operators to accounts.
+
+use super::Account;
+use crate::identity::{EntryId, MailboxId, NodeSlot, Validity};
+use crate::operation::{DefaultMailbox, DocumentId, Operation};
+use crate::writer::Writer;
+
+/// The name of the mailbox that every account has (RFC 9051 section 5.1).
+pub const INBOX: &str = "INBOX";
+/// The separator of the mailbox hierarchy.
+pub const SEPARATOR: char = '/';
+
+impl Account {
+    /// Creates the account: its default mailboxes follow from it, and are founded at once, so that they are the same everywhere.
+    pub(crate) fn create(
+        &mut self,
+        writer: &mut Writer,
+        members: &[NodeSlot],
+        name: &str,
+        password: &str,
+        mailboxes: &[DefaultMailbox],
+    ) {
+        let document = DocumentId::Account(self.id());
+        self.write(
+            writer,
+            document,
+            Operation::CreateAccount { name: name.to_owned(), mailboxes: mailboxes.to_vec() },
+        );
+        self.write(writer, document, Operation::SetPassword(password.to_owned()));
+        for mailbox in mailboxes {
+            let subscribe = Operation::Subscribe { name: mailbox.name.clone(), subscribed: true };
+            self.write(writer, document, subscribe);
+            self.found_empty(writer, members, MailboxId::of_default(self.id(), &mailbox.name), &mailbox.name);
+        }
+    }
+
+    fn found_empty(&mut self, writer: &mut Writer, members: &[NodeSlot], mailbox: MailboxId, name: &str) {
+        if self.epoch(mailbox).is_some() {
+            return;
+        }
+        let seconds = writer.now().seconds();
+        if let Some(validity) = Validity::found(writer.author().slot, seconds, self.greatest_validity()) {
+            let founding = Operation::Found {
+                validity,
+                name: name.to_owned(),
+                members: members.to_vec(),
+                numbering: vec![],
+            };
+            self.write(writer, DocumentId::Mailbox(self.id(), mailbox), founding);
+        }
+    }
+
+    /// Replaces the password.
+    pub(crate) fn set_password(&mut self, writer: &mut Writer, password: &str) {
+        self.write(writer, DocumentId::Account(self.id()), Operation::SetPassword(password.to_owned()));
+    }
+
+    /// Removes the account: its own mailboxes go, its mail is no longer there, should the account be added again.
+    pub(crate) fn remove_account(&mut self, writer: &mut Writer) {
+        let defaults: Vec<MailboxId> =
+            self.units().iter().map(|unit| MailboxId::of_default(self.id(), &unit.name)).collect();
+        let own: Vec<MailboxId> = self
+            .units()
+            .iter()
+            .flat_map(|unit| unit.identities.clone())
+            .filter(|id| !defaults.contains(id))
+            .collect();
+        for mailbox in own {
+            self.write(writer, DocumentId::Account(self.id()), Operation::DeleteMailbox { mailbox });
+        }
+        self.write(writer, DocumentId::Account(self.id()), Operation::RemoveAccount);
+        let everything: Vec<EntryId> = self.live_in.keys().copied().collect();
+        self.touched.extend(everything);
+    }
+
+    /// Creates a mailbox. `number` tells it from others that this life creates.
+    pub(crate) fn create_mailbox(
+        &mut self,
+        writer: &mut Writer,
+        number: u64,
+        name: &str,
+        special_use: Option<&str>,
+    ) -> MailboxId {
+        let mailbox = MailboxId::of_creation(writer.author().incarnation, number);
+        let creation = Operation::CreateMailbox {
+            mailbox,
+            name: name.to_owned(),
+            special_use: special_use.map(str::to_owned),
+        };
+        self.write(writer, DocumentId::Account(self.id()), creation);
+        mailbox
+    }
+
+    /// Deletes a mailbox and the mail that is known to be in it.
+    pub(crate) fn delete_mailbox(&mut self, writer: &mut Writer, mailbox: MailboxId) {
+        let Some(unit) = self.unit(mailbox).cloned() else { return };
+        let entries = self.live_entries(mailbox);
+        self.remove(writer, mailbox, &entries);
+        for identity in unit.identities {
+            self.write(
+                writer,
+                DocumentId::Account(self.id()),
+                Operation::DeleteMailbox { mailbox: identity },
+            );
+        }
+    }
+
+    /// Renames a mailbox and its inferiors.
+    pub(crate) fn rename_mailbox(&mut self, writer: &mut Writer, from: &str, to: &str) {
+        let prefix = format!("{from}{SEPARATOR}");
+        let renamed = |name: &str| match name.strip_prefix(&prefix) {
+            Some(inferior) => Some(format!("{to}{SEPARATOR}{inferior}")),
+            None => (name == from).then(|| to.to_owned()),
+        };
+        let renames: Vec<(Vec<MailboxId>, String)> = self
+            .units()
+            .iter()
+            .filter_map(|unit| Some((unit.identities.clone(), renamed(&unit.name)?)))
+            .collect();
+        for (identities, name) in renames {
+            let validity =
+                identities.iter().filter_map(|id| self.epoch(*id)).map(|epoch| epoch.validity).max();
+            for mailbox in identities {
+                let rename = Operation::RenameMailbox { mailbox, name: name.clone(), validity };
+                self.write(writer, DocumentId::Account(self.id()), rename);
+            }
+        }
+    }
+
+    /// Subscribes or unsubscribes a name.
+    pub(crate) fn subscribe(&mut self, writer: &mut Writer, name: &str, subscribed: bool) {
+        let known = self.head().subscriptions().any(|known| known == name);
+        if known != subscribed {
+            let subscribe = Operation::Subscribe { name: name.to_owned(), subscribed };
+            self.write(writer, DocumentId::Account(self.id()), subscribe);
+            self.dirty.listing = true;
+        }
+    }
+}

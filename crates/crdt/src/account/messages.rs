@@ -1,0 +1,281 @@
+//! What clients and MTAs do to messages: each becomes operations, one for each segment and kind of change.
+
+use std::collections::BTreeMap;
+
+use super::Account;
+use crate::clock::{Stamp, Timestamp};
+use crate::flag::{Flag, FlagChange, MOST_FLAGS};
+use crate::fold::entry::EntryState;
+use crate::identity::{BodyHash, DeliveryKey, EmailId, EntryId, MailboxId, SegmentId};
+use crate::operation::{Addition, DocumentId, IndexSet, Operation, SEGMENT_ENTRIES};
+use crate::view::ReceivedAt;
+use crate::writer::Writer;
+
+/// A message to be accepted.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// Its octets.
+    pub body: BodyHash,
+    /// Their number.
+    pub size: u64,
+    /// INTERNALDATE.
+    pub received: ReceivedAt,
+    /// The flags it starts with.
+    pub flags: Vec<Flag>,
+    /// The identity of its content; none where the content is new.
+    pub email: Option<EmailId>,
+    /// What an MTA offered to whom.
+    pub delivery: Option<DeliveryKey>,
+}
+
+/// What a STORE could not do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Changed since the moment that the client named.
+    pub modified: Vec<EntryId>,
+    /// No longer in the mailbox.
+    pub gone: Vec<EntryId>,
+    /// Left alone, because they carry too many flags already.
+    pub overfull: Vec<EntryId>,
+}
+
+/// What a COPY or MOVE did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relocated {
+    /// The entry that the client named, and the entry in the target.
+    pub pairs: Vec<(EntryId, EntryId)>,
+    /// No longer in the source.
+    pub gone: Vec<EntryId>,
+}
+
+/// Operations for entries that change in the same way, by segment.
+struct Groups<K>(BTreeMap<(SegmentId, K), Vec<u16>>);
+
+impl<K: Ord> Groups<K> {
+    fn new() -> Self {
+        Groups(BTreeMap::new())
+    }
+
+    fn add(&mut self, entry: EntryId, kind: K) {
+        self.0.entry((entry.segment, kind)).or_default().push(entry.index);
+    }
+
+    fn into_sets(self) -> impl Iterator<Item = (SegmentId, K, IndexSet)> {
+        self.0.into_iter().map(|((segment, kind), indexes)| (segment, kind, indexes.into_iter().collect()))
+    }
+}
+
+impl Account {
+    /// Accepts a message into a mailbox. It needs no UID yet.
+    pub(crate) fn add(&mut self, writer: &mut Writer, mailbox: MailboxId, new: NewEntry) -> EntryId {
+        let entry = self.next_entry(writer);
+        let addition = Addition {
+            index: entry.index,
+            mailbox,
+            body: new.body,
+            size: new.size,
+            received: new.received,
+            flags: new.flags,
+            email: new.email.unwrap_or_else(|| EmailId::of_entry(entry)),
+            delivery: new.delivery,
+        };
+        self.write(writer, DocumentId::Segment(self.id(), entry.segment), Operation::Add(addition));
+        entry
+    }
+
+    /// The next free place in the segment that this life is filling; a new segment when it is full.
+    fn next_entry(&mut self, writer: &Writer) -> EntryId {
+        let incarnation = writer.author().incarnation;
+        let mut number = self.open_segment.unwrap_or(0);
+        let mut index = self.segment(&SegmentId { incarnation, number }).len();
+        if index >= usize::from(SEGMENT_ENTRIES) {
+            number += 1;
+            index = 0;
+        }
+        self.open_segment = Some(number);
+        EntryId { segment: SegmentId { incarnation, number }, index: index as u16 }
+    }
+
+    /// The entry of this delivery, accepted here or elsewhere at or after `since`.
+    pub fn delivered(&self, key: &DeliveryKey, since: Timestamp) -> Option<EntryId> {
+        let twins = self.twins.get(key)?;
+        let recent = |entry: &&EntryId| {
+            let facts = self.state(entry).and_then(EntryState::facts);
+            facts.is_some_and(|facts| facts.added.timestamp >= since)
+        };
+        twins.iter().find(recent).copied()
+    }
+
+    /// Changes flags of those entries that are in the mailbox.
+    pub(crate) fn change_flags(
+        &mut self,
+        writer: &mut Writer,
+        mailbox: MailboxId,
+        entries: &[EntryId],
+        change: FlagChange,
+        flags: &[Flag],
+        unchanged_since: Option<u64>,
+    ) -> Stored {
+        let mut stored = Stored::default();
+        let mut groups = Groups::new();
+        for entry in entries {
+            if self.target(entry) != Some(mailbox) {
+                stored.gone.push(*entry);
+            } else if unchanged_since.is_some_and(|since| self.modseq(entry) > since) {
+                stored.modified.push(*entry);
+            } else if let Some(state) = self.effective(entry) {
+                let (set, clear) = difference(&state, change, flags);
+                if state.flag_registers() + set.len() > MOST_FLAGS {
+                    stored.overfull.push(*entry);
+                } else if !set.is_empty() || !clear.is_empty() {
+                    groups.add(*entry, (set, clear));
+                }
+            }
+        }
+        for (segment, (set, clear), entries) in groups.into_sets() {
+            let document = DocumentId::Segment(self.id(), segment);
+            self.write(writer, document, Operation::ChangeFlags { entries, set, clear });
+        }
+        stored
+    }
+
+    /// The MODSEQ under which this node shows an entry; 0 where it does not.
+    fn modseq(&self, entry: &EntryId) -> u64 {
+        let row = self.shown_at(entry).and_then(|(mailbox, uid)| self.views.get(&mailbox)?.rows.find(uid));
+        row.map_or(0, |row| row.modseq.bits())
+    }
+
+    /// Expunges those entries that are in the mailbox and carry \Deleted.
+    pub(crate) fn expunge(&mut self, writer: &mut Writer, mailbox: MailboxId, entries: &[EntryId]) {
+        let mut groups = Groups::new();
+        for entry in entries {
+            if let Some((moved, deleted)) = self.expungeable(entry, mailbox)
+                && let Some(deleted) = deleted
+            {
+                groups.add(*entry, (moved, Some(deleted)));
+            }
+        }
+        self.write_expunges(writer, groups);
+    }
+
+    /// Expunges entries of the mailbox whatever flags they carry.
+    pub(crate) fn remove(&mut self, writer: &mut Writer, mailbox: MailboxId, entries: &[EntryId]) {
+        let mut groups = Groups::new();
+        for entry in entries {
+            if let Some((moved, _)) = self.expungeable(entry, mailbox) {
+                groups.add(*entry, (moved, None));
+            }
+        }
+        self.write_expunges(writer, groups);
+    }
+
+    /// The stamps of the move and of the \Deleted that an expunge of the entry goes by.
+    fn expungeable(&self, entry: &EntryId, mailbox: MailboxId) -> Option<(Stamp, Option<Stamp>)> {
+        if self.target(entry) != Some(mailbox) {
+            return None;
+        }
+        let state = self.effective(entry)?;
+        let deleted = state.has(&Flag::Deleted).then(|| state.flag_stamp(&Flag::Deleted)).flatten();
+        Some((state.mailbox()?.stamp, deleted))
+    }
+
+    fn write_expunges(&mut self, writer: &mut Writer, groups: Groups<(Stamp, Option<Stamp>)>) {
+        for (segment, (moved, deleted), entries) in groups.into_sets() {
+            let document = DocumentId::Segment(self.id(), segment);
+            self.write(writer, document, Operation::Expunge { entries, moved, deleted });
+        }
+    }
+
+    /// Copies those entries that are in the mailbox: same content, flags and dates, new entries.
+    pub(crate) fn copy(
+        &mut self,
+        writer: &mut Writer,
+        from: MailboxId,
+        entries: &[EntryId],
+        to: MailboxId,
+    ) -> Relocated {
+        let mut relocated = Relocated::default();
+        for entry in entries {
+            let here = self.target(entry) == Some(from);
+            let state = here.then(|| self.effective(entry)).flatten();
+            let Some((facts, flags)) = state.and_then(|state| Some((state.facts()?.clone(), state.flags())))
+            else {
+                relocated.gone.push(*entry);
+                continue;
+            };
+            let new = NewEntry {
+                body: facts.body,
+                size: facts.size,
+                received: facts.received,
+                flags: flags.iter().cloned().collect(),
+                email: Some(facts.email),
+                delivery: None,
+            };
+            let absent = !self.has_body(entry);
+            let copy = self.add(writer, to, new);
+            if absent {
+                self.body_missing(copy);
+            }
+            relocated.pairs.push((*entry, copy));
+        }
+        relocated
+    }
+
+    /// Moves those entries that are in the mailbox. Two concurrent moves leave one message, where the later put it.
+    pub(crate) fn move_entries(
+        &mut self,
+        writer: &mut Writer,
+        from: MailboxId,
+        entries: &[EntryId],
+        to: MailboxId,
+    ) -> Relocated {
+        if from == to {
+            let relocated = self.copy(writer, from, entries, to);
+            let originals: Vec<EntryId> = relocated.pairs.iter().map(|(original, _)| *original).collect();
+            self.remove(writer, from, &originals);
+            return relocated;
+        }
+        let mut relocated = Relocated::default();
+        let mut groups = Groups::new();
+        for entry in entries {
+            if self.target(entry) == Some(from) {
+                relocated.pairs.push((*entry, *entry));
+                groups.add(*entry, ());
+            } else {
+                relocated.gone.push(*entry);
+            }
+        }
+        for (segment, (), entries) in groups.into_sets() {
+            let document = DocumentId::Segment(self.id(), segment);
+            self.write(writer, document, Operation::Move { entries, to });
+        }
+        relocated
+    }
+
+    /// The live entries of a mailbox, shown or not, in the order of their acceptance.
+    pub(crate) fn live_entries(&self, mailbox: MailboxId) -> Vec<EntryId> {
+        let mut entries: Vec<EntryId> =
+            self.live_in.keys().filter(|entry| self.target(entry) == Some(mailbox)).copied().collect();
+        entries.sort_by_key(|entry| {
+            (self.state(entry).and_then(EntryState::facts).map(|facts| facts.added), *entry)
+        });
+        entries
+    }
+}
+
+/// Which flags have to be written so that the entry carries what STORE asks for. What is so already is not written again.
+fn difference(state: &EntryState, change: FlagChange, flags: &[Flag]) -> (Vec<Flag>, Vec<Flag>) {
+    let unset = || flags.iter().filter(|flag| !state.has(flag)).cloned().collect::<Vec<_>>();
+    let (mut set, mut clear) = match change {
+        FlagChange::Add => (unset(), vec![]),
+        FlagChange::Remove => (vec![], flags.iter().filter(|flag| state.has(flag)).cloned().collect()),
+        FlagChange::Replace => {
+            (unset(), state.flags().iter().filter(|flag| !flags.contains(flag)).cloned().collect())
+        }
+    };
+    set.sort();
+    set.dedup();
+    clear.sort();
+    clear.dedup();
+    (set, clear)
+}

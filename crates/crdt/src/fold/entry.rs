@@ -1,0 +1,303 @@
+//! The state of one entry.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::register::Latest;
+use crate::clock::Stamp;
+use crate::flag::{Flag, FlagSet};
+use crate::identity::{DeliveryKey, EntryId, MailboxId, Uid, Validity};
+use crate::operation::Addition;
+use crate::view::Facts;
+
+/// A UID in one epoch of one mailbox. Greater epochs win, then greater UIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Placement {
+    /// The epoch.
+    pub validity: Validity,
+    /// The UID.
+    pub uid: Uid,
+}
+
+/// An expunge, as far as it matters: the move that it knew, and the latest \Deleted that one of its kind knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Expunged {
+    moved: Stamp,
+    /// `None` does not depend on \Deleted and is above all others.
+    deleted: Option<Stamp>,
+}
+
+/// All that is known of one entry. Operations on it may arrive before the entry itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryState {
+    accepted: Option<(MailboxId, Arc<Facts>, Option<DeliveryKey>)>,
+    moved: Option<Latest<MailboxId>>,
+    flags: Vec<(Flag, Latest<bool>)>,
+    undeleted: Option<Stamp>,
+    expunged: Vec<Expunged>,
+    /// Sorted by mailbox; of each mailbox the greatest.
+    placements: Vec<(MailboxId, Placement)>,
+    held: Vec<(MailboxId, Placement)>,
+}
+
+impl EntryState {
+    /// What never changes; `None` until the entry itself has arrived.
+    pub fn facts(&self) -> Option<&Arc<Facts>> {
+        self.accepted.as_ref().map(|(_, facts, _)| facts)
+    }
+
+    /// What an MTA offered to whom.
+    pub fn delivery(&self) -> Option<DeliveryKey> {
+        self.accepted.as_ref().and_then(|(_, _, delivery)| *delivery)
+    }
+
+    /// The mailbox that the entry is in, and the stamp of the move that put it there.
+    pub fn mailbox(&self) -> Option<Latest<MailboxId>> {
+        let original = self.accepted.as_ref().map(|(mailbox, ..)| Latest::initial(*mailbox));
+        self.moved.clone().or(original)
+    }
+
+    /// Whether it is there and not expunged.
+    ///
+    /// An expunge holds while the entry is where the expunging client saw it, and unless \Deleted was taken off
+    /// by somebody whom that client had not heard of.
+    pub fn is_live(&self) -> bool {
+        let Some(mailbox) = self.mailbox() else {
+            return false;
+        };
+        let holds = |expunge: &Expunged| {
+            let kept = matches!((self.undeleted, expunge.deleted), (Some(taken_off), Some(seen)) if taken_off > seen);
+            expunge.moved == mailbox.stamp && !kept
+        };
+        !self.expunged.iter().any(holds)
+    }
+
+    /// The flags that are set.
+    pub fn flags(&self) -> FlagSet {
+        self.flags.iter().filter(|(_, register)| register.value).map(|(flag, _)| flag.clone()).collect()
+    }
+
+    /// Whether a flag is set.
+    pub fn has(&self, flag: &Flag) -> bool {
+        self.register(flag).is_some_and(|register| register.value)
+    }
+
+    /// The stamp under which a flag was written last.
+    pub fn flag_stamp(&self, flag: &Flag) -> Option<Stamp> {
+        self.register(flag).map(|register| register.stamp)
+    }
+
+    /// How many flags are set or once were.
+    pub fn flag_registers(&self) -> usize {
+        self.flags.len()
+    }
+
+    fn register(&self, flag: &Flag) -> Option<&Latest<bool>> {
+        let place = self.flags.binary_search_by(|(known, _)| known.cmp(flag)).ok()?;
+        self.flags.get(place).map(|(_, register)| register)
+    }
+
+    /// The greatest placement in a mailbox, of whatever epoch.
+    pub fn placement(&self, mailbox: MailboxId) -> Option<Placement> {
+        find(&self.placements, mailbox)
+    }
+
+    /// The greatest placement in a mailbox that some node could not show.
+    pub fn held(&self, mailbox: MailboxId) -> Option<Placement> {
+        find(&self.held, mailbox)
+    }
+
+    /// The entry is accepted.
+    pub fn add(&mut self, stamp: Stamp, entry: EntryId, addition: &Addition) {
+        if self.accepted.is_some() {
+            return;
+        }
+        let facts = Facts {
+            added: stamp,
+            entry,
+            body: addition.body,
+            size: addition.size,
+            received: addition.received,
+            email: addition.email,
+        };
+        self.accepted = Some((addition.mailbox, Arc::new(facts), addition.delivery));
+        for flag in &addition.flags {
+            self.write_flag(stamp, flag, true);
+        }
+    }
+
+    /// A flag is set or cleared.
+    pub fn write_flag(&mut self, stamp: Stamp, flag: &Flag, value: bool) {
+        if *flag == Flag::Deleted && !value {
+            self.undeleted = self.undeleted.max(Some(stamp));
+        }
+        match self.flags.binary_search_by(|(known, _)| known.cmp(flag)) {
+            Ok(place) => {
+                if let Some((_, register)) = self.flags.get_mut(place) {
+                    register.write(stamp, value);
+                }
+            }
+            Err(place) => self.flags.insert(place, (flag.clone(), Latest { stamp, value })),
+        }
+    }
+
+    /// The entry goes to another mailbox.
+    pub fn move_to(&mut self, stamp: Stamp, to: MailboxId) {
+        match &mut self.moved {
+            Some(register) => {
+                register.write(stamp, to);
+            }
+            None => self.moved = Some(Latest { stamp, value: to }),
+        }
+    }
+
+    /// The entry is expunged by a client that knew this move and this \Deleted.
+    pub fn expunge(&mut self, moved: Stamp, deleted: Option<Stamp>) {
+        match self.expunged.iter_mut().find(|expunge| expunge.moved == moved) {
+            Some(known) => known.deleted = greater_deleted(known.deleted, deleted),
+            None => {
+                self.expunged.push(Expunged { moved, deleted });
+                self.expunged.sort_by_key(|expunge| expunge.moved);
+            }
+        }
+    }
+
+    /// The entry has a UID.
+    pub fn place(&mut self, mailbox: MailboxId, placement: Placement) {
+        raise(&mut self.placements, mailbox, placement);
+    }
+
+    /// Some node could not show the entry at this UID.
+    pub fn hold(&mut self, mailbox: MailboxId, placement: Placement) {
+        raise(&mut self.held, mailbox, placement);
+    }
+
+    /// Unites it with what another entry of the same delivery has gone through; its own facts and placements stay.
+    pub fn unite(&mut self, other: &EntryState) {
+        for (flag, register) in &other.flags {
+            self.write_flag(register.stamp, flag, register.value);
+        }
+        self.undeleted = self.undeleted.max(other.undeleted);
+        if let Some(moved) = &other.moved {
+            self.move_to(moved.stamp, moved.value);
+        }
+        for expunge in &other.expunged {
+            self.expunge(expunge.moved, expunge.deleted);
+        }
+    }
+}
+
+/// An expunge that does not depend on \Deleted outranks every one that does.
+fn greater_deleted(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        _ => None,
+    }
+}
+
+fn find(placements: &[(MailboxId, Placement)], mailbox: MailboxId) -> Option<Placement> {
+    placements.iter().find(|(known, _)| *known == mailbox).map(|(_, placement)| *placement)
+}
+
+fn raise(placements: &mut Vec<(MailboxId, Placement)>, mailbox: MailboxId, placement: Placement) {
+    match placements.binary_search_by_key(&mailbox, |(known, _)| *known) {
+        Ok(place) => {
+            if let Some((_, known)) = placements.get_mut(place) {
+                *known = placement.max(*known);
+            }
+        }
+        Err(place) => placements.insert(place, (mailbox, placement)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Millis, Timestamp};
+    use crate::identity::{BodyHash, EmailId, Incarnation, NodeSlot, SegmentId};
+
+    const INBOX: MailboxId = MailboxId([1; 16]);
+    const ARCHIVE: MailboxId = MailboxId([2; 16]);
+
+    fn stamp(n: u64) -> Stamp {
+        Stamp {
+            timestamp: Timestamp::from_parts(Millis(n), 0, NodeSlot::FIRST),
+            incarnation: Incarnation([9; 16]),
+        }
+    }
+
+    fn entry() -> EntryState {
+        let id = EntryId { segment: SegmentId { incarnation: Incarnation([9; 16]), number: 0 }, index: 0 };
+        let addition = Addition {
+            index: 0,
+            mailbox: INBOX,
+            body: BodyHash([0; 32]),
+            size: 1,
+            received: Default::default(),
+            flags: vec![],
+            email: EmailId::of_entry(id),
+            delivery: None,
+        };
+        let mut state = EntryState::default();
+        state.add(stamp(1), id, &addition);
+        state
+    }
+
+    #[test]
+    fn a_deleted_taken_off_unheard_of_keeps_the_message_for_good() {
+        let mut state = entry();
+        state.write_flag(stamp(2), &Flag::Deleted, true);
+        state.expunge(Stamp::ZERO, Some(stamp(2)));
+        assert!(!state.is_live());
+        state.write_flag(stamp(3), &Flag::Deleted, false);
+        assert!(state.is_live());
+        // Set again later, it waits for an expunge of its own: the old one must not strike now.
+        state.write_flag(stamp(4), &Flag::Deleted, true);
+        assert!(state.is_live());
+        state.expunge(Stamp::ZERO, Some(stamp(4)));
+        assert!(!state.is_live());
+    }
+
+    #[test]
+    fn no_other_flag_revives_an_expunged_message() {
+        let mut state = entry();
+        state.write_flag(stamp(2), &Flag::Deleted, true);
+        state.expunge(Stamp::ZERO, Some(stamp(2)));
+        state.write_flag(stamp(9), &Flag::Flagged, true);
+        assert!(!state.is_live());
+    }
+
+    #[test]
+    fn a_message_that_moved_away_is_not_expunged_where_it_was() {
+        let mut state = entry();
+        state.expunge(Stamp::ZERO, None);
+        assert!(!state.is_live());
+        state.move_to(stamp(2), ARCHIVE);
+        assert!(state.is_live());
+        assert_eq!(state.mailbox().map(|m| m.value), Some(ARCHIVE));
+        state.expunge(stamp(2), Some(stamp(1)));
+        assert!(!state.is_live());
+    }
+
+    #[test]
+    fn of_two_moves_the_later_wins_whatever_the_order() {
+        let (mut a, mut b) = (entry(), entry());
+        a.move_to(stamp(2), ARCHIVE);
+        a.move_to(stamp(3), INBOX);
+        b.move_to(stamp(3), INBOX);
+        b.move_to(stamp(2), ARCHIVE);
+        assert_eq!(a, b);
+        assert_eq!(a.mailbox().map(|m| m.value), Some(INBOX));
+    }
+
+    #[test]
+    fn placements_of_an_older_epoch_do_not_count() {
+        let mut state = entry();
+        state.place(INBOX, Placement { validity: Validity(1), uid: Uid(900) });
+        state.place(INBOX, Placement { validity: Validity(2), uid: Uid(3) });
+        state.place(INBOX, Placement { validity: Validity(1), uid: Uid(1000) });
+        assert_eq!(state.placement(INBOX), Some(Placement { validity: Validity(2), uid: Uid(3) }));
+        assert_eq!(state.placement(ARCHIVE), None);
+    }
+}

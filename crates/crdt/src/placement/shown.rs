@@ -1,0 +1,170 @@
+//! What a node has shown and announced: primary data, durable before any client sees it (rule 1).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::account::events::Event;
+use crate::clock::Timestamp;
+use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::view::{MailboxView, Row, Rows};
+use crate::writer::Writer;
+
+/// A row as it is kept on disk; flags and facts are the entry's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowImage {
+    /// The UID.
+    pub uid: Uid,
+    /// The message.
+    pub entry: EntryId,
+    /// When its last visible change became visible.
+    pub modseq: Timestamp,
+}
+
+/// What is kept on disk of what a node shows of a mailbox, beside the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownHead {
+    /// The epoch.
+    pub validity: Option<Validity>,
+    /// UIDNEXT.
+    pub announced: Uid,
+    /// HIGHESTMODSEQ.
+    pub highest_modseq: Timestamp,
+}
+
+/// All that is kept on disk of what a node shows of a mailbox.
+#[derive(Clone, Debug)]
+pub struct ShownImage {
+    /// The mailbox, by its public identity.
+    pub mailbox: MailboxId,
+    /// Epoch and announcements.
+    pub head: ShownHead,
+    /// Rows in ascending order of UID.
+    pub rows: Vec<RowImage>,
+}
+
+impl Account {
+    /// Builds the views again after a start.
+    pub(crate) fn restore_views(&mut self, shown: Vec<ShownImage>) {
+        for image in shown {
+            let mut view = MailboxView::unseen(self.id(), image.mailbox);
+            view.validity = image.head.validity;
+            view.uid_next = image.head.announced;
+            view.highest_modseq = image.head.highest_modseq;
+            for row in image.rows {
+                let Some(state) = self.effective(&row.entry) else { continue };
+                let Some(facts) = state.facts().cloned() else { continue };
+                let flags = Arc::new(state.flags());
+                view.rows.push(Row { uid: row.uid, modseq: row.modseq, flags, facts });
+                self.set_shown_at(row.entry, image.mailbox, row.uid);
+            }
+            self.views.insert(image.mailbox, view);
+        }
+    }
+
+    /// Makes an entry visible at a UID. Whoever saw it under a lower one sees that one expunged.
+    ///
+    /// # Panics
+    ///
+    /// If the UID lies below an announced UIDNEXT (invariant U2).
+    pub(crate) fn show(&mut self, writer: &mut Writer, mailbox: MailboxId, entry: EntryId, uid: Uid) {
+        let before = self.shown_at(&entry);
+        if let Some((old_mailbox, old_uid)) = before {
+            self.hide(writer, old_mailbox, old_uid);
+        }
+        let Some(state) = self.effective(&entry) else { return };
+        let Some(facts) = state.facts().cloned() else { return };
+        let flags = Arc::new(state.flags());
+        let modseq = writer.tick();
+        let view = self.view_mut(mailbox);
+        assert!(
+            uid >= view.uid_next,
+            "U2: UID {uid} would be shown below the announced UIDNEXT {}",
+            view.uid_next
+        );
+        view.uid_next = uid.next();
+        view.highest_modseq = modseq;
+        view.rows.push(Row { uid, modseq, flags, facts });
+        self.set_shown_at(entry, mailbox, uid);
+        self.dirty.row(mailbox, uid);
+        self.events.push(match before {
+            Some((_, from)) => Event::Reissued { mailbox, entry, from, to: uid },
+            None => Event::Shown { mailbox, entry, uid },
+        });
+    }
+
+    /// Takes a visible message out of the view.
+    pub(crate) fn hide(&mut self, writer: &mut Writer, mailbox: MailboxId, uid: Uid) {
+        let modseq = writer.tick();
+        let view = self.view_mut(mailbox);
+        if let Some(row) = view.rows.remove(uid) {
+            view.highest_modseq = modseq;
+            self.forget_shown_at(&row.facts.entry);
+            self.dirty.row(mailbox, uid);
+        }
+    }
+
+    /// Brings the flags of a visible message up to date.
+    pub(crate) fn refresh_flags(
+        &mut self,
+        writer: &mut Writer,
+        mailbox: MailboxId,
+        entry: EntryId,
+        uid: Uid,
+    ) {
+        let Some(flags) = self.effective(&entry).map(|state| state.flags()) else { return };
+        if self.views.get(&mailbox).and_then(|view| view.rows.find(uid)).is_none_or(|row| *row.flags == flags)
+        {
+            return;
+        }
+        let modseq = writer.tick();
+        let flags = Arc::new(flags);
+        let view = self.view_mut(mailbox);
+        view.rows.update(uid, |row| {
+            row.flags = flags;
+            row.modseq = modseq;
+        });
+        view.highest_modseq = modseq;
+        self.dirty.row(mailbox, uid);
+        self.events.push(Event::Flagged { mailbox, entry, uid });
+    }
+
+    /// Begins a view of the mailbox's current epoch; what was visible of an older one is void.
+    pub(crate) fn begin_epoch(&mut self, writer: &mut Writer, mailbox: MailboxId, validity: Validity) {
+        let modseq = writer.tick();
+        let view = self.view_mut(mailbox);
+        let before = view.validity.replace(validity);
+        view.uid_next = Uid::FIRST;
+        view.highest_modseq = modseq;
+        let rows = std::mem::take(&mut view.rows);
+        for row in rows.iter() {
+            self.forget_shown_at(&row.facts.entry);
+        }
+        self.dirty.clear(mailbox);
+        if let Some(from) = before {
+            self.events.push(Event::Bumped { mailbox, from, to: validity });
+        }
+    }
+
+    /// The view of a mailbox that is no longer there, or goes by another identity: sessions that have it open end.
+    pub(crate) fn end_view(&mut self, mailbox: MailboxId) {
+        self.view_mut(mailbox).deleted = true;
+        self.dirty.shown.entry(mailbox).or_default();
+    }
+
+    /// The view of a mailbox, to be changed; its head is written with the batch.
+    pub(crate) fn view_mut(&mut self, mailbox: MailboxId) -> &mut MailboxView {
+        self.dirty.shown.entry(mailbox).or_default();
+        let account = self.id();
+        self.views.entry(mailbox).or_insert_with(|| MailboxView::unseen(account, mailbox))
+    }
+}
+
+/// The rows of one chunk of UIDs, as they are kept on disk.
+pub fn row_images(rows: &Rows, chunk: u32) -> Vec<RowImage> {
+    let first = Uid(chunk * crate::account::dirty::ROW_CHUNK);
+    let end = Uid(first.0.saturating_add(crate::account::dirty::ROW_CHUNK));
+    let image = |row: &Row| RowImage { uid: row.uid, entry: row.facts.entry, modseq: row.modseq };
+    rows.from(first).take_while(|row| row.uid < end).map(image).collect()
+}

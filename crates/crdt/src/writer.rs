@@ -1,0 +1,83 @@
+//! The pen of a node: every operation it writes gets a stamp here and waits for its document.
+
+use crate::clock::{HybridClock, Millis, Stamp, Timestamp};
+use crate::identity::{Incarnation, NodeSlot};
+use crate::operation::{DocumentId, Operation};
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The slot of the node.
+    pub slot: NodeSlot,
+    /// Its present life.
+    pub incarnation: Incarnation,
+}
+
+/// An operation that was written and not yet encoded.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Where it belongs.
+    pub document: DocumentId,
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// What happened.
+    pub operation: Operation,
+}
+
+/// Stamps and collects the operations of one batch.
+#[derive(Debug)]
+pub struct Writer {
+    author: Author,
+    clock: HybridClock,
+    now: Millis,
+    written: Vec<Written>,
+}
+
+impl Writer {
+    /// A writer that continues a clock.
+    pub fn new(author: Author, clock: HybridClock) -> Self {
+        Writer { author, clock, now: Millis(0), written: Vec::new() }
+    }
+
+    /// Who writes.
+    pub fn author(&self) -> Author {
+        self.author
+    }
+
+    /// The wall time of the present batch.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// A batch begins.
+    pub fn set_now(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    /// A new moment: for an operation, or for a change that becomes visible (MODSEQ).
+    pub fn tick(&mut self) -> Timestamp {
+        self.clock.tick(self.now)
+    }
+
+    /// The greatest moment issued or observed.
+    pub fn last(&self) -> Timestamp {
+        self.clock.last()
+    }
+
+    /// Takes note of a moment in a peer's operation.
+    pub fn observe(&mut self, seen: Timestamp) {
+        self.clock.observe(seen);
+    }
+
+    /// Stamps an operation for its document.
+    pub(crate) fn write(&mut self, document: DocumentId, operation: Operation) -> Stamp {
+        let timestamp = self.tick();
+        self.written.push(Written { document, timestamp, operation });
+        Stamp { timestamp, incarnation: self.author.incarnation }
+    }
+
+    /// What was written since the last call.
+    pub fn take(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
+    }
+}
