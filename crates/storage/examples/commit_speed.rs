@@ -27,23 +27,41 @@ struct Case {
     tables: usize,
     bodies: u64,
     body_bytes: usize,
+    /// Keys that ascend, as those of a log do; otherwise they fall all over their table.
+    ascending: bool,
 }
 
-const CASES: [Case; 8] = [
-    Case { name: "1 value", values: 1, tables: 1, bodies: 0, body_bytes: 0 },
-    Case { name: "16 values", values: 16, tables: 1, bodies: 0, body_bytes: 0 },
-    Case { name: "128 values", values: 128, tables: 1, bodies: 0, body_bytes: 0 },
-    Case { name: "16 values in 8 tables", values: 16, tables: 8, bodies: 0, body_bytes: 0 },
+const CASES: [Case; 9] = [
+    Case { name: "1 value", values: 1, tables: 1, bodies: 0, body_bytes: 0, ascending: false },
+    Case { name: "16 values", values: 16, tables: 1, bodies: 0, body_bytes: 0, ascending: false },
+    Case { name: "128 values", values: 128, tables: 1, bodies: 0, body_bytes: 0, ascending: false },
+    Case { name: "128 values in order", values: 128, tables: 1, bodies: 0, body_bytes: 0, ascending: true },
+    Case { name: "16 values in 8 tables", values: 16, tables: 8, bodies: 0, body_bytes: 0, ascending: false },
     Case {
         name: "1 body of 4 KiB, 4 values in 4 tables",
         values: 4,
         tables: 4,
         bodies: 1,
         body_bytes: 4 << 10,
+        ascending: false,
     },
-    Case { name: "16 bodies of 4 KiB, 16 values", values: 16, tables: 1, bodies: 16, body_bytes: 4 << 10 },
-    Case { name: "16 bodies of 64 KiB, 16 values", values: 16, tables: 1, bodies: 16, body_bytes: 64 << 10 },
-    Case { name: "1 body of 8 MiB", values: 1, tables: 1, bodies: 1, body_bytes: 8 << 20 },
+    Case {
+        name: "16 bodies of 4 KiB, 16 values",
+        values: 16,
+        tables: 1,
+        bodies: 16,
+        body_bytes: 4 << 10,
+        ascending: false,
+    },
+    Case {
+        name: "16 bodies of 64 KiB, 16 values",
+        values: 16,
+        tables: 1,
+        bodies: 16,
+        body_bytes: 64 << 10,
+        ascending: false,
+    },
+    Case { name: "1 body of 8 MiB", values: 1, tables: 1, bodies: 1, body_bytes: 8 << 20, ascending: false },
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -89,7 +107,6 @@ fn measure(case: &Case, directory: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Keys that fall all over their table, as hashes and accounts do.
 fn commit(case: &Case, storage: &Storage, round: u64) -> Result<Duration, Box<dyn Error>> {
     let mut pieces = Vec::new();
     for number in 0..case.bodies {
@@ -103,9 +120,10 @@ fn commit(case: &Case, storage: &Storage, round: u64) -> Result<Duration, Box<dy
     let started = Instant::now();
     let mut batch = Batch::new();
     for number in 0..case.values {
-        let key = blake3::hash(&[round, number].map(u64::to_le_bytes).concat());
+        let position = [round, number].map(u64::to_be_bytes).concat();
+        let key = if case.ascending { position } else { blake3::hash(&position).as_bytes().to_vec() };
         let table = Table::ALL[number as usize % case.tables];
-        batch.put(table, *key.as_bytes(), vec![7; VALUE_BYTES]);
+        batch.put(table, key, vec![7; VALUE_BYTES]);
     }
     for piece in pieces {
         let mut writer = storage.body_writer();

@@ -110,7 +110,7 @@ impl Storage {
         Statistics { table_bytes: table_bytes.unwrap_or_default(), ..statistics.clone() }
     }
 
-    /// Closes the store. Readers that still live fail from now on; bodies that are open go on working.
+    /// Closes the store. Readers that still live may fail from now on; bodies that are open go on working.
     ///
     /// # Errors
     /// Where the disk refuses; the next open then checks the tables, as after a crash.

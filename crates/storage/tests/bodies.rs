@@ -1,5 +1,7 @@
 //! Bodies: streamed in and out, kept once, verified always.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! A loss of power at every single change to the disk leaves a store that opens, with every acknowledged batch whole.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;

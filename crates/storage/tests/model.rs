@@ -1,5 +1,7 @@
 //! Batches and readers against a `BTreeMap`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use peerpost_storage::{Batch, Reader, SimulatedDisk, Storage, Table};
 use proptest::prelude::*;
 
 const TABLES: [Table; 3] = [Table::Meta, Table::Log, Table::Entries];
+
+type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
@@ -45,7 +49,7 @@ fn of_table(model: &Model, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     own.map(|((_, key), value)| (key.clone(), value.clone())).collect()
 }
 
-fn check(reader: &Reader, model: &Model, probes: &[(Bound<Vec<u8>>, Bound<Vec<u8>>)]) {
+fn check(reader: &Reader, model: &Model, probes: &[Range]) {
     for table in TABLES {
         let entries = of_table(model, table);
         for (start, end) in probes {

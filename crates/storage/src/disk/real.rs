@@ -45,8 +45,7 @@ impl RealDisk {
     pub fn open(directory: impl AsRef<Path>) -> Result<RealDisk, LockError> {
         let root = directory.as_ref().to_path_buf();
         let failed = |source| LockError::Directory { directory: root.clone(), source };
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(DIRECTORY_MODE).create(&root).map_err(failed)?;
+        create_durably(&root).map_err(failed)?;
         let lock = file_options(Create::IfMissing).open(root.join(LOCK_FILE)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(RealDisk { root, _lock: lock }),
@@ -78,6 +77,21 @@ impl RealDisk {
         }
         Ok(self.root.join(name))
     }
+}
+
+/// Creates a directory and what is missing above it, and syncs the directory that holds each new name: a store whose
+/// own directory is lost with the power has kept nothing.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_durably(parent)?;
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
+        other => other?,
+    }
+    StandardFile::open(parent)?.sync_all()
 }
 
 fn file_options(create: Create) -> OpenOptions {
@@ -155,7 +169,7 @@ mod tests {
     #[test]
     fn a_second_opener_is_refused_until_the_first_lets_go() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = parent.path().join("node");
+        let directory = parent.path().join("new/node");
         let first = RealDisk::open(&directory).unwrap();
         assert!(matches!(RealDisk::open(&directory), Err(LockError::InUse(_))));
         drop(first);

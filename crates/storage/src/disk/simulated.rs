@@ -38,6 +38,8 @@ struct State {
     crashed: bool,
     /// Room for file contents, in bytes.
     capacity: Option<u64>,
+    /// The change that fails, once, while the disk lives on.
+    fail_at: Option<u64>,
     fail_next_sync: bool,
 }
 
@@ -53,6 +55,7 @@ impl SimulatedDisk {
             crash_at: None,
             crashed: false,
             capacity: None,
+            fail_at: None,
             fail_next_sync: false,
         })
     }
@@ -101,7 +104,14 @@ impl SimulatedDisk {
         self.state().used()
     }
 
-    /// Lets the next [`File::sync_data`] fail with an I/O error, once.
+    /// Lets the change after the next `operations` ones fail, once: a write or a change of names may still have
+    /// happened, a sync has not, and what it was to make durable never becomes so by a later one.
+    pub fn fail_after(&self, operations: u64) {
+        let mut state = self.state();
+        state.fail_at = Some(state.operations + operations);
+    }
+
+    /// Lets the next [`File::sync_data`] fail, once, as [`SimulatedDisk::fail_after`] does.
     pub fn fail_next_sync(&self) {
         self.state().fail_next_sync = true;
     }
@@ -168,22 +178,33 @@ impl State {
         if self.crashed { Err(lost_power()) } else { Ok(()) }
     }
 
-    /// Counts a change; `true` when power is lost in it. The change then still happens, unsynced, and its caller is
-    /// told that it failed.
-    fn change(&mut self) -> io::Result<bool> {
+    /// Counts a change. A failing one still happens, unsynced, and its caller is told that it failed.
+    fn change(&mut self) -> io::Result<Outcome> {
         self.alive()?;
         self.crashed = self.crash_at.is_some_and(|at| self.operations >= at);
+        let fails = self.fail_at.take_if(|at| self.operations >= *at).is_some();
         self.operations += 1;
-        Ok(self.crashed)
+        Ok(if self.crashed || fails { Outcome::Fails } else { Outcome::Succeeds })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Succeeds,
+    Fails,
+}
+
+impl Outcome {
+    fn answer<T>(self, value: T) -> io::Result<T> {
+        match self {
+            Outcome::Succeeds => Ok(value),
+            Outcome::Fails => Err(io::Error::other("the simulated disk failed")),
+        }
     }
 }
 
 fn lost_power() -> io::Error {
     io::Error::other("the simulated disk has lost power")
-}
-
-fn answer<T>(crashed: bool, value: T) -> io::Result<T> {
-    if crashed { Err(lost_power()) } else { Ok(value) }
 }
 
 impl Disk for SimulatedDisk {
@@ -195,12 +216,12 @@ impl Disk for SimulatedDisk {
             (Ok(number), _) => number,
             (Err(error), Create::Never) => return Err(error),
             (Err(_), _) => {
-                let crashed = state.change()?;
+                let outcome = state.change()?;
                 let number = state.next_inode;
                 state.names.link(name, number)?;
                 state.next_inode += 1;
                 state.inodes.insert(number, Inode::default());
-                answer(crashed, number)?
+                outcome.answer(number)?
             }
         };
         state.inode(number)?.handles += 1;
@@ -209,23 +230,23 @@ impl Disk for SimulatedDisk {
 
     fn create_directory(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
-        let crashed = state.change()?;
+        let outcome = state.change()?;
         state.names.create_directory(name);
-        answer(crashed, ())
+        outcome.answer(())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        let crashed = state.change()?;
+        let outcome = state.change()?;
         state.names.rename(from, to)?;
-        answer(crashed, ())
+        outcome.answer(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
-        let crashed = state.change()?;
+        let outcome = state.change()?;
         state.names.remove(name)?;
-        answer(crashed, ())
+        outcome.answer(())
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
@@ -236,12 +257,12 @@ impl Disk for SimulatedDisk {
 
     fn sync_directory(&self, directory: &str) -> io::Result<()> {
         let mut state = self.state();
-        let crashed = state.change()?;
-        if !crashed {
+        let outcome = state.change()?;
+        if outcome == Outcome::Succeeds {
             state.names.sync(directory);
             state.collect();
         }
-        answer(crashed, ())
+        outcome.answer(())
     }
 }
 
@@ -277,30 +298,31 @@ impl File for SimulatedFile {
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let crashed = state.change()?;
+        let outcome = state.change()?;
         let room = state.capacity.map(|capacity| capacity.saturating_sub(state.used()));
         let written = state.inode(self.number)?.write(offset, data, room);
-        answer(crashed, ())?;
+        outcome.answer(())?;
         written
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        let crashed = state.change()?;
+        let outcome = state.change()?;
         state.inode(self.number)?.set_len(length)?;
-        answer(crashed, ())
+        outcome.answer(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let crashed = state.change()?;
-        if std::mem::take(&mut state.fail_next_sync) {
-            return Err(io::Error::other("the simulated disk failed to sync"));
+        let outcome = state.change()?;
+        let outcome = if std::mem::take(&mut state.fail_next_sync) { Outcome::Fails } else { outcome };
+        match outcome {
+            Outcome::Succeeds => state.inode(self.number)?.sync(),
+            Outcome::Fails if state.crashed => {}
+            // What Linux does: the pages are taken for clean, and no later sync writes them.
+            Outcome::Fails => state.inode(self.number)?.forget_unsynced(),
         }
-        if !crashed {
-            state.inode(self.number)?.sync();
-        }
-        answer(crashed, ())
+        outcome.answer(())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::reader::Reader;
 use crate::tables::{Changes, TablesError};
 
 /// Written and removed again to learn whether a full disk has room by now: room for a commit of the usual size.
-const PROBE_FILE: &str = "probe";
+pub(super) const PROBE_FILE: &str = "probe";
 const PROBE_BYTES: usize = 1 << 20;
 
 /// What commits keep between them.

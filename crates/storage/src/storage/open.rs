@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use super::Storage;
-use super::commit::{Appending, Committer};
+use super::commit::{Appending, Committer, PROBE_FILE};
 use crate::body::location::{PackKind, PackState};
 use crate::body::packs::{PACK_LIMIT_BYTES, PACKS_DIRECTORY, Packs, pack_name, pack_number};
 use crate::disk::{Create, Disk};
@@ -28,7 +28,11 @@ const FORMAT_KEY: &[u8] = b"version";
 pub(super) fn open(disk: Arc<dyn Disk>) -> Result<Storage, OpenError> {
     let failed = |action: &'static str| move |error| OpenError::disk(action, &error);
     disk.create_directory(PACKS_DIRECTORY).map_err(failed("create the directory of packs"))?;
-    if !disk.list("").map_err(failed("list the store's directory"))?.iter().any(|name| name == TABLES_FILE) {
+    let names = disk.list("").map_err(failed("list the store's directory"))?;
+    if names.iter().any(|name| name == PROBE_FILE) {
+        disk.remove(PROBE_FILE).map_err(failed("remove a file left over"))?;
+    }
+    if !names.iter().any(|name| name == TABLES_FILE) {
         create_tables(disk.as_ref())?;
     }
     // For the directory of packs, and for a rename that a crash left unsynced.
@@ -145,5 +149,38 @@ fn sizes(states: &BTreeMap<u64, PackState>) -> Statistics {
         bodies: states.values().map(|state| state.bodies).sum(),
         body_bytes: states.values().map(|state| state.body_bytes).sum(),
         ..Statistics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimulatedDisk;
+
+    /// Rewrites the format of a store.
+    fn disk_with_format(value: Option<Vec<u8>>) -> SimulatedDisk {
+        let disk = SimulatedDisk::new();
+        open(Arc::new(disk.clone())).unwrap().close().unwrap();
+        let tables = Tables::open(disk.open(TABLES_FILE, Create::Never).unwrap()).unwrap();
+        let format = BTreeMap::from([(FORMAT_KEY.to_vec(), value)]);
+        tables.commit(&Changes::from([(Place::Format, format)])).unwrap();
+        tables.close().unwrap();
+        disk
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_by_name() {
+        let disk = disk_with_format(Some((FORMAT + 1).to_be_bytes().to_vec()));
+        let error = open(Arc::new(disk)).err().unwrap();
+        assert!(matches!(error, OpenError::NewerFormat { found, known: FORMAT } if found == FORMAT + 1));
+        assert!(error.to_string().contains("a later one"), "{error}");
+    }
+
+    #[test]
+    fn a_store_without_a_format_is_refused() {
+        for value in [None, Some(vec![]), Some(vec![0; 4]), Some(vec![1; 5])] {
+            let error = open(Arc::new(disk_with_format(value))).err().unwrap();
+            assert!(matches!(error, OpenError::Damaged(_)), "{error}");
+        }
     }
 }

@@ -129,6 +129,11 @@ impl Inode {
         }
     }
 
+    /// Lets no later sync make durable what is not so now.
+    pub(super) fn forget_unsynced(&mut self) {
+        self.pending.clear();
+    }
+
     pub(super) fn corrupt(&mut self, offset: u64, bits: u8) -> io::Result<()> {
         self.sync();
         let offset = position(offset)?;
