@@ -2,7 +2,7 @@
 
 pub mod dirty;
 pub mod events;
-mod mailboxes;
+pub(crate) mod mailboxes;
 mod messages;
 mod settle;
 

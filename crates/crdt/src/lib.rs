@@ -11,6 +11,7 @@ pub mod identity;
 pub mod operation;
 pub mod placement;
 pub mod record;
+pub mod replica;
 pub mod vector;
 pub mod view;
 pub mod writer;

@@ -258,6 +258,11 @@ impl Account {
         if placements.is_empty() { Placed::Nothing } else { Placed::Some }
     }
 
+    /// Whether there is something to do when somebody looks.
+    pub(crate) fn needs_admission(&self, mailbox: MailboxId) -> bool {
+        self.pending.contains_key(&mailbox) || self.must_found(mailbox)
+    }
+
     /// Whether the mailbox needs a new epoch: it has none, or its name has borne a UIDVALIDITY above its own (invariant U6).
     fn must_found(&self, mailbox: MailboxId) -> bool {
         let Some(epoch) = self.epoch(mailbox) else { return true };

@@ -1,0 +1,281 @@
+//! One node as a pure state machine: accounts, the cluster, the log's end, and what the last batch changed.
+//!
+//! Use: call commands (`deliver`, `append`, …) and [`Replica::apply`] within a batch, then [`Replica::commit`], make its
+//! [`Commit`] durable, and only then answer clients and tell peers. Time enters with [`Replica::begin`].
+
+mod apply;
+mod commands;
+mod commit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::account::Account;
+use crate::clock::{HybridClock, Millis, Timestamp};
+use crate::document::Chain;
+use crate::fold::cluster::ClusterState;
+use crate::identity::{AccountId, EntryId, Incarnation, MailboxId, NodeSlot};
+use crate::operation::{DocumentId, Member, Operation, Seal};
+use crate::placement::admission::Eagerness;
+use crate::placement::looks::{LookedAt, Looks};
+use crate::vector::{Sequence, Vector};
+use crate::writer::{Author, Writer};
+
+pub use apply::{Applied, DeltaError};
+pub use commands::CommandError;
+pub use commit::{AccountCommit, Commit};
+
+/// Where a replica finds what it has forgotten: its disk, or nothing.
+pub trait Archive {
+    /// An account as it was committed last, if it is known at all.
+    fn account(&self, account: AccountId, now: Millis) -> Result<Option<Account>, ArchiveError>;
+    /// The end of an author's chain in a document, as it was committed last.
+    fn chain(&self, document: &DocumentId, author: &Incarnation) -> Result<Option<Chain>, ArchiveError>;
+}
+
+/// The disk could not be read, or what it holds is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("reading the store failed: {0}")]
+pub struct ArchiveError(pub String);
+
+/// An archive that holds nothing: for replicas that live in memory alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoArchive;
+
+impl Archive for NoArchive {
+    fn account(&self, _: AccountId, _: Millis) -> Result<Option<Account>, ArchiveError> {
+        Ok(None)
+    }
+
+    fn chain(&self, _: &DocumentId, _: &Incarnation) -> Result<Option<Chain>, ArchiveError> {
+        Ok(None)
+    }
+}
+
+/// What a node knows when its new life begins.
+#[derive(Clone, Debug, Default)]
+pub struct Beginning {
+    /// What it has of every life's records.
+    pub vector: Vector,
+    /// The cluster as it was committed last.
+    pub cluster: ClusterState,
+    /// The greatest moment it ever issued or observed.
+    pub last: Timestamp,
+    /// The life that ended on this disk.
+    pub predecessor: Option<Incarnation>,
+}
+
+/// One node as a pure state machine.
+#[derive(Debug)]
+pub struct Replica<A> {
+    archive: A,
+    writer: Writer,
+    vector: Vector,
+    cluster: ClusterState,
+    accounts: BTreeMap<AccountId, Account>,
+    chains: BTreeMap<(DocumentId, Incarnation), Chain>,
+    looks: Looks,
+    /// Distinguishes the mailboxes that this life creates.
+    created_mailboxes: u64,
+
+    // The present batch.
+    foreign: Vec<crate::record::Record>,
+    changed_chains: BTreeSet<(DocumentId, Incarnation)>,
+    cluster_changed: bool,
+}
+
+impl<A: Archive> Replica<A> {
+    /// A new life begins: its first record says who it is and whose life ended on this disk.
+    pub fn start(archive: A, author: Author, beginning: Beginning, now: Millis) -> Self {
+        let clock = HybridClock::new(author.slot, beginning.last);
+        let mut replica = Replica {
+            archive,
+            writer: Writer::new(author, clock),
+            vector: beginning.vector,
+            cluster: beginning.cluster,
+            accounts: BTreeMap::new(),
+            chains: BTreeMap::new(),
+            looks: Looks::default(),
+            created_mailboxes: 0,
+            foreign: Vec::new(),
+            changed_chains: BTreeSet::new(),
+            cluster_changed: false,
+        };
+        replica.begin(now);
+        let seals = beginning
+            .predecessor
+            .map(|incarnation| Seal { incarnation, sequence: replica.vector.last(&incarnation) });
+        replica.write_cluster(Operation::Start { slot: author.slot, seals });
+        replica
+    }
+
+    /// A batch begins, or time has passed.
+    pub fn begin(&mut self, now: Millis) {
+        self.writer.set_now(now);
+    }
+
+    /// Who this is.
+    pub fn author(&self) -> Author {
+        self.writer.author()
+    }
+
+    /// What this node has, the present batch's own operations left out.
+    pub fn vector(&self) -> &Vector {
+        &self.vector
+    }
+
+    /// The members of the cluster.
+    pub fn cluster(&self) -> &ClusterState {
+        &self.cluster
+    }
+
+    /// Own looks and those of peers.
+    pub fn looks(&self) -> &Looks {
+        &self.looks
+    }
+
+    /// An account, if this node knows it.
+    pub fn account(&mut self, account: AccountId) -> Result<Option<&Account>, ArchiveError> {
+        self.load(account)?;
+        Ok(self.accounts.get(&account))
+    }
+
+    /// The accounts that are in memory.
+    pub fn loaded(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    /// Forgets accounts that nobody looks at, the present batch being committed; they are loaded again when needed.
+    pub fn forget(&mut self, account: AccountId) -> bool {
+        let busy = self.looks.own_of(account).next().is_some();
+        let clean = self.accounts.get(&account).is_some_and(|account| account.dirty.is_empty());
+        let forget = clean && !busy;
+        if forget {
+            self.accounts.remove(&account);
+        }
+        forget
+    }
+
+    fn load(&mut self, id: AccountId) -> Result<(), ArchiveError> {
+        if !self.accounts.contains_key(&id)
+            && let Some(account) = self.archive.account(id, self.writer.now())?
+        {
+            self.accounts.insert(id, account);
+        }
+        Ok(())
+    }
+
+    /// The account, to be changed; made when it is new.
+    fn account_mut(&mut self, id: AccountId) -> Result<&mut Account, ArchiveError> {
+        self.load(id)?;
+        Ok(self.accounts.entry(id).or_insert_with(|| Account::new(id)))
+    }
+
+    fn write_cluster(&mut self, operation: Operation) {
+        let stamp = self.writer.write(DocumentId::Cluster, operation.clone());
+        self.cluster.fold(stamp, &operation);
+        self.cluster_changed = true;
+    }
+
+    // --- cluster ---
+
+    /// Takes a node in, or changes what is known of it.
+    pub fn admit_member(&mut self, member: Member) {
+        if self.cluster.member(member.slot) != Some(&member) {
+            self.write_cluster(Operation::Admit(member));
+        }
+    }
+
+    /// Grants a slot and half of the reserve to a node that will be invited; none when no slot is left.
+    pub fn grant(&mut self) -> Option<(NodeSlot, u128)> {
+        let inviter = self.author().slot;
+        let (slot, reserve) = self.cluster.next_grant(inviter)?;
+        self.write_cluster(Operation::Grant { inviter, slot, reserve });
+        Some((slot, reserve))
+    }
+
+    // --- looks and time ---
+
+    /// A session looks at a mailbox until [`Replica::look_away`].
+    pub fn look(&mut self, account: AccountId, mailbox: MailboxId) -> Result<(), ArchiveError> {
+        self.looks.begin(account, mailbox);
+        self.glance(account, mailbox)
+    }
+
+    /// A client sees a mailbox at this moment.
+    pub fn glance(&mut self, account: AccountId, mailbox: MailboxId) -> Result<(), ArchiveError> {
+        self.load(account)?;
+        self.admit(account, mailbox, Eagerness::InTurn);
+        Ok(())
+    }
+
+    /// A session looks no more.
+    pub fn look_away(&mut self, account: AccountId, mailbox: MailboxId) {
+        self.looks.end(account, mailbox);
+    }
+
+    /// What a peer looks at; `None` when it cannot be reached.
+    pub fn set_peer_looks(&mut self, slot: NodeSlot, looked_at: Option<LookedAt>) {
+        self.looks.set_peer(slot, looked_at);
+        self.admit_where_looked_at();
+    }
+
+    /// When this node has something to do that nobody asks for.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        let deadline = |(account, mailbox): &(AccountId, MailboxId)| {
+            self.accounts.get(account)?.deadlines.get(mailbox).copied()
+        };
+        self.looks.own().iter().filter_map(deadline).min()
+    }
+
+    /// Does what waited for this moment.
+    pub fn handle_timeout(&mut self) {
+        self.admit_where_looked_at();
+    }
+
+    /// Shows and places what is this node's turn, in every mailbox that is looked at here and has something waiting.
+    fn admit_where_looked_at(&mut self) {
+        for (account, mailbox) in self.looks.own() {
+            let waiting = self.accounts.get(&account).is_some_and(|account| account.needs_admission(mailbox));
+            if waiting {
+                self.admit(account, mailbox, Eagerness::InTurn);
+            }
+        }
+    }
+
+    fn admit(&mut self, account: AccountId, mailbox: MailboxId, eagerness: Eagerness<'_>) {
+        let members = self.cluster.slots();
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.settle(&mut self.writer);
+            account.admit(&mut self.writer, &self.looks, &members, mailbox, eagerness);
+        }
+    }
+
+    /// Brings views up to date after operations on an account, and admits what can be seen now.
+    fn settle(&mut self, account: AccountId) {
+        let members = self.cluster.slots();
+        let Some(state) = self.accounts.get_mut(&account) else { return };
+        state.settle(&mut self.writer);
+        for mailbox in self.looks.own_of(account) {
+            if state.needs_admission(mailbox) {
+                state.admit(&mut self.writer, &self.looks, &members, mailbox, Eagerness::InTurn);
+            }
+        }
+    }
+
+    // --- bodies ---
+
+    /// A body has come in from a peer: entries that name it can be shown.
+    pub fn body_arrived(&mut self, account: AccountId, entries: &[EntryId]) -> Result<(), ArchiveError> {
+        self.load(account)?;
+        if let Some(state) = self.accounts.get_mut(&account) {
+            entries.iter().for_each(|entry| state.body_arrived(*entry));
+        }
+        self.settle(account);
+        Ok(())
+    }
+
+    /// The last record of this life that was committed.
+    pub fn sequence(&self) -> Sequence {
+        self.vector.last(&self.author().incarnation)
+    }
+}

@@ -1,0 +1,313 @@
+//! Commands of clients, MTAs and operators on one node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Archive, ArchiveError, Replica};
+use crate::account::mailboxes::{INBOX, SEPARATOR};
+use crate::account::{Account, NewEntry, Relocated, Stored};
+use crate::clock::{Millis, Timestamp};
+use crate::flag::{Flag, FlagChange};
+use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
+use crate::operation::DefaultMailbox;
+use crate::placement::admission::Eagerness;
+
+/// For how long after a delivery the same octets for the same mailbox are the same delivery, in milliseconds: longer than
+/// MTAs retry (RFC 5321 section 4.5.4.1: four to five days).
+pub const REDELIVERY_MILLISECONDS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Why a command did nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such account.
+    #[error("there is no such account")]
+    NoSuchAccount,
+    /// There is no such mailbox.
+    #[error("there is no such mailbox")]
+    NoSuchMailbox,
+    /// The name is taken.
+    #[error("the name exists already")]
+    AlreadyExists,
+    /// INBOX cannot be deleted (RFC 9051 section 6.3.5).
+    #[error("INBOX cannot be deleted")]
+    Inbox,
+    /// Nothing could be placed: the UIDVALIDITY values are used up.
+    #[error("the mailbox has no UIDs left")]
+    NoUids,
+    /// The disk could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl<A: Archive> Replica<A> {
+    /// Adds an account with its default mailboxes.
+    pub fn add_account(
+        &mut self,
+        name: &str,
+        password: &str,
+        mailboxes: &[DefaultMailbox],
+    ) -> Result<AccountId, CommandError> {
+        let id = AccountId::of_name(name);
+        let members = self.members();
+        let account = self.account_mut(id)?;
+        if account.head().exists() {
+            return Err(CommandError::AlreadyExists);
+        }
+        with(self, id, |account, writer| account.create(writer, &members, name, password, mailboxes))?;
+        self.settle(id);
+        Ok(id)
+    }
+
+    /// Replaces a password.
+    pub fn set_password(&mut self, id: AccountId, password: &str) -> Result<(), CommandError> {
+        self.existing(id)?;
+        with(self, id, |account, writer| account.set_password(writer, password))
+    }
+
+    /// Removes an account.
+    pub fn remove_account(&mut self, id: AccountId) -> Result<(), CommandError> {
+        self.existing(id)?;
+        with(self, id, |account, writer| account.remove_account(writer))?;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Accepts a delivery; the same delivery accepted before, here or elsewhere, is told by `false`.
+    pub fn deliver(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        new: NewEntry,
+    ) -> Result<bool, CommandError> {
+        let since = Timestamp::from_parts(
+            Millis(self.writer.now().0.saturating_sub(REDELIVERY_MILLISECONDS)),
+            0,
+            NodeSlot::FIRST,
+        );
+        let public = self.public(id, mailbox)?;
+        let account = self.existing(id)?;
+        if new.delivery.is_some_and(|key| account.delivered(&key, since).is_some()) {
+            return Ok(false);
+        }
+        with(self, id, |account, writer| account.add(writer, public, new))?;
+        self.settle(id);
+        Ok(true)
+    }
+
+    /// Accepts messages that a client appends: they are visible at once, under the UIDs returned.
+    pub fn append(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        new: Vec<NewEntry>,
+    ) -> Result<(Validity, Vec<Uid>), CommandError> {
+        let public = self.public(id, mailbox)?;
+        let add = |account: &mut Account, writer: &mut _| {
+            new.into_iter().map(|new| account.add(writer, public, new)).collect::<Vec<_>>()
+        };
+        let entries = with(self, id, add)?;
+        let (validity, placed) = self.place_now(id, public, &entries)?;
+        Ok((validity, placed.into_iter().map(|(_, uid)| uid).collect()))
+    }
+
+    /// Changes flags.
+    pub fn change_flags(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        entries: &[EntryId],
+        change: FlagChange,
+        flags: &[Flag],
+        unchanged_since: Option<u64>,
+    ) -> Result<Stored, CommandError> {
+        let public = self.public(id, mailbox)?;
+        let stored = with(self, id, |account, writer| {
+            account.change_flags(writer, public, entries, change, flags, unchanged_since)
+        })?;
+        self.settle(id);
+        Ok(stored)
+    }
+
+    /// Expunges what carries \Deleted.
+    pub fn expunge(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        entries: &[EntryId],
+    ) -> Result<(), CommandError> {
+        let public = self.public(id, mailbox)?;
+        with(self, id, |account, writer| account.expunge(writer, public, entries))?;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Copies messages; the pairs are in ascending order of the new UIDs.
+    pub fn copy(
+        &mut self,
+        id: AccountId,
+        from: MailboxId,
+        entries: &[EntryId],
+        to: MailboxId,
+    ) -> Result<Placed, CommandError> {
+        let (from, to) = (self.public(id, from)?, self.public(id, to)?);
+        let relocated = with(self, id, |account, writer| account.copy(writer, from, entries, to))?;
+        self.relocated(id, to, relocated)
+    }
+
+    /// Moves messages; the pairs are in ascending order of the new UIDs.
+    pub fn move_entries(
+        &mut self,
+        id: AccountId,
+        from: MailboxId,
+        entries: &[EntryId],
+        to: MailboxId,
+    ) -> Result<Placed, CommandError> {
+        let (from, to) = (self.public(id, from)?, self.public(id, to)?);
+        let relocated = with(self, id, |account, writer| account.move_entries(writer, from, entries, to))?;
+        self.relocated(id, to, relocated)
+    }
+
+    fn relocated(
+        &mut self,
+        id: AccountId,
+        to: MailboxId,
+        relocated: Relocated,
+    ) -> Result<Placed, CommandError> {
+        let targets: Vec<EntryId> = relocated.pairs.iter().map(|(_, target)| *target).collect();
+        let (validity, placed) = self.place_now(id, to, &targets)?;
+        self.settle(id);
+        let source_of: BTreeMap<EntryId, EntryId> =
+            relocated.pairs.iter().map(|(source, target)| (*target, *source)).collect();
+        let pairs =
+            placed.into_iter().filter_map(|(target, uid)| Some((*source_of.get(&target)?, uid))).collect();
+        Ok(Placed { validity, pairs, gone: relocated.gone })
+    }
+
+    /// Makes entries visible at once and tells their UIDs, ascending.
+    fn place_now(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        entries: &[EntryId],
+    ) -> Result<(Validity, Vec<(EntryId, Uid)>), CommandError> {
+        let wanted: BTreeSet<EntryId> = entries.iter().copied().collect();
+        self.admit(id, mailbox, Eagerness::Now(&wanted));
+        let account = self.existing(id)?;
+        let validity = account.view(mailbox).validity.ok_or(CommandError::NoUids)?;
+        let shown = |entry: &EntryId| {
+            account.shown_at(entry).filter(|(at, _)| *at == mailbox).map(|(_, uid)| (*entry, uid))
+        };
+        let mut placed: Vec<(EntryId, Uid)> = entries.iter().filter_map(shown).collect();
+        placed.sort_by_key(|(_, uid)| *uid);
+        Ok((validity, placed))
+    }
+
+    /// Creates a mailbox, and superiors that are missing.
+    pub fn create_mailbox(
+        &mut self,
+        id: AccountId,
+        name: &str,
+        special_use: Option<&str>,
+    ) -> Result<MailboxId, CommandError> {
+        if self.existing(id)?.unit_by_name(name).is_some() {
+            return Err(CommandError::AlreadyExists);
+        }
+        self.create_superiors(id, name)?;
+        let mailbox = self.create_one(id, name, special_use)?;
+        self.settle(id);
+        Ok(mailbox)
+    }
+
+    fn create_superiors(&mut self, id: AccountId, name: &str) -> Result<(), CommandError> {
+        for (end, _) in name.match_indices(SEPARATOR) {
+            let superior = name.get(..end).unwrap_or_default();
+            if self.existing(id)?.unit_by_name(superior).is_none() {
+                self.create_one(id, superior, None)?;
+                self.settle(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn create_one(
+        &mut self,
+        id: AccountId,
+        name: &str,
+        special_use: Option<&str>,
+    ) -> Result<MailboxId, CommandError> {
+        let number = self.created_mailboxes;
+        self.created_mailboxes += 1;
+        with(self, id, |account, writer| account.create_mailbox(writer, number, name, special_use))
+    }
+
+    /// Deletes a mailbox and the mail that is known to be in it.
+    pub fn delete_mailbox(&mut self, id: AccountId, mailbox: MailboxId) -> Result<(), CommandError> {
+        let public = self.public(id, mailbox)?;
+        if self.existing(id)?.unit(public).is_some_and(|unit| unit.name == INBOX) {
+            return Err(CommandError::Inbox);
+        }
+        with(self, id, |account, writer| account.delete_mailbox(writer, public))?;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Renames a mailbox and its inferiors. INBOX stays and gives its messages to the new name (RFC 9051 section 6.3.6).
+    pub fn rename_mailbox(&mut self, id: AccountId, from: &str, to: &str) -> Result<(), CommandError> {
+        let account = self.existing(id)?;
+        let source = account.unit_by_name(from).map(|unit| unit.public).ok_or(CommandError::NoSuchMailbox)?;
+        if account.unit_by_name(to).is_some() {
+            return Err(CommandError::AlreadyExists);
+        }
+        if from == INBOX {
+            let target = self.create_mailbox(id, to, None)?;
+            let entries = self.existing(id)?.live_entries(source);
+            self.move_entries(id, source, &entries, target)?;
+            return Ok(());
+        }
+        self.create_superiors(id, to)?;
+        with(self, id, |account, writer| account.rename_mailbox(writer, from, to))?;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Subscribes or unsubscribes a name.
+    pub fn subscribe(&mut self, id: AccountId, name: &str, subscribed: bool) -> Result<(), CommandError> {
+        self.existing(id)?;
+        with(self, id, |account, writer| account.subscribe(writer, name, subscribed))
+    }
+
+    fn members(&self) -> Vec<NodeSlot> {
+        self.cluster.slots()
+    }
+
+    /// The account, if it exists and was not removed.
+    pub fn existing(&mut self, id: AccountId) -> Result<&Account, CommandError> {
+        let account = self.account(id)?.ok_or(CommandError::NoSuchAccount)?;
+        if account.head().exists() { Ok(account) } else { Err(CommandError::NoSuchAccount) }
+    }
+
+    /// The public identity of a mailbox that a session may know by another.
+    fn public(&mut self, id: AccountId, mailbox: MailboxId) -> Result<MailboxId, CommandError> {
+        self.existing(id)?.unit(mailbox).map(|unit| unit.public).ok_or(CommandError::NoSuchMailbox)
+    }
+}
+
+/// What became of a COPY or MOVE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// UIDVALIDITY of the target.
+    pub validity: Validity,
+    /// The entries that the client named, and the UIDs in the target, ascending.
+    pub pairs: Vec<(EntryId, Uid)>,
+    /// No longer in the source.
+    pub gone: Vec<EntryId>,
+}
+
+/// Runs something on an account with the pen of this node.
+fn with<A: Archive, T>(
+    replica: &mut Replica<A>,
+    id: AccountId,
+    run: impl FnOnce(&mut Account, &mut crate::writer::Writer) -> T,
+) -> Result<T, CommandError> {
+    let account = replica.accounts.get_mut(&id).ok_or(CommandError::NoSuchAccount)?;
+    Ok(run(account, &mut replica.writer))
+}

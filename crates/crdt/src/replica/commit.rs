@@ -1,0 +1,113 @@
+//! The end of a batch: what was written becomes records, and everything that changed is told, to be made durable as one.
+
+use std::collections::BTreeMap;
+
+use super::{Archive, Replica};
+use crate::account::Account;
+use crate::account::dirty::Dirty;
+use crate::account::events::Event;
+use crate::clock::Timestamp;
+use crate::document::{self, Chain, MOST_OPERATIONS};
+use crate::identity::{AccountId, Incarnation};
+use crate::operation::{DocumentId, Operation};
+use crate::record::Record;
+
+/// What changed in one account.
+#[derive(Debug)]
+pub struct AccountCommit {
+    /// Which.
+    pub account: AccountId,
+    /// What of it has to be written.
+    pub dirty: Dirty,
+    /// What clients are made to see.
+    pub events: Vec<Event>,
+}
+
+/// What has to become durable, as one, before anybody is told.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// New records, own and foreign.
+    pub records: Vec<Record>,
+    /// The ends of foreign chains.
+    pub chains: Vec<(DocumentId, Incarnation, Chain)>,
+    /// Changed accounts.
+    pub accounts: Vec<AccountCommit>,
+    /// Whether the cluster's state changed.
+    pub cluster_changed: bool,
+    /// The greatest moment issued or observed.
+    pub last: Timestamp,
+}
+
+impl Commit {
+    /// Whether nothing has to be written.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.accounts.is_empty() && !self.cluster_changed
+    }
+}
+
+impl<A: Archive> Replica<A> {
+    /// Ends the batch. What it returns must become durable before any answer or delta leaves the node; when that fails,
+    /// this replica must not be used any more, and a new life begins from what is on disk.
+    pub fn commit(&mut self) -> Commit {
+        let mut commit = Commit { records: std::mem::take(&mut self.foreign), ..Commit::default() };
+        self.encode_written(&mut commit.records);
+        for (document, author) in std::mem::take(&mut self.changed_chains) {
+            if let Some(chain) = self.chains.get(&(document, author)) {
+                commit.chains.push((document, author, *chain));
+            }
+        }
+        for account in self.accounts.values_mut() {
+            if let Some(changed) = changed(account) {
+                commit.accounts.push(changed);
+            }
+        }
+        commit.cluster_changed = std::mem::take(&mut self.cluster_changed);
+        commit.last = self.writer.last();
+        self.bound_chains();
+        commit
+    }
+
+    /// One change for each document that was written to.
+    fn encode_written(&mut self, records: &mut Vec<Record>) {
+        let author = self.author().incarnation;
+        let mut documents: Vec<DocumentId> = Vec::new();
+        let mut operations: BTreeMap<DocumentId, Vec<(Timestamp, Operation)>> = BTreeMap::new();
+        for written in self.writer.take() {
+            let of_document = operations.entry(written.document).or_default();
+            if of_document.is_empty() {
+                documents.push(written.document);
+            }
+            of_document.push((written.timestamp, written.operation));
+        }
+        for document in documents {
+            let operations = operations.remove(&document).unwrap_or_default();
+            for part in operations.chunks(MOST_OPERATIONS) {
+                let chain = self.chains.entry((document, author)).or_default();
+                let change = document::encode(author, chain, part);
+                let sequence = self.vector.last(&author).next();
+                self.vector.raise(author, sequence);
+                records.push(Record::new(author, sequence, &document, &change));
+            }
+        }
+    }
+
+    /// Foreign chains can be read again from disk; own ones of this life cannot, and stay.
+    fn bound_chains(&mut self) {
+        const MOST_CHAINS: usize = 10_000;
+        let own = self.author().incarnation;
+        if self.chains.len() > MOST_CHAINS {
+            self.chains.retain(|(_, author), _| *author == own);
+        }
+    }
+}
+
+fn changed(account: &mut Account) -> Option<AccountCommit> {
+    if account.dirty.is_empty() && account.events.is_empty() {
+        return None;
+    }
+    Some(AccountCommit {
+        account: account.id(),
+        dirty: std::mem::take(&mut account.dirty),
+        events: std::mem::take(&mut account.events),
+    })
+}
