@@ -1,122 +1,110 @@
 //! One IMAP connection as a state machine (RFC 9051, RFC 3501): commands and answers of the store go in, responses and
 //! the next thing to do come out. It holds no socket and reads no clock.
 //!
-//! The shell calls [`Session::handle`] with each input and does what the returned [`Action`] says, after writing `out`
-//! to the client; after [`Action::Continue`] it calls [`Session::produce`].
+//! The shell calls [`Session::handle`] with each input, writes `out` to the client and does what the returned [`Action`]
+//! says; after [`Action::Continue`] it calls [`Session::produce`]. One file for each family of commands is below.
+
+mod answer;
+mod append;
+mod config;
+mod copy;
+mod expunge;
+mod fetch;
+mod idle;
+mod list;
+mod login;
+mod mailboxes;
+mod numbers;
+mod pattern;
+mod put;
+mod seam;
+mod search;
+mod select;
+mod selected;
+mod status;
+mod store;
 
 use std::sync::Arc;
 
-use mailstore::crdt::clock::Millis;
 use mailstore::Mailstore;
-use mailstore::request::{Authenticated, Reply, Request, RequestError};
+use mailstore::account::AccountView;
+use mailstore::crdt::clock::Millis;
+use mailstore::crdt::identity::AccountId;
+use mailstore::request::{Reply, RequestError};
+use tokio::sync::watch;
 
-use crate::command::{AppendEvent, Command, Tag};
+use crate::command::{Command, CommandBody, Tag};
+use answer::Answer;
+use selected::Selected;
 
-/// What a client may do and how long it may take over it.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// The name of the node, told in the greeting.
-    pub node: String,
-    /// The most octets of one appended message (RFC 7889).
-    pub append_limit: u64,
-    /// How long a client may stay silent before it has logged in, in milliseconds.
-    pub login_timeout: u64,
-    /// How long a client may stay silent afterwards, in milliseconds; at least 30 minutes (RFC 9051 section 5.4).
-    pub silence_timeout: u64,
-    /// How often a client in IDLE hears that the connection lives, in milliseconds.
-    pub idle_notice: u64,
-    /// How long the first wrong password holds up the connection, in milliseconds; it doubles with each further one.
-    pub wrong_password_delay: u64,
-}
+pub use config::{ConnectionInfo, SessionConfig};
+pub use seam::{Action, Input};
 
-impl Default for SessionConfig {
-    fn default() -> Self {
-        SessionConfig {
-            node: "peerpost".to_owned(),
-            append_limit: 64 * 1024 * 1024,
-            login_timeout: 60 * 1000,
-            silence_timeout: 30 * 60 * 1000,
-            idle_notice: 2 * 60 * 1000,
-            wrong_password_delay: 1000,
-        }
-    }
-}
-
-/// What the shell knows of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionInfo {
-    /// Whether TLS protects it.
-    pub tls: bool,
-    /// Whether STARTTLS can be had on it.
-    pub starttls: bool,
-    /// Whether passwords may cross it without TLS.
-    pub plaintext_allowed: bool,
-}
-
-/// Something that happened.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A whole command, APPEND aside.
-    Command(Command),
-    /// A line that is no command; the text says why. Without a tag where none could be read.
-    Bad {
-        /// The tag.
-        tag: Option<Tag>,
-        /// What is wrong, in one line.
-        text: String,
-    },
-    /// A piece of an APPEND.
-    Append(AppendEvent<'a>),
-    /// The line that [`Action::ReadLine`] asked for, without its end: a SASL response, or DONE.
-    Line(&'a [u8]),
-    /// The handshake that [`Action::StartTls`] asked for is done.
-    TlsStarted,
-    /// The answer to [`Action::Ask`].
-    Answered(Result<Reply, RequestError>),
-    /// The answer to [`Action::Authenticate`].
-    Authenticated(Result<Authenticated, RequestError>),
-    /// [`Session::changed`] came back.
-    ViewChanged,
-    /// The time of [`Session::poll_timeout`] has come.
-    Timeout,
-    /// The node is going down.
-    Shutdown,
-}
-
-/// What the shell does next, once `out` is on its way to the client.
-#[derive(Debug)]
-pub enum Action {
-    /// Ask the store; then [`Input::Answered`].
-    Ask(Request),
-    /// Check a password; then [`Input::Authenticated`].
-    Authenticate {
-        /// The name of the account.
-        name: String,
-        /// The password, as the client spelled it.
-        password: String,
-    },
-    /// Drop whatever was received already and start TLS; then [`Input::TlsStarted`].
-    StartTls,
-    /// Write what is left and close the connection.
-    Close,
-    /// Read one line that is no command; then [`Input::Line`]. Changes ([`Session::changed`]) and the timeout count, too.
-    ReadLine,
-    /// Tell the client to go on, if it waits for that, and hand in what comes of the APPEND. The answer to every
-    /// [`AppendEvent`] of an APPEND that is wanted, until its `Finish` or `Broken`.
-    AcceptLiteral,
-    /// Call [`Session::produce`] again, after flushing.
-    Continue,
-    /// Wait until this moment, reading nothing; then call [`Session::produce`].
-    Pause {
-        /// The moment.
-        until: Millis,
-    },
-    /// Read the next command. Changes ([`Session::changed`]) and the timeout count, too.
-    WaitForInput,
-}
+/// About how many octets are produced before they are handed to the client.
+const PIECE_OCTETS: usize = 64 * 1024;
 
 /// The state of one connection.
 pub struct Session {
+    config: Arc<SessionConfig>,
+    store: Mailstore,
+    connection: ConnectionInfo,
+    login: Option<Login>,
+    selected: Option<Selected>,
+    /// Whether CONDSTORE was enabled, by whichever command (RFC 7162 section 3.1).
+    condstore: bool,
+    running: Running,
+    last_heard: Millis,
+    wrong_passwords: u32,
+    /// Why the session ends after the current command.
+    ending: Option<&'static str>,
+}
+
+/// Whose session it is.
+struct Login {
+    account: AccountId,
+    view: watch::Receiver<Arc<AccountView>>,
+}
+
+/// The command that is not yet answered, and what it waits for.
+#[derive(Default)]
+enum Running {
+    #[default]
+    Nothing,
+    /// AUTHENTICATE waits for a line.
+    Sasl(Tag),
+    /// A password is being checked.
+    Password(Tag),
+    /// A password was wrong, and the answer is held back.
+    WrongPassword(Tag),
+    Select(select::Selecting),
+    Mailbox(mailboxes::Changing),
+    List(list::Listing),
+    Status(status::Asking),
+    Append(append::Appending),
+    Fetch(fetch::Fetching),
+    Search(search::Searching),
+    Store(store::Storing),
+    Copy(copy::Copying),
+    Expunge(expunge::Expunging),
+    Idle(idle::Idling),
+}
+
+/// What of the selected mailbox is told before a command is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// EXPUNGE, EXISTS and flags.
+    Everything,
+    /// Flags: during FETCH, STORE and SEARCH no EXPUNGE is allowed (RFC 9051 section 7.5.1).
+    Flags,
+    /// Nothing.
+    Nothing,
+}
+
+impl Telling {
+    /// What a command that takes UIDs or sequence numbers allows.
+    fn for_numbers(uid: bool) -> Self {
+        if uid { Telling::Everything } else { Telling::Flags }
+    }
 }
 
 impl Session {
@@ -127,18 +115,300 @@ impl Session {
         connection: ConnectionInfo,
         now: Millis,
         out: &mut Vec<u8>,
-    ) -> Self;
+    ) -> Self {
+        let session = Session {
+            config,
+            store,
+            connection,
+            login: None,
+            selected: None,
+            condstore: false,
+            running: Running::Nothing,
+            last_heard: now,
+            wrong_passwords: 0,
+            ending: None,
+        };
+        let greeting = format!("{} is ready", session.config.node);
+        Answer::ok(greeting).code(session.capabilities()).write_untagged(out);
+        session
+    }
 
     /// Takes in what happened; appends what the client is told of it.
-    pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<u8>) -> Action;
+    pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<u8>) -> Action {
+        match input {
+            Input::Command(_) | Input::Bad { .. } | Input::Append(_) | Input::Line(_) | Input::TlsStarted => {
+                self.last_heard = now;
+            }
+            _ => {}
+        }
+        match input {
+            Input::Command(command) => self.command(now, command, out),
+            Input::Bad { tag: Some(tag), text } => {
+                self.finish(&tag, Telling::Nothing, Answer::bad(text), out)
+            }
+            Input::Bad { tag: None, text } => {
+                Answer::bad(text).write_untagged(out);
+                self.waiting()
+            }
+            Input::Append(event) => self.append(event, out),
+            Input::Line(line) => self.line(line, out),
+            Input::TlsStarted => {
+                self.connection.tls = true;
+                Action::WaitForInput
+            }
+            Input::Answered(answer) => self.answered(answer, out),
+            Input::Authenticated(result) => self.authenticated(now, result, out),
+            Input::ViewChanged => self.view_changed(out),
+            Input::Timeout => self.timeout(now, out),
+            Input::Shutdown => self.shutdown(out),
+        }
+    }
 
     /// Goes on with a long answer, or after a pause: about 64 KiB are appended at a time.
-    pub fn produce(&mut self, now: Millis, out: &mut Vec<u8>) -> Action;
+    pub fn produce(&mut self, now: Millis, out: &mut Vec<u8>) -> Action {
+        self.last_heard = now;
+        match std::mem::take(&mut self.running) {
+            Running::Fetch(fetching) => self.produce_fetch(fetching, out),
+            Running::Search(searching) => self.produce_search(searching, out),
+            Running::List(listing) => self.produce_list(listing, out),
+            Running::WrongPassword(tag) => self.wrong_password(&tag, out),
+            other => {
+                self.running = other;
+                self.waiting()
+            }
+        }
+    }
 
-    /// When to hand in [`Input::Timeout`], while the action is [`Action::WaitForInput`] or [`Action::ReadLine`].
-    pub fn poll_timeout(&self) -> Option<Millis>;
+    /// When to hand in [`Input::Timeout`], while the action is [`Action::WaitForInput`] or [`Action::ReadLine`], or a
+    /// literal is being read.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        match &self.running {
+            Running::Idle(idling) => Some(idling.next_notice()),
+            _ if self.login.is_some() => Some(self.last_heard.after(self.config.silence_timeout)),
+            _ => Some(self.last_heard.after(self.config.login_timeout)),
+        }
+    }
 
     /// Comes back when something changed that the session wants to know now: then hand in [`Input::ViewChanged`]. Awaited
     /// while the action is [`Action::WaitForInput`] or [`Action::ReadLine`]; may be dropped and called again at any time.
-    pub async fn changed(&mut self);
+    pub async fn changed(&mut self) {
+        let idle = matches!(self.running, Running::Idle(_));
+        let account = async {
+            // A view without its store changes no more.
+            match &mut self.login {
+                Some(login) => match login.view.changed().await {
+                    Ok(()) => {}
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
+        let mailbox = async {
+            match &mut self.selected {
+                Some(selected) if idle => selected.changed().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = account => {}
+            () = mailbox => {}
+        }
+    }
+
+    fn command(&mut self, now: Millis, command: Command, out: &mut Vec<u8>) -> Action {
+        let Command { tag, body } = command;
+        match body {
+            CommandBody::Capability => self.capability(&tag, out),
+            CommandBody::Noop | CommandBody::Check => self.done(&tag, "Completed", out),
+            CommandBody::Logout => self.logout(&tag, out),
+            CommandBody::Id { parameters } => self.id(&tag, &parameters, out),
+            CommandBody::StartTls => self.start_tls(&tag, out),
+            CommandBody::Login { name, password } => self.log_in(tag, name, password.0, out),
+            CommandBody::Authenticate { mechanism, initial_response } => {
+                self.authenticate(tag, &mechanism, initial_response, out)
+            }
+            body if self.login.is_some() => self.command_logged_in(now, tag, body, out),
+            _ => self.fail(&tag, Answer::bad("Log in first").code("CLIENTBUG"), out),
+        }
+    }
+
+    fn command_logged_in(&mut self, now: Millis, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
+        match body {
+            CommandBody::Enable { capabilities } => self.enable(&tag, &capabilities, out),
+            CommandBody::Namespace => {
+                out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+                self.done(&tag, "Completed", out)
+            }
+            CommandBody::Select { mailbox, read_only, condstore } => {
+                self.select(tag, &mailbox, read_only, condstore, out)
+            }
+            CommandBody::Create { mailbox, special_uses } => self.create(tag, &mailbox, special_uses, out),
+            CommandBody::Delete { mailbox } => self.delete(tag, &mailbox, out),
+            CommandBody::Rename { from, to } => self.rename(tag, &from, &to, out),
+            CommandBody::Subscribe { mailbox } => self.subscribe(tag, &mailbox, true),
+            CommandBody::Unsubscribe { mailbox } => self.subscribe(tag, &mailbox, false),
+            CommandBody::List { reference, patterns, selection, returned } => {
+                self.list(tag, &reference, &patterns, selection, returned, out)
+            }
+            CommandBody::Lsub { reference, pattern } => self.lsub(tag, &reference, &pattern, out),
+            CommandBody::Status { mailbox, items } => self.status(tag, &mailbox, items, out),
+            CommandBody::Idle => self.idle(now, tag, out),
+            body if self.selected.is_some() => self.command_selected(tag, body, out),
+            _ => self.fail(&tag, Answer::bad("Select a mailbox first").code("CLIENTBUG"), out),
+        }
+    }
+
+    fn command_selected(&mut self, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
+        match body {
+            CommandBody::Close => self.close(tag, out),
+            CommandBody::Unselect => self.unselect(&tag, out),
+            CommandBody::Expunge { uids } => self.expunge(tag, uids.as_ref(), out),
+            CommandBody::Search(search) => self.search(tag, search, out),
+            CommandBody::Fetch { messages, items, changed_since } => {
+                self.fetch(tag, &messages, items, changed_since, out)
+            }
+            CommandBody::Store { messages, change, silent, flags, unchanged_since } => {
+                let wish = store::Wish { change, flags, silent, unchanged_since };
+                self.store(tag, &messages, wish, out)
+            }
+            CommandBody::Copy { messages, mailbox } => self.copy(tag, &messages, &mailbox, false, out),
+            CommandBody::Move { messages, mailbox } => self.copy(tag, &messages, &mailbox, true, out),
+            _ => self.fail(&tag, Answer::bad("This command is not known here"), out),
+        }
+    }
+
+    fn answered(&mut self, answer: Result<Reply, RequestError>, out: &mut Vec<u8>) -> Action {
+        match std::mem::take(&mut self.running) {
+            Running::Select(selecting) => self.select_answered(selecting, answer, out),
+            Running::Mailbox(changing) => self.mailbox_answered(changing, answer, out),
+            Running::List(listing) => self.list_answered(listing, answer, out),
+            Running::Status(asking) => self.status_answered(&asking, answer, out),
+            Running::Append(appending) => self.append_answered(&appending, answer, out),
+            Running::Fetch(fetching) => self.fetch_answered(fetching, answer, out),
+            Running::Store(storing) => self.store_answered(&storing, answer, out),
+            Running::Copy(copying) => self.copy_answered(&copying, answer, out),
+            Running::Expunge(expunging) => self.expunge_answered(&expunging, answer, out),
+            other => {
+                self.running = other;
+                self.waiting()
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Action {
+        match std::mem::take(&mut self.running) {
+            Running::Sasl(tag) => self.sasl_line(tag, line, out),
+            Running::Idle(idling) => self.idle_line(&idling, line, out),
+            other => {
+                self.running = other;
+                self.waiting()
+            }
+        }
+    }
+
+    /// What the session waits for while nothing is being produced.
+    fn waiting(&self) -> Action {
+        match &self.running {
+            Running::Idle(_) | Running::Sasl(_) => Action::ReadLine,
+            Running::Append(_) => Action::AcceptLiteral,
+            _ => Action::WaitForInput,
+        }
+    }
+
+    /// Something changed while no command runs, or during IDLE.
+    fn view_changed(&mut self, out: &mut Vec<u8>) -> Action {
+        if matches!(self.running, Running::Idle(_)) {
+            self.tell(Telling::Everything, out);
+        }
+        self.find_ending();
+        match self.ending {
+            Some(reason) => self.bye(reason, out),
+            None => self.waiting(),
+        }
+    }
+
+    fn timeout(&mut self, now: Millis, out: &mut Vec<u8>) -> Action {
+        if self.poll_timeout().is_some_and(|deadline| now < deadline) {
+            return self.waiting();
+        }
+        match &mut self.running {
+            Running::Idle(idling) => {
+                idling.notify(now, &self.config, out);
+                Action::ReadLine
+            }
+            // In the middle of a literal the client would not hear a BYE.
+            Running::Append(_) => Action::Close,
+            _ => self.bye("Nothing was heard for too long", out),
+        }
+    }
+
+    fn shutdown(&mut self, out: &mut Vec<u8>) -> Action {
+        match &self.running {
+            Running::Fetch(fetching) if fetching.is_within_message() => Action::Close,
+            _ => self.bye("The node is shutting down; connect again, or to another node", out),
+        }
+    }
+
+    /// Answers a command that nothing more is to be said of.
+    fn done(&mut self, tag: &Tag, text: &str, out: &mut Vec<u8>) -> Action {
+        self.finish(tag, Telling::Everything, Answer::ok(text), out)
+    }
+
+    /// Answers a command that was not carried out.
+    fn fail(&mut self, tag: &Tag, answer: Answer, out: &mut Vec<u8>) -> Action {
+        self.finish(tag, Telling::Nothing, answer, out)
+    }
+
+    /// Tells what changed, answers the command, and says BYE where the session cannot go on.
+    fn finish(&mut self, tag: &Tag, telling: Telling, answer: Answer, out: &mut Vec<u8>) -> Action {
+        self.running = Running::Nothing;
+        self.tell(telling, out);
+        answer.write(tag, out);
+        self.find_ending();
+        match self.ending {
+            Some(reason) => self.bye(reason, out),
+            None => Action::WaitForInput,
+        }
+    }
+
+    fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) {
+        let Some(selected) = &mut self.selected else { return };
+        match telling {
+            Telling::Everything => selected.tell_everything(self.condstore, out),
+            Telling::Flags => selected.tell_flags(self.condstore, out),
+            Telling::Nothing => {}
+        }
+    }
+
+    /// Finds out whether account and mailbox are still what the client was told.
+    fn find_ending(&mut self) {
+        if let Some(login) = &mut self.login
+            && login.view.borrow_and_update().removed
+        {
+            self.ending = Some("The account was removed");
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.refresh();
+            self.ending = self.ending.or(selected.ended());
+        }
+    }
+
+    fn bye(&mut self, reason: &str, out: &mut Vec<u8>) -> Action {
+        answer::bye(reason, out);
+        Action::Close
+    }
+
+    /// The account of the session; `None` before login.
+    fn account(&self) -> Option<AccountId> {
+        self.login.as_ref().map(|login| login.account)
+    }
+
+    /// The mailboxes and subscriptions of the account now.
+    fn mailboxes(&self) -> Option<Arc<AccountView>> {
+        self.login.as_ref().map(|login| login.view.borrow().clone())
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! COPY and MOVE with their UID forms (RFC 9051 sections 6.4.7 and 6.4.8), and COPYUID (RFC 4315).
+
+use std::collections::BTreeMap;
+
+use mailstore::crdt::identity::{EntryId, Uid, Validity};
+use mailstore::request::{Reply, Request, RequestError};
+
+use super::answer::Answer;
+use super::numbers::{places, rows};
+use super::{Action, Running, Session, Telling, put};
+use crate::command::{Messages, Tag};
+
+/// A COPY or MOVE under way.
+pub(super) struct Copying {
+    tag: Tag,
+    moving: bool,
+    uid: bool,
+    sources: BTreeMap<EntryId, Uid>,
+}
+
+impl Session {
+    pub(super) fn copy(
+        &mut self,
+        tag: Tag,
+        messages: &Messages,
+        mailbox: &str,
+        moving: bool,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let Some(selected) = &self.selected else { return self.waiting() };
+        let told = selected.told().clone();
+        let places = match places(messages, &told) {
+            Ok(places) => places,
+            Err(answer) => return self.fail(&tag, answer, out),
+        };
+        if moving && selected.read_only {
+            return self.fail(&tag, Answer::no("READ-ONLY", "The mailbox is selected read-only"), out);
+        }
+        let Some(target) = view.find(mailbox) else {
+            let text = "There is no such mailbox; create it first";
+            return self.fail(&tag, Answer::no("TRYCREATE", text), out);
+        };
+        let entries: Vec<EntryId> = rows(&places, &told).map(|(_, row)| row.facts.entry).collect();
+        if entries.is_empty() {
+            return self.done(&tag, "No message was meant", out);
+        }
+        let (account, from, to) = (view.account, selected.mailbox, target.mailbox);
+        let sources = rows(&places, &told).map(|(_, row)| (row.facts.entry, row.uid)).collect();
+        let uid = matches!(messages, Messages::Uids(_));
+        self.running = Running::Copy(Copying { tag, moving, uid, sources });
+        Action::Ask(if moving {
+            Request::Move { account, from, entries, to }
+        } else {
+            Request::Copy { account, from, entries, to }
+        })
+    }
+
+    pub(super) fn copy_answered(
+        &mut self,
+        copying: &Copying,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let answer = match answer {
+            Ok(Reply::Copied { validity, pairs, gone, source }) => {
+                if let Some(selected) = &mut self.selected {
+                    selected.offer(&source);
+                }
+                copying.outcome(validity, &pairs, &gone, out)
+            }
+            Ok(_) => Answer::misfit(),
+            Err(error) => Answer::refused_target(&error),
+        };
+        self.finish(&copying.tag, Telling::Everything, answer, out)
+    }
+}
+
+impl Copying {
+    fn outcome(
+        &self,
+        validity: Validity,
+        pairs: &[(EntryId, Uid)],
+        gone: &[EntryId],
+        out: &mut Vec<u8>,
+    ) -> Answer {
+        if pairs.is_empty() {
+            return if gone.is_empty() || self.uid {
+                Answer::ok("No message was there any more")
+            } else {
+                Answer::no("EXPUNGEISSUED", "The messages are gone")
+            };
+        }
+        let known = pairs.iter().filter_map(|(entry, to)| Some((self.sources.get(entry)?.0, to.0)));
+        let sources = put::set_text(known.clone().map(|(from, _)| from));
+        let targets = put::set_text(known.map(|(_, to)| to));
+        let code = format!("COPYUID {validity} {sources} {targets}");
+        if self.moving {
+            // RFC 6851 section 4.3: before the EXPUNGEs, so that the client can tell which messages they are.
+            Answer::ok("Moved").code(code).write_untagged(out);
+            return Answer::ok("Completed");
+        }
+        Answer::ok("Copied").code(code)
+    }
+}

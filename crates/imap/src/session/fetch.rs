@@ -1,0 +1,273 @@
+//! FETCH and UID FETCH (RFC 9051 section 6.4.5, RFC 7162 section 3.1.4): produced in pieces, from the rows of a view alone
+//! where flags, dates and sizes are asked for, from structures and ranges of bodies where more is.
+
+mod item;
+mod open;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use mailstore::Mailstore;
+use mailstore::crdt::flag::{Flag, FlagChange};
+use mailstore::crdt::identity::Uid;
+use mailstore::crdt::view::{MailboxView, Row};
+use mailstore::request::{Reply, Request, RequestError, modseq};
+
+use super::answer::Answer;
+use super::numbers::{Places, places, rows};
+use super::selected::{Items, Selected, current};
+use super::{Action, PIECE_OCTETS, Running, Session, Telling};
+use crate::command::{FetchItem, Messages, Tag};
+use open::OpenMessage;
+
+/// How many rows are looked at before others get a turn.
+const ROWS_A_PIECE: usize = 4096;
+/// How many rows are taken out of the view at a time.
+const ROWS_A_BATCH: usize = 256;
+
+/// A FETCH of which something may be told already.
+pub(super) struct Fetching {
+    tag: Tag,
+    uid: bool,
+    items: Vec<FetchItem>,
+    changed_since: Option<u64>,
+    condstore: bool,
+    told: Arc<MailboxView>,
+    flags: Arc<MailboxView>,
+    /// What is still to be looked at.
+    places: VecDeque<std::ops::Range<usize>>,
+    /// Rows taken out already.
+    batch: VecDeque<(usize, Row)>,
+    /// Messages that became \Seen by this FETCH, whose flags come with it.
+    seen: BTreeSet<Uid>,
+    open: Option<OpenMessage>,
+    failure: Option<String>,
+}
+
+impl Session {
+    pub(super) fn fetch(
+        &mut self,
+        tag: Tag,
+        messages: &Messages,
+        items: Vec<FetchItem>,
+        changed_since: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        if changed_since.is_some() || items.contains(&FetchItem::Modseq) {
+            self.enable_condstore(out);
+        }
+        let condstore = self.condstore;
+        let Some(selected) = &mut self.selected else { return self.waiting() };
+        let places = match places(messages, selected.told()) {
+            Ok(places) => places,
+            Err(answer) => return self.fail(&tag, answer, out),
+        };
+        // So that flags are as new as can be; they count as told, and who does not ask for them hears of them thereby.
+        selected.tell_flags(condstore, out);
+        let uid = matches!(messages, Messages::Uids(_));
+        let fetching = Fetching::new(tag, uid, items, changed_since, condstore, places, selected);
+        match self.seen_request(&fetching) {
+            Some(request) => {
+                self.running = Running::Fetch(fetching);
+                Action::Ask(request)
+            }
+            None => self.produce_fetch(fetching, out),
+        }
+    }
+
+    /// The request that sets \Seen where the items ask for it, before anything is told: the flags come with the FETCH.
+    fn seen_request(&self, fetching: &Fetching) -> Option<Request> {
+        let (account, selected) = (self.account()?, self.selected.as_ref()?);
+        if selected.read_only || !fetching.items.iter().any(FetchItem::sets_seen) {
+            return None;
+        }
+        let places: Places = fetching.places.iter().cloned().collect();
+        let unseen = |row: &&Row| fetching.is_wanted(row) && !row.flags.contains(&Flag::Seen);
+        let entries: Vec<_> = rows(&places, &fetching.told)
+            .map(|(_, row)| current(&fetching.flags, &fetching.told, row))
+            .filter(unseen)
+            .map(|row| row.facts.entry)
+            .collect();
+        let store = |entries| Request::Store {
+            account,
+            mailbox: selected.mailbox,
+            entries,
+            change: FlagChange::Add,
+            flags: vec![Flag::Seen],
+            unchanged_since: None,
+        };
+        (!entries.is_empty()).then(|| store(entries))
+    }
+
+    pub(super) fn fetch_answered(
+        &mut self,
+        mut fetching: Fetching,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        match answer {
+            Ok(Reply::Stored { view, .. }) => {
+                let Some(selected) = &mut self.selected else { return self.waiting() };
+                selected.offer(&view);
+                let mut changes = selected.take_flag_changes(self.condstore);
+                // What this FETCH shows comes with it; what else changed meanwhile is told here.
+                for (uid, _) in std::mem::take(&mut changes) {
+                    if fetching.covers(uid) {
+                        fetching.seen.insert(uid);
+                    } else {
+                        changes.insert(uid, super::selected::Change::Flags);
+                    }
+                }
+                selected.tell(&changes, Items { uid: self.condstore, modseq: self.condstore }, out);
+                fetching.flags = selected.flags_told().clone();
+            }
+            // Reading goes on where nothing can be written.
+            Ok(_) => tracing::error!("the store answered a STORE with something else"),
+            Err(error) => tracing::warn!(%error, "messages that are being read could not be marked as seen"),
+        }
+        self.produce_fetch(fetching, out)
+    }
+
+    pub(super) fn produce_fetch(&mut self, mut fetching: Fetching, out: &mut Vec<u8>) -> Action {
+        match fetching.produce(&self.store, out) {
+            Progress::More => {
+                self.running = Running::Fetch(fetching);
+                Action::Continue
+            }
+            Progress::Broken => Action::Close,
+            Progress::Done => {
+                let answer = match &fetching.failure {
+                    Some(failure) => {
+                        Answer::no("SERVERBUG", format!("Some messages could not be read: {failure}"))
+                    }
+                    None => Answer::ok("Completed"),
+                };
+                self.finish(&fetching.tag, Telling::for_numbers(fetching.uid), answer, out)
+            }
+        }
+    }
+}
+
+/// How far a FETCH came.
+enum Progress {
+    More,
+    Done,
+    /// A body could not be read after some of it was sent: the connection cannot be kept.
+    Broken,
+}
+
+impl Fetching {
+    fn new(
+        tag: Tag,
+        uid: bool,
+        mut items: Vec<FetchItem>,
+        changed_since: Option<u64>,
+        condstore: bool,
+        places: Places,
+        selected: &Selected,
+    ) -> Self {
+        let has = |items: &[FetchItem], item: &FetchItem| items.contains(item);
+        if uid && !has(&items, &FetchItem::Uid) {
+            items.insert(0, FetchItem::Uid);
+        }
+        // RFC 7162 section 3.1.4.1: CHANGEDSINCE asks for MODSEQ, too.
+        if changed_since.is_some() && !has(&items, &FetchItem::Modseq) {
+            items.push(FetchItem::Modseq);
+        }
+        Fetching {
+            tag,
+            uid,
+            items,
+            changed_since,
+            condstore,
+            told: selected.told().clone(),
+            flags: selected.flags_told().clone(),
+            places: places.into(),
+            batch: VecDeque::new(),
+            seen: BTreeSet::new(),
+            open: None,
+            failure: None,
+        }
+    }
+
+    /// Whether a message is told in part, so that nothing but the rest of it may follow.
+    pub(super) fn is_within_message(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn is_wanted(&self, row: &Row) -> bool {
+        self.changed_since.is_none_or(|since| modseq(row.modseq) > since)
+    }
+
+    /// Whether the FETCH is about the message of this UID.
+    fn covers(&self, uid: Uid) -> bool {
+        let place = self.told.rows.rank(uid);
+        let range = self.places.get(self.places.partition_point(|range| range.end <= place));
+        self.told.rows.find(uid).is_some() && range.is_some_and(|range| range.contains(&place))
+    }
+
+    fn produce(&mut self, store: &Mailstore, out: &mut Vec<u8>) -> Progress {
+        let full = out.len().saturating_add(PIECE_OCTETS);
+        let mut looked = 0;
+        loop {
+            if let Some(mut open) = self.open.take() {
+                match open.write(&self.items, store, full, out) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.open = Some(open);
+                        return Progress::More;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a body could not be read while it was being sent");
+                        return Progress::Broken;
+                    }
+                }
+            }
+            if out.len() >= full || looked >= ROWS_A_PIECE {
+                return Progress::More;
+            }
+            let Some((place, row)) = self.next_row(&mut looked) else {
+                return if looked >= ROWS_A_PIECE { Progress::More } else { Progress::Done };
+            };
+            if self.is_wanted(&row) {
+                self.begin(place, row, store, out);
+            }
+        }
+    }
+
+    /// Begins the response for a message; one that cannot be read is left out.
+    fn begin(&mut self, place: usize, row: Row, store: &Mailstore, out: &mut Vec<u8>) {
+        let became_seen = self.seen.contains(&row.uid);
+        let extra = Items {
+            uid: false,
+            modseq: became_seen && self.condstore && !self.items.contains(&FetchItem::Modseq),
+        };
+        let flags = became_seen && !self.items.contains(&FetchItem::Flags);
+        match OpenMessage::new(place, row, &self.items, store) {
+            Ok(mut open) => {
+                open.start(flags, extra.modseq, out);
+                self.open = Some(open);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message could not be read");
+                self.failure.get_or_insert(error.to_string());
+            }
+        }
+    }
+
+    fn next_row(&mut self, looked: &mut usize) -> Option<(usize, Row)> {
+        while self.batch.is_empty() {
+            let range = self.places.pop_front()?;
+            let end = range.end.min(range.start.saturating_add(ROWS_A_BATCH));
+            if end < range.end {
+                self.places.push_front(end..range.end);
+            }
+            let batch: Places = std::iter::once(range.start..end).collect();
+            for (place, row) in rows(&batch, &self.told) {
+                self.batch.push_back((place, current(&self.flags, &self.told, row).clone()));
+            }
+        }
+        *looked += 1;
+        self.batch.pop_front()
+    }
+}

@@ -1,0 +1,162 @@
+//! What an item of FETCH needs, how it is named in the response, and which octets it means.
+
+use std::ops::Range;
+
+use mailstore::{Body, ReadError};
+use message::Structure;
+
+use super::super::put::put;
+use crate::command::{FetchItem, Partial, Section, SectionText};
+use crate::encode;
+
+/// The most octets of a header that are looked through for HEADER.FIELDS.
+const LONGEST_HEADER: u64 = 8 * 1024 * 1024;
+
+/// What an item means in one message.
+pub(super) enum Octets {
+    /// There is no such section.
+    None,
+    /// These octets.
+    Known(Vec<u8>),
+    /// These octets of the body.
+    Range(Range<u64>),
+}
+
+/// Whether octets of the message are asked for.
+pub(super) fn needs_body(item: &FetchItem) -> bool {
+    matches!(
+        item,
+        FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text | FetchItem::Section { .. }
+    )
+}
+
+/// Whether it takes the structure of the message to answer.
+pub(super) fn needs_structure(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Envelope
+        | FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Rfc822Header
+        | FetchItem::Rfc822Text => true,
+        FetchItem::Section { section, .. } => !section.part.is_empty() || section.text != SectionText::Whole,
+        _ => false,
+    }
+}
+
+/// Appends ENVELOPE, BODY or BODYSTRUCTURE with its name.
+pub(super) fn write_structure(item: &FetchItem, structure: &Structure, out: &mut Vec<u8>) {
+    match item {
+        FetchItem::Envelope => {
+            out.extend_from_slice(b"ENVELOPE ");
+            message::encode::envelope(structure.envelope(), out);
+        }
+        FetchItem::Body => {
+            out.extend_from_slice(b"BODY ");
+            message::encode::body_structure(structure, false, out);
+        }
+        _ => {
+            out.extend_from_slice(b"BODYSTRUCTURE ");
+            message::encode::body_structure(structure, true, out);
+        }
+    }
+}
+
+/// Appends the name of an item of octets as the response has it.
+pub(super) fn write_name(item: &FetchItem, out: &mut Vec<u8>) {
+    match item {
+        FetchItem::Rfc822 => out.extend_from_slice(b"RFC822"),
+        FetchItem::Rfc822Header => out.extend_from_slice(b"RFC822.HEADER"),
+        FetchItem::Rfc822Text => out.extend_from_slice(b"RFC822.TEXT"),
+        FetchItem::Section { section, partial, .. } => {
+            out.extend_from_slice(b"BODY[");
+            write_section(section, out);
+            out.push(b']');
+            if let Some(partial) = partial {
+                put!(out, "<{}>", partial.first);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn write_section(section: &Section, out: &mut Vec<u8>) {
+    for (place, number) in section.part.iter().enumerate() {
+        put!(out, "{}{number}", if place > 0 { "." } else { "" });
+    }
+    let (name, fields): (&str, &[String]) = match &section.text {
+        SectionText::Whole => return,
+        SectionText::Header => ("HEADER", &[]),
+        SectionText::HeaderFields(fields) => ("HEADER.FIELDS", fields),
+        SectionText::HeaderFieldsNot(fields) => ("HEADER.FIELDS.NOT", fields),
+        SectionText::Text => ("TEXT", &[]),
+        SectionText::Mime => ("MIME", &[]),
+    };
+    put!(out, "{}{name}", if section.part.is_empty() { "" } else { "." });
+    for (place, field) in fields.iter().enumerate() {
+        out.extend_from_slice(if place > 0 { b" " } else { b" (" });
+        encode::astring(field.as_bytes(), out);
+    }
+    if !fields.is_empty() {
+        out.push(b')');
+    }
+}
+
+/// The octets that an item means, in a message of this structure; none is needed for the whole message.
+pub(super) fn octets(
+    item: &FetchItem,
+    structure: Option<&Structure>,
+    body: &Body,
+) -> Result<Octets, ReadError> {
+    let part = |text| message::Section { path: Vec::new(), text };
+    let (section, partial, fields) = match item {
+        FetchItem::Rfc822Header => (part(message::SectionText::Header), None, None),
+        FetchItem::Rfc822Text => (part(message::SectionText::Text), None, None),
+        FetchItem::Section { section, partial, .. } => {
+            (section_of(section), *partial, fields_of(&section.text))
+        }
+        _ => (part(message::SectionText::Whole), None, None),
+    };
+    let whole = section.path.is_empty() && section.text == message::SectionText::Whole;
+    let range = match structure {
+        _ if whole => Some(0..body.len()),
+        Some(structure) => structure.section(&section),
+        None => None,
+    };
+    let Some(range) = range else { return Ok(Octets::None) };
+    let Some((names, not)) = fields else {
+        return Ok(Octets::Range(cut(range, partial)));
+    };
+    let header = body.read(range.start..range.end.min(range.start.saturating_add(LONGEST_HEADER)))?;
+    let block = message::fields(&header, names, not);
+    // RFC 9051 section 6.4.5.1: the part is taken after the fields were chosen.
+    let Range { start, end } = cut(0..block.len() as u64, partial);
+    let slice = block.get(start as usize..end as usize).unwrap_or_default();
+    Ok(Octets::Known(slice.to_vec()))
+}
+
+fn section_of(section: &Section) -> message::Section {
+    let text = match &section.text {
+        SectionText::Whole => message::SectionText::Whole,
+        SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
+            message::SectionText::Header
+        }
+        SectionText::Text => message::SectionText::Text,
+        SectionText::Mime => message::SectionText::Mime,
+    };
+    message::Section { path: section.part.iter().map(|number| number.get()).collect(), text }
+}
+
+fn fields_of(text: &SectionText) -> Option<(&[String], bool)> {
+    match text {
+        SectionText::HeaderFields(names) => Some((names, false)),
+        SectionText::HeaderFieldsNot(names) => Some((names, true)),
+        _ => None,
+    }
+}
+
+/// `<first.count>` of a range; empty beyond its end.
+fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
+    let Some(Partial { first, count }) = partial else { return range };
+    let start = range.start.saturating_add(first.into()).min(range.end);
+    start..start.saturating_add(count.get().into()).min(range.end)
+}

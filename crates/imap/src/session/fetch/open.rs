@@ -1,0 +1,178 @@
+//! The response for one message, which may be larger than what is told at a time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mailstore::crdt::view::Row;
+use mailstore::request::modseq;
+use mailstore::{Body, Mailstore, ReadError};
+use message::Structure;
+
+use super::super::numbers::sequence;
+use super::super::put::{self, put};
+use super::item::{self, Octets};
+use crate::command::FetchItem;
+
+/// Octets that a body is read by: as the store verifies them.
+const READ_OCTETS: u64 = 64 * 1024;
+
+/// A message whose response is under way.
+pub(super) struct OpenMessage {
+    place: usize,
+    row: Row,
+    body: Option<Body>,
+    structure: Option<Arc<Structure>>,
+    /// The next item.
+    next: usize,
+    /// Whether an item was written already.
+    any: bool,
+    /// What is left of the literal that is being written.
+    literal: Option<Range<u64>>,
+}
+
+impl OpenMessage {
+    /// Gets ready what the items need, so that little can go wrong once the response has begun.
+    pub(super) fn new(
+        place: usize,
+        row: Row,
+        items: &[FetchItem],
+        store: &Mailstore,
+    ) -> Result<Self, ReadError> {
+        let hash = &row.facts.body;
+        let body = items.iter().any(item::needs_body).then(|| store.body(hash)).transpose()?;
+        let structure = items.iter().any(item::needs_structure).then(|| store.structure(hash)).transpose()?;
+        Ok(OpenMessage { place, row, body, structure, next: 0, any: false, literal: None })
+    }
+
+    /// Appends the start of the response, with flags that were not asked for where they changed by asking.
+    pub(super) fn start(&mut self, flags: bool, stamp: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"* ");
+        put::number(sequence(self.place).into(), out);
+        out.extend_from_slice(b" FETCH (");
+        if flags {
+            self.space(out);
+            self.write_flags(out);
+        }
+        if stamp {
+            self.space(out);
+            self.write_modseq(out);
+        }
+    }
+
+    /// Appends what is left, until `out` has `full` octets; whether the response is complete.
+    pub(super) fn write(
+        &mut self,
+        items: &[FetchItem],
+        store: &Mailstore,
+        full: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, ReadError> {
+        loop {
+            if !self.write_literal(full, out)? {
+                return Ok(false);
+            }
+            let Some(item) = items.get(self.next) else { break };
+            self.next += 1;
+            self.space(out);
+            self.write_item(item, store, out)?;
+        }
+        out.extend_from_slice(b")\r\n");
+        Ok(true)
+    }
+
+    /// Appends more of the literal; whether there is none left.
+    fn write_literal(&mut self, full: usize, out: &mut Vec<u8>) -> Result<bool, ReadError> {
+        let (Some(rest), Some(body)) = (&mut self.literal, &self.body) else { return Ok(true) };
+        while rest.start < rest.end {
+            if out.len() >= full {
+                return Ok(false);
+            }
+            let end = (rest.start / READ_OCTETS + 1).saturating_mul(READ_OCTETS).min(rest.end);
+            let octets = body.read(rest.start..end)?;
+            // IMAP cannot carry a NUL (RFC 9051 section 9: `CHAR8`); the count of octets has to stay.
+            out.extend(octets.iter().map(|octet| if *octet == 0 { b'?' } else { *octet }));
+            rest.start = end;
+        }
+        self.literal = None;
+        Ok(true)
+    }
+
+    fn write_item(
+        &mut self,
+        item: &FetchItem,
+        store: &Mailstore,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        let facts = self.row.facts.clone();
+        match item {
+            FetchItem::Flags => self.write_flags(out),
+            FetchItem::Uid => {
+                out.extend_from_slice(b"UID ");
+                put::number(self.row.uid.0.into(), out);
+            }
+            FetchItem::Modseq => self.write_modseq(out),
+            FetchItem::InternalDate => {
+                out.extend_from_slice(b"INTERNALDATE ");
+                crate::encode::date_time(facts.received, out);
+            }
+            FetchItem::Rfc822Size => put!(out, "RFC822.SIZE {}", facts.size),
+            FetchItem::EmailId => put!(out, "EMAILID ({})", put::email_id(facts.email)),
+            FetchItem::ThreadId => out.extend_from_slice(b"THREADID NIL"),
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => {
+                let structure = self.structure(store)?;
+                item::write_structure(item, &structure, out);
+            }
+            FetchItem::Rfc822
+            | FetchItem::Rfc822Header
+            | FetchItem::Rfc822Text
+            | FetchItem::Section { .. } => self.write_octets(item, store, out)?,
+        }
+        Ok(())
+    }
+
+    fn write_octets(
+        &mut self,
+        item: &FetchItem,
+        store: &Mailstore,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        item::write_name(item, out);
+        out.push(b' ');
+        let body = match &self.body {
+            Some(body) => body.clone(),
+            None => store.body(&self.row.facts.body)?,
+        };
+        match item::octets(item, self.structure.as_deref(), &body)? {
+            Octets::None => out.extend_from_slice(b"NIL"),
+            Octets::Known(octets) => crate::encode::string(&octets, out),
+            Octets::Range(range) => {
+                put!(out, "{{{}}}\r\n", range.end - range.start);
+                self.literal = Some(range);
+                self.body = Some(body);
+            }
+        }
+        Ok(())
+    }
+
+    fn structure(&self, store: &Mailstore) -> Result<Arc<Structure>, ReadError> {
+        match &self.structure {
+            Some(structure) => Ok(structure.clone()),
+            None => store.structure(&self.row.facts.body),
+        }
+    }
+
+    fn write_flags(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"FLAGS ");
+        put::flags(&self.row.flags, out);
+    }
+
+    fn write_modseq(&self, out: &mut Vec<u8>) {
+        put!(out, "MODSEQ ({})", modseq(self.row.modseq));
+    }
+
+    fn space(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.any, true) {
+            out.push(b' ');
+        }
+    }
+}

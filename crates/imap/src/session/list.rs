@@ -1,0 +1,225 @@
+//! LIST with its extensions (RFC 5258, 5819, 6154, 9051 section 6.3.9), and LSUB.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mailstore::account::{AccountView, HIERARCHY_SEPARATOR};
+use mailstore::request::{Reply, Request, RequestError};
+
+use super::pattern::Pattern;
+use super::put::put;
+use super::status::write_status;
+use super::{Action, PIECE_OCTETS, Running, Session};
+use crate::command::{ListReturn, ListSelection, StatusItem, Tag};
+use crate::encode;
+use crate::mailbox_name::NameEncoding;
+
+/// How many steps of comparing names with patterns are made at a time.
+const STEPS_A_PIECE: usize = 4_000_000;
+
+/// A LIST or LSUB of which some lines may be told already.
+pub(super) struct Listing {
+    tag: Tag,
+    response: &'static str,
+    view: Arc<AccountView>,
+    patterns: Vec<Pattern>,
+    selection: ListSelection,
+    returned: ListReturn,
+    /// Names to be considered, in descending order: the next one is the last.
+    names: Vec<String>,
+    /// Whose STATUS is being asked for.
+    asked: Option<String>,
+}
+
+impl Session {
+    pub(super) fn list(
+        &mut self,
+        tag: Tag,
+        reference: &str,
+        patterns: &[String],
+        selection: ListSelection,
+        returned: ListReturn,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        // RFC 9051 section 6.3.9: an empty pattern asks for the separator.
+        if patterns.iter().all(|pattern| pattern.is_empty()) && !returned.extended {
+            out.extend_from_slice(b"* LIST (\\Noselect) \"/\" \"\"\r\n");
+            return self.done(&tag, "Completed", out);
+        }
+        if returned.status.contains(&StatusItem::HighestModseq) {
+            self.enable_condstore(out);
+        }
+        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let patterns = patterns.iter().map(|pattern| Pattern::new(reference, pattern)).collect();
+        let names = candidates(&view, selection.subscribed);
+        let listing =
+            Listing { tag, response: "LIST", view, patterns, selection, returned, names, asked: None };
+        self.produce_list(listing, out)
+    }
+
+    pub(super) fn lsub(&mut self, tag: Tag, reference: &str, pattern: &str, out: &mut Vec<u8>) -> Action {
+        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for name in &view.subscriptions {
+            names.insert(name);
+            names.extend(superiors(name));
+        }
+        let names = names.into_iter().rev().map(str::to_owned).collect();
+        let listing = Listing {
+            tag,
+            response: "LSUB",
+            patterns: vec![Pattern::new(reference, pattern)],
+            selection: ListSelection::default(),
+            returned: ListReturn::default(),
+            names,
+            view,
+            asked: None,
+        };
+        self.produce_list(listing, out)
+    }
+
+    pub(super) fn produce_list(&mut self, mut listing: Listing, out: &mut Vec<u8>) -> Action {
+        let full = out.len().saturating_add(PIECE_OCTETS);
+        let mut steps = 0;
+        while let Some(name) = listing.names.pop() {
+            steps += listing.patterns.iter().map(|pattern| pattern.cost(&name)).sum::<usize>();
+            let listed = listing.write(&name, out);
+            if let Some(request) = listing.status_request(&name).filter(|_| listed) {
+                listing.asked = Some(name);
+                self.running = Running::List(listing);
+                return Action::Ask(request);
+            }
+            if out.len() >= full || steps > STEPS_A_PIECE {
+                self.running = Running::List(listing);
+                return Action::Continue;
+            }
+        }
+        self.done(&listing.tag, "Completed", out)
+    }
+
+    pub(super) fn list_answered(
+        &mut self,
+        mut listing: Listing,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        // RFC 5819 section 2: where there is no STATUS to be had, none is sent.
+        if let (Some(name), Ok(Reply::Looked(look))) = (listing.asked.take(), answer) {
+            let view = look.view.borrow().clone();
+            write_status(&name, &view, &listing.returned.status, &self.config, out);
+        }
+        self.produce_list(listing, out)
+    }
+}
+
+impl Listing {
+    /// Appends the line of a name, where there is one.
+    fn write(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        if !self.matches(name) {
+            return false;
+        }
+        if self.response == "LSUB" {
+            return self.write_lsub(name, out);
+        }
+        let selected = self.selects(name);
+        let inferior = self.selection.recursive_match && self.has_unlisted_inferior(name);
+        if !selected && !inferior {
+            return false;
+        }
+        put!(out, "* LIST (");
+        self.write_attributes(name, out);
+        out.extend_from_slice(b") \"/\" ");
+        encode::mailbox(name, NameEncoding::ModifiedUtf7, out);
+        if inferior && self.selection.subscribed {
+            out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        out.extend_from_slice(b"\r\n");
+        true
+    }
+
+    /// RFC 9051 has no LSUB; RFC 3501 section 6.3.9: `%` shows superiors of what is subscribed as \Noselect.
+    fn write_lsub(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        let subscribed = self.view.subscriptions.contains(name);
+        if !subscribed && !self.patterns.iter().any(Pattern::has_level_wildcard) {
+            return false;
+        }
+        put!(out, "* LSUB ({}) \"/\" ", if subscribed { "" } else { "\\Noselect" });
+        encode::mailbox(name, NameEncoding::ModifiedUtf7, out);
+        out.extend_from_slice(b"\r\n");
+        true
+    }
+
+    fn write_attributes(&self, name: &str, out: &mut Vec<u8>) {
+        let entry = self.view.mailboxes.get(name);
+        let children = inferiors(&self.view, name).next().is_some();
+        let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
+        match entry {
+            Some(entry) => attributes.extend(entry.special_use.as_deref()),
+            // Clients that do not know RFC 5258 know the latter alone.
+            None => attributes.extend(["\\NonExistent", "\\Noselect"]),
+        }
+        let tell_subscribed = self.selection.subscribed || self.returned.subscribed;
+        if tell_subscribed && self.view.subscriptions.contains(name) {
+            attributes.push("\\Subscribed");
+        }
+        put!(out, "{}", attributes.join(" "));
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// Whether the selection options take the name, whatever the patterns say.
+    fn selects(&self, name: &str) -> bool {
+        let entry = self.view.mailboxes.get(name);
+        (!self.selection.subscribed || self.view.subscriptions.contains(name))
+            && (!self.selection.special_use || entry.is_some_and(|entry| entry.special_use.is_some()))
+    }
+
+    /// RFC 5258 section 3.5: CHILDINFO speaks of inferiors that the answer does not list themselves.
+    fn has_unlisted_inferior(&self, name: &str) -> bool {
+        let mut all = inferiors(&self.view, name).chain(subscribed_inferiors(&self.view, name));
+        all.any(|inferior| self.selects(inferior) && !self.matches(inferior))
+    }
+
+    fn status_request(&self, name: &str) -> Option<Request> {
+        let entry = self.view.mailboxes.get(name).filter(|_| !self.returned.status.is_empty())?;
+        Some(Request::Look { account: self.view.account, mailbox: entry.mailbox, lasting: false })
+    }
+}
+
+/// Every mailbox and every missing superior of one, where asked also subscribed names, in descending order.
+fn candidates(view: &AccountView, subscribed: bool) -> Vec<String> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let subscriptions = view.subscriptions.iter().filter(|_| subscribed);
+    for name in view.mailboxes.keys().chain(subscriptions) {
+        names.insert(name);
+        names.extend(superiors(name));
+    }
+    names.into_iter().rev().map(str::to_owned).collect()
+}
+
+/// `a` and `a/b` of `a/b/c`.
+fn superiors(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices(HIERARCHY_SEPARATOR)
+        .filter_map(|(place, _)| name.get(..place))
+        .filter(|name| !name.is_empty())
+}
+
+/// The mailboxes below a name.
+fn inferiors<'a>(view: &'a AccountView, name: &str) -> impl Iterator<Item = &'a str> {
+    let start = format!("{name}{HIERARCHY_SEPARATOR}");
+    view.mailboxes
+        .range(start.clone()..)
+        .map(|(name, _)| name.as_str())
+        .take_while(move |name| name.starts_with(&start))
+}
+
+/// The subscribed names below a name.
+fn subscribed_inferiors<'a>(view: &'a AccountView, name: &str) -> impl Iterator<Item = &'a str> {
+    let start = format!("{name}{HIERARCHY_SEPARATOR}");
+    view.subscriptions
+        .range(start.clone()..)
+        .map(String::as_str)
+        .take_while(move |name| name.starts_with(&start))
+}

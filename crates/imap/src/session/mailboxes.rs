@@ -1,0 +1,109 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 sections 6.3.4 to 6.3.8).
+
+use mailstore::account::{HIERARCHY_SEPARATOR, canonical_name};
+use mailstore::crdt::identity::MailboxId;
+use mailstore::request::{Reply, Request, RequestError};
+
+use super::answer::Answer;
+use super::{Action, Running, Session, Telling, put};
+use crate::command::Tag;
+
+/// The special uses of RFC 6154 that a mailbox can be made for; \All and \Flagged would be views of other mailboxes.
+const SPECIAL_USES: [&str; 5] = ["\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"];
+
+/// A change of the mailboxes under way.
+pub(super) struct Changing {
+    tag: Tag,
+    /// The mailbox that shall be gone.
+    deleted: Option<MailboxId>,
+}
+
+impl Session {
+    pub(super) fn create(
+        &mut self,
+        tag: Tag,
+        mailbox: &str,
+        special_uses: Vec<String>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        // RFC 9051 section 6.3.4: a separator at the end announces inferiors, which every mailbox may have.
+        let name = canonical_name(mailbox.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(mailbox)).into_owned();
+        let mut uses = special_uses.iter().map(|wish| {
+            SPECIAL_USES
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(wish))
+                .map(|known| (*known).to_owned())
+        });
+        let special_use = match (uses.next(), uses.next()) {
+            (None, _) => None,
+            (Some(Some(known)), None) => Some(known),
+            _ => {
+                let text = format!("A mailbox has one special use of {}", SPECIAL_USES.join(" "));
+                return self.fail(&tag, Answer::no("USEATTR", text), out);
+            }
+        };
+        self.change(tag, |account| Request::CreateMailbox { account, name, special_use })
+    }
+
+    pub(super) fn delete(&mut self, tag: Tag, mailbox: &str, out: &mut Vec<u8>) -> Action {
+        let found = self.mailboxes().and_then(|view| view.find(mailbox).map(|entry| entry.mailbox));
+        let Some(mailbox) = found else {
+            return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
+        };
+        let action = self.change(tag, |account| Request::DeleteMailbox { account, mailbox });
+        if let Running::Mailbox(changing) = &mut self.running {
+            changing.deleted = Some(mailbox);
+        }
+        action
+    }
+
+    pub(super) fn rename(&mut self, tag: Tag, from: &str, to: &str, out: &mut Vec<u8>) -> Action {
+        let (from, to) = (canonical_name(from).into_owned(), canonical_name(to).into_owned());
+        if to.is_empty() || to.ends_with(HIERARCHY_SEPARATOR) {
+            return self.fail(&tag, Answer::no("CANNOT", "The new name has an empty part"), out);
+        }
+        self.change(tag, |account| Request::RenameMailbox { account, from, to })
+    }
+
+    pub(super) fn subscribe(&mut self, tag: Tag, mailbox: &str, subscribed: bool) -> Action {
+        let name = canonical_name(mailbox).into_owned();
+        self.change(tag, |account| Request::Subscribe { account, name, subscribed })
+    }
+
+    fn change(
+        &mut self,
+        tag: Tag,
+        request: impl FnOnce(mailstore::crdt::identity::AccountId) -> Request,
+    ) -> Action {
+        let Some(account) = self.account() else { return self.waiting() };
+        self.running = Running::Mailbox(Changing { tag, deleted: None });
+        Action::Ask(request(account))
+    }
+
+    pub(super) fn mailbox_answered(
+        &mut self,
+        changing: Changing,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let answer = match answer {
+            Ok(Reply::Created(mailbox)) => {
+                Answer::ok("Created").code(format!("MAILBOXID ({})", put::mailbox_id(mailbox)))
+            }
+            Ok(_) => {
+                self.forget_deleted(changing.deleted, out);
+                Answer::ok("Completed")
+            }
+            Err(error) => Answer::refused(&error),
+        };
+        self.finish(&changing.tag, Telling::Everything, answer, out)
+    }
+
+    /// A client that deletes the mailbox it has selected knows that it is gone: no BYE for it.
+    fn forget_deleted(&mut self, deleted: Option<MailboxId>, out: &mut Vec<u8>) {
+        if deleted.is_some() && self.selected.as_ref().map(|selected| selected.mailbox) == deleted {
+            self.selected = None;
+            Answer::ok("The selected mailbox is gone").code("CLOSED").write_untagged(out);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Search keys made ready for many messages: numbers resolved in the told view, texts folded once, cheap tests first.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use mailstore::crdt::flag::Flag;
+use mailstore::crdt::identity::Uid;
+use mailstore::crdt::view::{MailboxView, Row};
+use mailstore::request::modseq;
+use mailstore::{Body, Mailstore, ReadError};
+use message::{InternalDate, Needle, Scope, Structure, search_text};
+
+use super::super::numbers::sequence;
+use super::super::put;
+use crate::command::{SearchKey, SequenceNumber};
+
+/// A search key as it is put to messages.
+#[derive(Debug)]
+pub(super) enum Test {
+    /// Whether every message passes, or none.
+    Always(bool),
+    And(Vec<Test>),
+    Or(Vec<Test>),
+    Not(Box<Test>),
+    Sequence(Vec<RangeInclusive<SequenceNumber>>),
+    Uid(Vec<RangeInclusive<Uid>>),
+    Flag(Flag),
+    Received(std::cmp::Ordering, bool, Date),
+    Sent(std::cmp::Ordering, bool, Date),
+    Larger(u64),
+    Smaller(u64),
+    Modseq(u64),
+    EmailId(String),
+    Text(Place, Needle),
+}
+
+/// Where a text is looked for.
+#[derive(Debug)]
+pub(super) enum Place {
+    Field(String),
+    Body,
+    Everywhere,
+}
+
+/// A message that is being tested; what was read of it serves all tests.
+pub(super) struct Candidate<'a> {
+    place: usize,
+    pub(super) row: Row,
+    pub(super) structure: Option<Arc<Structure>>,
+    pub(super) octets_read: u64,
+    body: Option<Body>,
+    store: &'a Mailstore,
+}
+
+/// Whether MODSEQ is among the keys, so that the answer has to tell the highest one (RFC 7162 section 3.1.5).
+pub(super) fn asks_modseq(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::Modseq(_) => true,
+        SearchKey::And(keys) => keys.iter().any(asks_modseq),
+        SearchKey::Or(one, other) => asks_modseq(one) || asks_modseq(other),
+        SearchKey::Not(key) => asks_modseq(key),
+        _ => false,
+    }
+}
+
+impl Test {
+    /// The test for a key. Its depth is bounded by the decoder.
+    pub(super) fn new(key: SearchKey, told: &MailboxView) -> Self {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        let field = |name: &str, text: &str| Test::Text(Place::Field(name.to_owned()), Needle::new(text));
+        match key {
+            SearchKey::All => Test::Always(true),
+            SearchKey::And(keys) => Test::And(sorted(keys, told)),
+            SearchKey::Or(one, other) => Test::Or(sorted(vec![*one, *other], told)),
+            SearchKey::Not(key) => Test::Not(Box::new(Test::new(*key, told))),
+            SearchKey::Sequence(set) => {
+                let count = told.rows.len();
+                let last = count.checked_sub(1).map(|place| SequenceNumber(sequence(place)));
+                Test::Sequence(set.resolve(last))
+            }
+            SearchKey::Uid(set) => Test::Uid(set.resolve(told.rows.last().map(|row| row.uid))),
+            SearchKey::Flag(flag) => Test::Flag(flag),
+            // \Recent is never set, THREADID is NIL everywhere.
+            SearchKey::Recent | SearchKey::ThreadId(_) => Test::Always(false),
+            SearchKey::Before(day) => Test::Received(Less, false, day),
+            SearchKey::On(day) => Test::Received(Equal, false, day),
+            SearchKey::Since(day) => Test::Received(Greater, true, day),
+            SearchKey::SentBefore(day) => Test::Sent(Less, false, day),
+            SearchKey::SentOn(day) => Test::Sent(Equal, false, day),
+            SearchKey::SentSince(day) => Test::Sent(Greater, true, day),
+            SearchKey::Larger(size) => Test::Larger(size),
+            SearchKey::Smaller(size) => Test::Smaller(size),
+            SearchKey::Header { name, text } => field(&name, &text),
+            SearchKey::Body(text) => Test::Text(Place::Body, Needle::new(&text)),
+            SearchKey::Text(text) => Test::Text(Place::Everywhere, Needle::new(&text)),
+            SearchKey::Modseq(value) => Test::Modseq(value),
+            SearchKey::EmailId(id) => Test::EmailId(id),
+        }
+    }
+
+    /// Whether a message passes.
+    pub(super) fn holds(&self, candidate: &mut Candidate<'_>) -> Result<bool, ReadError> {
+        let row = &candidate.row;
+        Ok(match self {
+            Test::Always(passes) => *passes,
+            Test::And(tests) => return all(tests, candidate, true),
+            Test::Or(tests) => return Ok(!all(tests, candidate, false)?),
+            Test::Not(test) => !test.holds(candidate)?,
+            Test::Sequence(ranges) => holds_number(ranges, SequenceNumber(sequence(candidate.place))),
+            Test::Uid(ranges) => holds_number(ranges, row.uid),
+            Test::Flag(flag) => row.flags.contains(flag),
+            Test::Received(wanted, or_equal, day) => {
+                let received = row.facts.received;
+                let date =
+                    InternalDate { seconds: received.seconds, offset_minutes: received.offset_minutes };
+                compares(date.local_date().cmp(day), *wanted, *or_equal)
+            }
+            Test::Sent(wanted, or_equal, day) => {
+                let sent = candidate.structure()?.envelope().sent;
+                sent.is_some_and(|sent| compares(sent.local_date().cmp(day), *wanted, *or_equal))
+            }
+            Test::Larger(size) => row.facts.size > *size,
+            Test::Smaller(size) => row.facts.size < *size,
+            Test::Modseq(value) => modseq(row.modseq) >= *value,
+            Test::EmailId(id) => put::email_id(row.facts.email) == *id,
+            Test::Text(place, needle) => candidate.contains(place, needle)?,
+        })
+    }
+
+    /// What a test costs, in rough steps: a row, a structure, a header, a body.
+    fn cost(&self) -> u8 {
+        match self {
+            Test::And(tests) | Test::Or(tests) => tests.iter().map(Test::cost).max().unwrap_or(0),
+            Test::Not(test) => test.cost(),
+            Test::Sent(..) => 1,
+            Test::Text(Place::Field(_), _) => 2,
+            Test::Text(..) => 3,
+            _ => 0,
+        }
+    }
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) fn new(place: usize, row: Row, store: &'a Mailstore) -> Self {
+        Candidate { place, row, structure: None, octets_read: 0, body: None, store }
+    }
+
+    fn structure(&mut self) -> Result<Arc<Structure>, ReadError> {
+        match &self.structure {
+            Some(structure) => Ok(structure.clone()),
+            None => {
+                let structure = self.store.structure(&self.row.facts.body)?;
+                Ok(self.structure.insert(structure).clone())
+            }
+        }
+    }
+
+    fn contains(&mut self, place: &Place, needle: &Needle) -> Result<bool, ReadError> {
+        let structure = self.structure()?;
+        let body = match &self.body {
+            Some(body) => body.clone(),
+            None => self.body.insert(self.store.body(&self.row.facts.body)?).clone(),
+        };
+        let scope = match place {
+            Place::Field(name) => Scope::Field(name),
+            Place::Body => Scope::Body,
+            Place::Everywhere => Scope::Text,
+        };
+        let read = |range: std::ops::Range<u64>| {
+            self.octets_read += range.end.saturating_sub(range.start);
+            body.read(range)
+        };
+        search_text(&structure, read, needle, scope)
+    }
+}
+
+/// The tests for these keys, those first that cost least.
+fn sorted(keys: Vec<SearchKey>, told: &MailboxView) -> Vec<Test> {
+    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::new(key, told)).collect();
+    tests.sort_by_key(Test::cost);
+    tests
+}
+
+/// Whether every test comes out as `expected`; stops at the first that does not.
+fn all(tests: &[Test], candidate: &mut Candidate<'_>, expected: bool) -> Result<bool, ReadError> {
+    for test in tests {
+        if test.holds(candidate)? != expected {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether ascending ranges that do not overlap hold the number.
+fn holds_number<N: Ord + Copy>(ranges: &[RangeInclusive<N>], number: N) -> bool {
+    let place = ranges.partition_point(|range| *range.end() < number);
+    ranges.get(place).is_some_and(|range| range.contains(&number))
+}
+
+fn compares(found: std::cmp::Ordering, wanted: std::cmp::Ordering, or_equal: bool) -> bool {
+    found == wanted || (or_equal && found.is_eq())
+}

@@ -1,0 +1,108 @@
+//! SELECT, EXAMINE, CLOSE, UNSELECT, and when CONDSTORE begins to count.
+
+use mailstore::crdt::flag::Flag;
+use mailstore::request::{Look, Reply, Request, RequestError, modseq};
+
+use super::answer::Answer;
+use super::expunge::Expunging;
+use super::numbers::sequence;
+use super::put::{self, put};
+use super::selected::{Selected, entries};
+use super::{Action, Running, Session, Telling};
+use crate::command::Tag;
+
+/// A SELECT or EXAMINE whose mailbox is being looked at.
+pub(super) struct Selecting {
+    tag: Tag,
+    read_only: bool,
+}
+
+impl Session {
+    pub(super) fn select(
+        &mut self,
+        tag: Tag,
+        mailbox: &str,
+        read_only: bool,
+        condstore: bool,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        // RFC 9051 section 6.3.2: whatever comes of it, the mailbox before is no longer selected.
+        if self.selected.take().is_some() {
+            Answer::ok("The mailbox before is closed").code("CLOSED").write_untagged(out);
+        }
+        self.condstore |= condstore;
+        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let Some(entry) = view.find(mailbox) else {
+            return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
+        };
+        self.running = Running::Select(Selecting { tag, read_only });
+        Action::Ask(Request::Look { account: view.account, mailbox: entry.mailbox, lasting: true })
+    }
+
+    pub(super) fn select_answered(
+        &mut self,
+        selecting: Selecting,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let Selecting { tag, read_only } = selecting;
+        match answer {
+            Ok(Reply::Looked(look)) => self.selected_now(&tag, look, read_only, out),
+            Ok(_) => self.fail(&tag, Answer::misfit(), out),
+            Err(error) => self.fail(&tag, Answer::refused(&error), out),
+        }
+    }
+
+    fn selected_now(&mut self, tag: &Tag, look: Look, read_only: bool, out: &mut Vec<u8>) -> Action {
+        let selected = Selected::new(look, read_only);
+        let view = selected.told();
+        let Some(validity) = view.validity else {
+            let text = "The mailbox has no UIDVALIDITY yet; try again in a moment";
+            return self.fail(tag, Answer::no("UNAVAILABLE", text), out);
+        };
+        selected.write_flags(out);
+        put!(out, "* {} EXISTS\r\n* 0 RECENT\r\n", view.rows.len());
+        let unseen = view.rows.iter().position(|row| !row.flags.contains(&Flag::Seen));
+        if let Some(place) = unseen {
+            put!(out, "* OK [UNSEEN {}] The first without \\Seen\r\n", sequence(place));
+        }
+        put!(out, "* OK [UIDVALIDITY {validity}] UIDs hold for this value\r\n");
+        put!(out, "* OK [UIDNEXT {}] The next UID at least\r\n", view.uid_next);
+        put!(out, "* OK [HIGHESTMODSEQ {}] The newest change\r\n", modseq(view.highest_modseq));
+        put!(out, "* OK [MAILBOXID ({})] Kept over renames\r\n", put::mailbox_id(view.mailbox));
+        self.selected = Some(selected);
+        let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };
+        self.finish(tag, Telling::Nothing, Answer::ok("Selected").code(code), out)
+    }
+
+    /// CLOSE expunges without telling (RFC 9051 section 6.4.1).
+    pub(super) fn close(&mut self, tag: Tag, out: &mut Vec<u8>) -> Action {
+        let Some(account) = self.account() else { return self.waiting() };
+        let Some(mut selected) = self.selected.take() else { return self.waiting() };
+        selected.refresh();
+        let deleted = |row: &&_| selected.current_newest(row).flags.contains(&Flag::Deleted);
+        let candidates = entries(selected.told().rows.iter().filter(deleted));
+        if selected.read_only || candidates.is_empty() || selected.ended().is_some() {
+            return self.done(&tag, "Closed", out);
+        }
+        self.running = Running::Expunge(Expunging { tag, closing: true });
+        Action::Ask(Request::Expunge { account, mailbox: selected.mailbox, entries: candidates })
+    }
+
+    pub(super) fn unselect(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {
+        self.selected = None;
+        self.done(tag, "No mailbox is selected now", out)
+    }
+
+    /// Takes note that the client knows CONDSTORE, and tells where it stands (RFC 7162 section 3.1).
+    pub(super) fn enable_condstore(&mut self, out: &mut Vec<u8>) {
+        if self.condstore {
+            return;
+        }
+        self.condstore = true;
+        if let Some(selected) = &self.selected {
+            let highest = modseq(selected.told().highest_modseq);
+            Answer::ok("The newest change").code(format!("HIGHESTMODSEQ {highest}")).write_untagged(out);
+        }
+    }
+}

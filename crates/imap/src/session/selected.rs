@@ -1,0 +1,266 @@
+//! The selected mailbox: what the client was told of it, and telling it what changed (RFC 9051 section 7.5.1).
+//!
+//! Two views are kept apart. `told` decides which messages there are, under which sequence numbers and UIDs; it moves on
+//! only where EXPUNGE is allowed. `flags_told` decides which flags the client knows of them; it may run ahead, because flag
+//! changes may be told at any time that a command runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mailstore::crdt::flag::{Flag, FlagSet, Keyword};
+use mailstore::crdt::identity::{EntryId, MailboxId, Uid};
+use mailstore::crdt::view::{MailboxView, Row, ViewChanges};
+use mailstore::request::{Look, modseq};
+
+use super::numbers::sequence;
+use super::put::{self, put};
+
+/// The most keywords that a FLAGS response lists; messages may carry others nevertheless.
+const MOST_KEYWORDS_LISTED: usize = 500;
+
+/// What a line of FETCH about changed flags carries beside FLAGS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Items {
+    /// UID, as a UID command has to.
+    pub(super) uid: bool,
+    /// MODSEQ, as everybody who enabled CONDSTORE has to be told (RFC 7162 section 3.2.4).
+    pub(super) modseq: bool,
+}
+
+/// What there is to tell of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Its flags.
+    Flags,
+    /// Its MODSEQ alone: the client knows the flags.
+    Stamp,
+}
+
+/// The selected mailbox of a session.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) mailbox: MailboxId,
+    pub(super) read_only: bool,
+    look: Look,
+    newest: Arc<MailboxView>,
+    told: Arc<MailboxView>,
+    flags_told: Arc<MailboxView>,
+    keywords: BTreeSet<Keyword>,
+}
+
+impl Selected {
+    /// The mailbox as a look at it begins.
+    pub(super) fn new(mut look: Look, read_only: bool) -> Self {
+        let view = look.view.borrow_and_update().clone();
+        Selected {
+            mailbox: view.mailbox,
+            read_only,
+            look,
+            newest: view.clone(),
+            told: view.clone(),
+            flags_told: view.clone(),
+            keywords: keywords_of(&view),
+        }
+    }
+
+    /// The view in which the client's numbers mean something.
+    pub(super) fn told(&self) -> &Arc<MailboxView> {
+        &self.told
+    }
+
+    /// The view that the flags and MODSEQs are taken of. Its messages may differ from those told.
+    pub(super) fn flags_told(&self) -> &Arc<MailboxView> {
+        &self.flags_told
+    }
+
+    /// A told row with the flags that the client was told last. One that was expunged meanwhile keeps what it had
+    /// (RFC 2180 section 4.1.2).
+    pub(super) fn current<'a>(&'a self, row: &'a Row) -> &'a Row {
+        current(&self.flags_told, &self.told, row)
+    }
+
+    /// A told row as the newest view has it, where it is still there.
+    pub(super) fn current_newest<'a>(&'a self, row: &'a Row) -> &'a Row {
+        current(&self.newest, &self.told, row)
+    }
+
+    /// Takes note of a view that a request was answered with.
+    pub(super) fn offer(&mut self, view: &Arc<MailboxView>) {
+        if view.mailbox == self.mailbox && age(view) >= age(&self.newest) {
+            self.newest = view.clone();
+        }
+    }
+
+    /// Takes note of the newest view.
+    pub(super) fn refresh(&mut self) {
+        let view = self.look.view.borrow_and_update().clone();
+        self.offer(&view);
+    }
+
+    /// Comes back when there is a newer view. Never, where the store is gone.
+    pub(super) async fn changed(&mut self) {
+        if self.look.view.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Why the session cannot go on with this mailbox, if so (RFC 2180 section 3, RFC 9051 section 2.3.1.1).
+    pub(super) fn ended(&self) -> Option<&'static str> {
+        if self.newest.deleted {
+            Some("The selected mailbox was deleted")
+        } else if self.newest.validity != self.told.validity {
+            Some(
+                "The messages of the selected mailbox were numbered anew (UIDVALIDITY); please connect again",
+            )
+        } else {
+            None
+        }
+    }
+
+    /// Tells everything that changed: EXPUNGE, EXISTS, FETCH. Only where EXPUNGE is allowed.
+    pub(super) fn tell_everything(&mut self, modseq: bool, out: &mut Vec<u8>) {
+        self.refresh();
+        let unchanged = Arc::ptr_eq(&self.newest, &self.told) && Arc::ptr_eq(&self.newest, &self.flags_told);
+        if unchanged || self.ended().is_some() {
+            return;
+        }
+        let now = self.newest.clone();
+        let changes = now.changes_since(&self.told);
+        for uid in changes.expunged.iter().rev() {
+            put!(out, "* {} EXPUNGE\r\n", sequence(self.told.rows.rank(*uid)));
+        }
+        if !changes.added.is_empty() {
+            put!(out, "* {} EXISTS\r\n", now.rows.len());
+        }
+        let flagged = self.flag_changes(changes, modseq);
+        self.told = now;
+        self.tell(&flagged, Items { uid: modseq, modseq }, out);
+    }
+
+    /// Tells of changed flags alone. Where a command runs that allows no EXPUNGE.
+    pub(super) fn tell_flags(&mut self, modseq: bool, out: &mut Vec<u8>) {
+        let changes = self.take_flag_changes(modseq);
+        self.tell(&changes, Items { uid: modseq, modseq }, out);
+    }
+
+    /// What changed of the flags of told messages since they were told; it counts as told from now on.
+    pub(super) fn take_flag_changes(&mut self, stamps: bool) -> BTreeMap<Uid, Change> {
+        self.refresh();
+        if self.ended().is_some() || Arc::ptr_eq(&self.newest, &self.flags_told) {
+            return BTreeMap::new();
+        }
+        let changes = self.newest.changes_since(&self.flags_told);
+        self.flag_changes(changes, stamps)
+    }
+
+    /// Appends a FETCH line for each of these messages; those that are not in both views are passed over.
+    pub(super) fn tell(&mut self, changes: &BTreeMap<Uid, Change>, items: Items, out: &mut Vec<u8>) {
+        let rows: Vec<(Change, Row)> = changes
+            .iter()
+            .filter_map(|(uid, change)| Some((*change, self.flags_told.rows.find(*uid)?.clone())))
+            .collect();
+        self.tell_keywords(rows.iter().map(|(_, row)| row.flags.as_ref()), out);
+        for (change, row) in rows {
+            if self.told.rows.find(row.uid).is_some() {
+                let place = self.told.rows.rank(row.uid);
+                fetch_line(place, &row, change, items, out);
+            }
+        }
+    }
+
+    /// Appends FLAGS and PERMANENTFLAGS as the answer to SELECT has them (RFC 9051 sections 7.3.5 and 7.1).
+    pub(super) fn write_flags(&self, out: &mut Vec<u8>) {
+        let known: FlagSet = SYSTEM_FLAGS
+            .into_iter()
+            .chain(self.keywords.iter().take(MOST_KEYWORDS_LISTED).cloned().map(Flag::Keyword))
+            .collect();
+        out.extend_from_slice(b"* FLAGS ");
+        put::flags(&known, out);
+        out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
+        if self.read_only {
+            out.extend_from_slice(b"()] The mailbox is read-only\r\n");
+            return;
+        }
+        put::flags(&known, out);
+        out.pop();
+        out.extend_from_slice(b" \\*)] Flags are kept, and new keywords may be made\r\n");
+    }
+
+    /// Announces keywords that no FLAGS response named yet, before they are used.
+    pub(super) fn tell_keywords<'a>(&mut self, sets: impl Iterator<Item = &'a FlagSet>, out: &mut Vec<u8>) {
+        let before = self.keywords.len();
+        add_keywords(sets, &mut self.keywords);
+        if self.keywords.len() > before && before < MOST_KEYWORDS_LISTED {
+            self.write_flags(out);
+        }
+    }
+
+    /// What `changes`, which were found against `told` or `flags_told`, say of flags; moves `flags_told` on.
+    fn flag_changes(&mut self, mut changes: ViewChanges, stamps: bool) -> BTreeMap<Uid, Change> {
+        if !Arc::ptr_eq(&self.told, &self.flags_told) {
+            changes = self.newest.changes_since(&self.flags_told);
+        }
+        self.flags_told = self.newest.clone();
+        let stamped = changes.stamped.into_iter().filter(|_| stamps).map(|uid| (uid, Change::Stamp));
+        let flagged = changes.flagged.into_iter().map(|uid| (uid, Change::Flags));
+        stamped.chain(flagged).collect()
+    }
+}
+
+const SYSTEM_FLAGS: [Flag; 5] = [Flag::Seen, Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Draft];
+
+/// A row of `told` as `flags` has it, where it is still there.
+pub(super) fn current<'a>(flags: &'a Arc<MailboxView>, told: &Arc<MailboxView>, row: &'a Row) -> &'a Row {
+    if Arc::ptr_eq(flags, told) { row } else { flags.rows.find(row.uid).unwrap_or(row) }
+}
+
+/// The order in which views of one mailbox follow each other.
+fn age(view: &MailboxView) -> (bool, Option<u32>, u64) {
+    (view.deleted, view.validity.map(|validity| validity.0), view.highest_modseq.bits())
+}
+
+fn keywords_of(view: &MailboxView) -> BTreeSet<Keyword> {
+    let mut keywords = BTreeSet::new();
+    add_keywords(view.rows.iter().map(|row| row.flags.as_ref()), &mut keywords);
+    keywords
+}
+
+fn add_keywords<'a>(sets: impl Iterator<Item = &'a FlagSet>, keywords: &mut BTreeSet<Keyword>) {
+    // Keywords sort last, so that most messages are done with after one look.
+    for flag in sets.flat_map(|flags| flags.iter().rev().take_while(|flag| matches!(flag, Flag::Keyword(_))))
+    {
+        if let Flag::Keyword(keyword) = flag
+            && keywords.len() <= MOST_KEYWORDS_LISTED
+            && !keywords.contains(keyword)
+        {
+            keywords.insert(keyword.clone());
+        }
+    }
+}
+
+/// Appends one untagged FETCH about flags.
+fn fetch_line(place: usize, row: &Row, change: Change, items: Items, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* ");
+    put::number(sequence(place).into(), out);
+    out.extend_from_slice(b" FETCH (");
+    if items.uid {
+        out.extend_from_slice(b"UID ");
+        put::number(row.uid.0.into(), out);
+        out.push(b' ');
+    }
+    if change == Change::Flags {
+        out.extend_from_slice(b"FLAGS ");
+        put::flags(&row.flags, out);
+        out.push(b' ');
+    }
+    if items.modseq {
+        put!(out, "MODSEQ ({}) ", modseq(row.modseq));
+    }
+    out.pop();
+    out.extend_from_slice(b")\r\n");
+}
+
+/// The entries of rows.
+pub(super) fn entries<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<EntryId> {
+    rows.map(|row| row.facts.entry).collect()
+}
