@@ -7,6 +7,7 @@
 //! ```
 
 pub mod command;
+pub mod decode;
 pub mod encode;
 pub mod framing;
 pub mod mailbox_name;

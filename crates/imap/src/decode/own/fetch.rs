@@ -1,0 +1,142 @@
+//! FETCH: its items, sections and modifiers.
+
+use std::num::NonZeroU32;
+
+use crate::command::{CommandBody, FetchItem, Partial, Section, SectionText};
+
+use super::super::cursor::{Cursor, Expected, Read};
+
+/// The deepest part that can be asked for.
+const DEEPEST_PART: usize = 100;
+
+/// `fetch` of RFC 9051 section 9 and RFC 7162 section 7.
+pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
+    let messages = super::messages(cursor, uid)?;
+    cursor.space()?;
+    let mut items = Vec::new();
+    if cursor.peek() == Some(b'(') {
+        cursor.list(|cursor| item(cursor).map(|item| push(&mut items, item)))?;
+        if items.is_empty() {
+            return Err(Expected::Grammar("at least one item"));
+        }
+    } else if let Some(expanded) = fetch_macro(cursor) {
+        items = expanded;
+    } else {
+        items.push(item(cursor)?);
+    }
+    let mut changed_since = None;
+    if cursor.accept_word(" (") {
+        if !cursor.accept_word("CHANGEDSINCE ") {
+            return Err(Expected::Grammar("CHANGEDSINCE"));
+        }
+        let since = cursor.number64("a mod-sequence")?;
+        if since == 0 {
+            return Err(Expected::Grammar("a mod-sequence above 0"));
+        }
+        changed_since = Some(since);
+        cursor.expect(b')', "a closing parenthesis")?;
+    }
+    Ok(CommandBody::Fetch { messages, items, changed_since })
+}
+
+fn push(items: &mut Vec<FetchItem>, item: FetchItem) {
+    if !items.contains(&item) {
+        items.push(item);
+    }
+}
+
+/// ALL, FAST and FULL stand for items, and always alone.
+fn fetch_macro(cursor: &mut Cursor<'_>) -> Option<Vec<FetchItem>> {
+    let mut items = vec![FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
+    match cursor.clone().word("a macro").ok()?.as_str() {
+        "FAST" => {}
+        "ALL" => items.push(FetchItem::Envelope),
+        "FULL" => items.extend([FetchItem::Envelope, FetchItem::Body]),
+        _ => return None,
+    }
+    cursor.word("a macro").ok()?;
+    Some(items)
+}
+
+fn item(cursor: &mut Cursor<'_>) -> Read<FetchItem> {
+    let name = cursor.word("an item of FETCH")?;
+    Ok(match name.as_str() {
+        "FLAGS" => FetchItem::Flags,
+        "INTERNALDATE" => FetchItem::InternalDate,
+        "RFC822" => FetchItem::Rfc822,
+        "RFC822.SIZE" => FetchItem::Rfc822Size,
+        "RFC822.HEADER" => FetchItem::Rfc822Header,
+        "RFC822.TEXT" => FetchItem::Rfc822Text,
+        "ENVELOPE" => FetchItem::Envelope,
+        "BODYSTRUCTURE" => FetchItem::BodyStructure,
+        "UID" => FetchItem::Uid,
+        "MODSEQ" => FetchItem::Modseq,
+        "EMAILID" => FetchItem::EmailId,
+        "THREADID" => FetchItem::ThreadId,
+        "BODY" if cursor.peek() != Some(b'[') => FetchItem::Body,
+        "BODY" | "BODY.PEEK" => {
+            cursor.expect(b'[', "a section in brackets")?;
+            let section = section(cursor)?;
+            cursor.expect(b']', "a closing bracket")?;
+            FetchItem::Section { section, partial: partial(cursor)?, peek: name == "BODY.PEEK" }
+        }
+        other => return Err(Expected::Rule(format!("FETCH has no item {other} here").into())),
+    })
+}
+
+/// `section-spec`: `[part] ["." text]`.
+fn section(cursor: &mut Cursor<'_>) -> Read<Section> {
+    let mut part: Vec<NonZeroU32> = Vec::new();
+    while cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
+        if part.len() >= DEEPEST_PART {
+            return Err(Expected::Rule(format!("A part may be nested {DEEPEST_PART} deep at most").into()));
+        }
+        part.push(cursor.positive("the number of a part")?);
+        if !cursor.accept(b'.') {
+            return Ok(Section { part, text: SectionText::Whole });
+        }
+    }
+    let text = match cursor.peek() {
+        Some(b']') if part.is_empty() => SectionText::Whole,
+        _ => section_text(cursor, !part.is_empty())?,
+    };
+    Ok(Section { part, text })
+}
+
+fn section_text(cursor: &mut Cursor<'_>, of_part: bool) -> Read<SectionText> {
+    // The longest name first: they begin alike.
+    if cursor.accept_word("HEADER.FIELDS.NOT") {
+        return Ok(SectionText::HeaderFieldsNot(field_names(cursor)?));
+    }
+    if cursor.accept_word("HEADER.FIELDS") {
+        return Ok(SectionText::HeaderFields(field_names(cursor)?));
+    }
+    if cursor.accept_word("HEADER") {
+        return Ok(SectionText::Header);
+    }
+    if cursor.accept_word("TEXT") {
+        return Ok(SectionText::Text);
+    }
+    if of_part && cursor.accept_word("MIME") {
+        return Ok(SectionText::Mime);
+    }
+    Err(Expected::Grammar("a section"))
+}
+
+fn field_names(cursor: &mut Cursor<'_>) -> Read<Vec<String>> {
+    cursor.space()?;
+    let names = cursor.list(|cursor| cursor.text("the name of a header field"))?;
+    if names.is_empty() { Err(Expected::Grammar("the name of a header field")) } else { Ok(names) }
+}
+
+/// `partial`: `<first.count>`.
+fn partial(cursor: &mut Cursor<'_>) -> Read<Option<Partial>> {
+    if !cursor.accept(b'<') {
+        return Ok(None);
+    }
+    let first = cursor.number("the number of the first octet")?;
+    cursor.expect(b'.', "a full stop")?;
+    let count = cursor.positive("a number of octets above 0")?;
+    cursor.expect(b'>', "a closing angle bracket")?;
+    Ok(Some(Partial { first, count }))
+}

@@ -1,0 +1,406 @@
+use jiff::civil::date;
+use mailstore::crdt::flag::{Flag, FlagChange};
+use mailstore::crdt::identity::Uid;
+use mailstore::crdt::view::ReceivedAt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::command::{
+    Bound, CommandBody, FetchItem, ListReturn, ListSelection, Messages, Password, SaslResponse, Search,
+    SearchCharset, SearchKey, SearchReturn, Section, SectionText, StatusItem, UidSet,
+};
+
+const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
+
+/// The command as our own grammar alone decodes it.
+fn by_own(text: &[u8]) -> Option<Command> {
+    let mut cursor = Cursor::new(text);
+    let tag = tag(&mut cursor).ok()?;
+    let body = own::body(&mut cursor, NAMES).ok()?;
+    Some(Command { tag, body })
+}
+
+fn body(text: &str) -> CommandBody {
+    command(format!("a1 {text}").as_bytes(), NAMES).unwrap().body
+}
+
+fn bad(text: &str) -> String {
+    let error = command(text.as_bytes(), NAMES).unwrap_err();
+    assert!(error.text.bytes().all(|octet| (b' '..=b'~').contains(&octet)), "one line: {error:?}");
+    error.text
+}
+
+/// Commands that imap-codec knows. Both decoders must give the same for each.
+const KNOWN_TO_BOTH: &[&str] = &[
+    "CAPABILITY",
+    "noop",
+    "LOGOUT",
+    "STARTTLS",
+    "NAMESPACE",
+    "CHECK",
+    "CLOSE",
+    "UNSELECT",
+    "EXPUNGE",
+    "IDLE",
+    "LOGIN alice secret",
+    "LOGIN \"alice\" \"se\\\"c\\\\ret\"",
+    "LOGIN {5}\r\nalice {6+}\r\nsecret",
+    "AUTHENTICATE PLAIN",
+    "AUTHENTICATE plain AHRpbQB0YW5zdGFhZnRhbnN0YWFm",
+    "AUTHENTICATE PLAIN =",
+    "ENABLE CONDSTORE",
+    "ENABLE UTF8=ACCEPT X-Good-Idea",
+    "ID NIL",
+    "ID (\"name\" \"mutt\" \"version\" NIL)",
+    "SELECT INBOX",
+    "SELECT inbox (CONDSTORE)",
+    "EXAMINE \"a b\"",
+    "EXAMINE Entw&APw-rfe (condstore)",
+    "CREATE Archive/2024/",
+    "DELETE x",
+    "RENAME x \"&Jjo-\"",
+    "SUBSCRIBE {3}\r\na/b",
+    "UNSUBSCRIBE a.b",
+    "LIST \"\" *",
+    "LIST \"\" \"\"",
+    "LIST \"a/\" \"%/b\"",
+    "LSUB \"\" %",
+    "STATUS x (MESSAGES)",
+    "STATUS INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ DELETED)",
+    "COPY 2:4 x",
+    "UID COPY 1,3,7:* INBOX",
+    "MOVE *:4 x",
+    "UID MOVE 4294967295 x",
+    "UID EXPUNGE 3000:3002",
+    "STORE 1 FLAGS (\\Seen)",
+    "STORE 1:* +FLAGS.SILENT (\\Deleted $Junk NonJunk)",
+    "UID STORE 5 -FLAGS ()",
+    "STORE 1 +flags \\seen \\flagged",
+    "UID STORE 4 (UNCHANGEDSINCE 0) +FLAGS (\\Answered)",
+    "FETCH 1 ALL",
+    "FETCH 1:3 FAST",
+    "FETCH 1,2 full",
+    "FETCH 1 FLAGS",
+    "FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE RFC822 RFC822.HEADER RFC822.TEXT)",
+    "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 12345)",
+    "FETCH 1 BODY[]",
+    "FETCH 1 BODY.PEEK[]<0.2048>",
+    "FETCH 1 (BODY[TEXT] BODY[1.2.MIME] BODY[3.HEADER] BODY[3.TEXT] BODY[1]<5.1> MODSEQ)",
+    "FETCH 1 BODY.PEEK[HEADER.FIELDS (From \"To\" {2}\r\nCc)]",
+    "FETCH 1 BODY[2.HEADER.FIELDS.NOT (Received)]",
+    "SEARCH ALL",
+    "UID SEARCH 1:5 UID 7,9:* NOT SEEN",
+    "SEARCH ANSWERED DELETED DRAFT FLAGGED NEW OLD RECENT SEEN",
+    "SEARCH UNANSWERED UNDELETED UNDRAFT UNFLAGGED UNSEEN KEYWORD $Junk UNKEYWORD NonJunk",
+    "SEARCH BEFORE 1-Feb-1994 ON \"01-feb-2024\" SINCE 31-Dec-1999 SENTBEFORE 1-Jan-2000 SENTON 2-Jan-2000 SENTSINCE 3-Jan-2000",
+    "SEARCH FROM alice TO \"bob b\" CC x BCC y SUBJECT {3}\r\nabc BODY z TEXT \"\"",
+    "SEARCH HEADER Message-ID \"<a@b>\" LARGER 1000 SMALLER 0",
+    "SEARCH CHARSET UTF-8 SUBJECT {4+}\r\n\u{263a}x",
+    "SEARCH CHARSET koi8-r TEXT x",
+    "SEARCH OR (SEEN FLAGGED) (OR NOT 1 (DELETED))",
+    "SEARCH MODSEQ 620162338",
+    "SEARCH MODSEQ \"/flags/\\\\draft\" all 620162338",
+];
+
+#[test]
+fn both_decoders_agree_on_what_both_know() {
+    for text in KNOWN_TO_BOTH {
+        let text = format!("a1 {text}");
+        let by_codec = codec::command(text.as_bytes(), NAMES);
+        assert!(by_codec.is_some(), "imap-codec knows {text:?}");
+        assert_eq!(by_codec, by_own(text.as_bytes()), "{text:?}");
+    }
+}
+
+#[test]
+fn arguments_come_out_decoded() {
+    assert_eq!(
+        body("LOGIN \"a\\\"b\" {3}\r\nx y"),
+        CommandBody::Login { name: "a\"b".to_owned(), password: Password("x y".to_owned()) }
+    );
+    assert_eq!(
+        body("AUTHENTICATE plain AHQAdA=="),
+        CommandBody::Authenticate {
+            mechanism: "PLAIN".to_owned(),
+            initial_response: Some(SaslResponse(b"\0t\0t".to_vec()))
+        }
+    );
+    assert_eq!(
+        body("SELECT Entw&APw-rfe (CONDSTORE)"),
+        CommandBody::Select { mailbox: "Entw\u{fc}rfe".to_owned(), read_only: false, condstore: true }
+    );
+    assert_eq!(
+        body("UID STORE 4,9:* (UNCHANGEDSINCE 7) -FLAGS.SILENT (\\seen \\Recent $X)"),
+        CommandBody::Store {
+            messages: Messages::Uids(
+                UidSet::new(vec![
+                    (Bound::Number(Uid(4)), Bound::Number(Uid(4))),
+                    (Bound::Number(Uid(9)), Bound::Last)
+                ])
+                .unwrap()
+            ),
+            change: FlagChange::Remove,
+            silent: true,
+            flags: vec![Flag::Seen, Flag::parse("$X").unwrap()],
+            unchanged_since: Some(7),
+        }
+    );
+}
+
+#[test]
+fn what_imap_codec_does_not_know_is_decoded_as_well() {
+    assert_eq!(
+        body("CREATE x (USE (\\Archive \\sent))"),
+        CommandBody::Create {
+            mailbox: "x".to_owned(),
+            special_uses: vec!["\\Archive".into(), "\\sent".into()]
+        }
+    );
+    assert_eq!(
+        body("STATUS x (SIZE MAILBOXID APPENDLIMIT SIZE)"),
+        CommandBody::Status {
+            mailbox: "x".to_owned(),
+            items: vec![StatusItem::Size, StatusItem::MailboxId, StatusItem::AppendLimit]
+        }
+    );
+    assert_eq!(
+        body(
+            "LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% INBOX \"a b\") RETURN (CHILDREN STATUS (UIDNEXT) SPECIAL-USE)"
+        ),
+        CommandBody::List {
+            reference: String::new(),
+            patterns: vec!["%".into(), "INBOX".into(), "a b".into()],
+            selection: ListSelection { subscribed: true, recursive_match: true, special_use: false },
+            returned: ListReturn {
+                extended: true,
+                subscribed: false,
+                children: true,
+                special_use: true,
+                status: vec![StatusItem::UidNext]
+            },
+        }
+    );
+    let header = Section { part: Vec::new(), text: SectionText::HeaderFields(vec!["X-\u{e9}".to_owned()]) };
+    assert_eq!(
+        body("FETCH 1 (EMAILID THREADID UID BODY.PEEK[HEADER.FIELDS (X-\u{e9})] UID)"),
+        CommandBody::Fetch {
+            messages: Messages::Sequence(crate::command::SequenceSet::new(vec![(one(), one())]).unwrap()),
+            items: vec![
+                FetchItem::EmailId,
+                FetchItem::ThreadId,
+                FetchItem::Uid,
+                FetchItem::Section { section: header, partial: None, peek: true }
+            ],
+            changed_since: None,
+        }
+    );
+}
+
+fn one() -> Bound<crate::command::SequenceNumber> {
+    Bound::Number(crate::command::SequenceNumber(1))
+}
+
+#[test]
+fn searches_are_brought_into_one_form() {
+    let search = |text: &str| match body(text) {
+        CommandBody::Search(search) => search,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        search("UID SEARCH RETURN (MIN COUNT) UNSEEN EMAILID M1"),
+        Search {
+            uid: true,
+            returned: Some(SearchReturn { min: true, count: true, ..SearchReturn::default() }),
+            charset: SearchCharset::Supported,
+            key: SearchKey::And(vec![
+                SearchKey::Not(Box::new(SearchKey::Flag(Flag::Seen))),
+                SearchKey::EmailId("M1".to_owned())
+            ]),
+        }
+    );
+    let all = search("SEARCH RETURN () SINCE 1-Feb-1994");
+    assert_eq!(all.returned, Some(SearchReturn { all: true, ..SearchReturn::default() }));
+    assert_eq!(all.key, SearchKey::Since(date(1994, 2, 1)));
+    let foreign = command(b"a SEARCH CHARSET KOI8-R TEXT {2+}\r\n\xc1\xc2", NAMES).unwrap();
+    let CommandBody::Search(Search { charset, .. }) = foreign.body else { panic!("a search") };
+    assert_eq!(charset, SearchCharset::Unsupported("KOI8-R".to_owned()));
+}
+
+#[test]
+fn what_clients_get_wrong_is_tolerated_where_it_is_clear() {
+    assert_eq!(body("SELECT  Entw\u{fc}rfe "), body("SELECT Entw&APw-rfe"));
+    assert_eq!(body("SEARCH UNSEEN "), body("SEARCH UNSEEN"));
+    assert_eq!(body("FETCH 1 (FLAGS  UID )"), body("FETCH 1 (FLAGS UID)"));
+    assert_eq!(body("LIST \"\" (INBOX)"), body("LIST (REMOTE) \"\" INBOX"));
+    assert_eq!(body("LOGIN a \"b\\c\""), body("LOGIN a \"b\\\\c\""));
+    assert_eq!(body("AUTHENTICATE PLAIN AHQAdA"), body("AUTHENTICATE PLAIN AHQAdA=="));
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    assert_eq!(bad("a XYZZY"), "There is no command XYZZY");
+    assert_eq!(bad("a UID NOOP 1"), "There is no command NOOP");
+    assert_eq!(bad("a LOGIN bob"), "Expected a space at octet 11");
+    assert_eq!(bad("a NOOP x"), "Expected the end of the command at octet 7");
+    assert_eq!(bad("a STORE 1 FLAGS (\\Foo)"), "There is no system flag \\Foo");
+    assert_eq!(bad("a FETCH 0 FLAGS"), "Expected a message number or \"*\" at octet 9");
+    assert_eq!(bad("a SEARCH CORNERS 3"), "There is no search key CORNERS");
+    assert_eq!(bad("a FETCH 1 BODY[MIME]"), "Expected a section at octet 15");
+    assert_eq!(bad("a FETCH 1 SHOESIZE"), "FETCH has no item SHOESIZE here");
+    assert!(bad("a SELECT A&B").contains("modified UTF-7"));
+    assert!(bad("a SELECT \"\u{1}").contains("closing quote"));
+    assert!(bad("\u{e9} NOOP").starts_with("Expected a tag"));
+    assert!(bad("a APPEND x").contains("literal"));
+    for text in
+        ["", "a", "a ", "a LOGIN", "* OK", "+ x", "a SEARCH", "a FETCH 1 ()", "a UID", "a LIST \"\" ()"]
+    {
+        bad(text);
+    }
+}
+
+#[test]
+fn tags_are_told_where_they_can_be_read() {
+    let tag = |text: &str| command(text.as_bytes(), NAMES).unwrap_err().tag.map(|tag| tag.to_string());
+    assert_eq!(tag("a1 XYZZY"), Some("a1".to_owned()));
+    assert_eq!(tag("a1"), Some("a1".to_owned()));
+    assert_eq!(tag("{} XYZZY"), None);
+}
+
+#[test]
+fn nesting_without_end_is_refused_quickly() {
+    for opening in ["(", "NOT ", "OR 1 ", "OR "] {
+        let text = format!("a SEARCH {}", opening.repeat(60_000 / opening.len()));
+        assert!(bad(&text).contains("nested 30 deep"), "{opening:?}");
+        let fetch = format!("a FETCH 1 {}", opening.repeat(60_000 / opening.len()));
+        bad(&fetch);
+    }
+    let deep = format!("a SEARCH {}SEEN{}", "(".repeat(20), ")".repeat(20));
+    assert!(command(deep.as_bytes(), NAMES).is_ok());
+    let wide = format!("a SEARCH {}", "1 ".repeat(30_000));
+    assert!(bad(&wide).contains("2000 keys"));
+}
+
+#[test]
+fn the_beginning_of_an_append() {
+    let start =
+        append_start(b"a APPEND \"a b\" (\\Seen $X \\Recent) \"17-Jul-1996 02:44:25 -0700\" ", 310, NAMES)
+            .unwrap();
+    let flags = vec![Flag::Seen, Flag::parse("$X").unwrap()];
+    let received = Some(ReceivedAt { seconds: 837_596_665, offset_minutes: -420 });
+    assert_eq!((start.tag.as_str(), start.mailbox.as_str()), ("a", "a b"));
+    assert_eq!(start.message, AppendMessage { flags, received, size: 310 });
+    let plain = append_start(b"a APPEND {5}\r\ninbox ", 1, NAMES).unwrap();
+    assert_eq!(plain.mailbox, "INBOX");
+    let empty = AppendMessage { flags: Vec::new(), received: None, size: 7 };
+    assert_eq!(append_next(b" ", 7), Ok(empty.clone()));
+    assert_eq!(append_next(b" () ", 7), Ok(empty));
+    for text in [
+        "a APPEND x",
+        "a APPEND x y ",
+        "a APPEND x (\\Foo) ",
+        "a APPEND x \"today\" ",
+        "a APPEND x ~",
+        "a NOOP ",
+    ] {
+        assert_eq!(append_start(text.as_bytes(), 1, NAMES).unwrap_err().tag, Tag::new(b"a"), "{text}");
+    }
+}
+
+/// Commands made of the words of the grammar in likely and unlikely orders.
+fn commands() -> impl Strategy<Value = String> {
+    let words = [
+        "SEARCH",
+        "FETCH",
+        "STORE",
+        "UID",
+        "LIST",
+        "STATUS",
+        "SELECT",
+        "COPY",
+        "NOT",
+        "OR",
+        "(",
+        ")",
+        "SEEN",
+        "FROM",
+        "x",
+        "\"q r\"",
+        "{2+}\r\nab",
+        "1",
+        "2:4,*",
+        "1:*",
+        "INBOX",
+        "\"\"",
+        "*",
+        "%",
+        "FLAGS",
+        "+FLAGS.SILENT",
+        "\\Seen",
+        "(\\Deleted kw)",
+        "BODY[]",
+        "BODY.PEEK[1.TEXT]<1.2>",
+        "BODY",
+        "ENVELOPE",
+        "MESSAGES",
+        "KEYWORD",
+        "LARGER",
+        "1-Feb-1994",
+        "BEFORE",
+        "MODSEQ",
+        "CHARSET",
+        "UTF-8",
+        "(UNSEEN)",
+        "(MESSAGES UNSEEN)",
+        "(FLAGS UID)",
+        "&",
+        "ID",
+        "LOGIN",
+        "NIL",
+        "ENABLE",
+        "HEADER",
+        "TEXT",
+        "ALL",
+        "(CHANGEDSINCE 5)",
+        "(CONDSTORE)",
+        "CREATE",
+        "RENAME",
+    ];
+    let word = prop::sample::select(words.to_vec());
+    prop::collection::vec(word, 1..9).prop_map(|words| format!("a1 {}", words.join(" ")))
+}
+
+/// A known command with one octet changed.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop::sample::select(KNOWN_TO_BOTH.to_vec());
+    (text, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(text, place, octet)| {
+        let mut octets = format!("a1 {text}").into_bytes();
+        let place = place.index(octets.len());
+        octets[place] = octet;
+        octets
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn both_decoders_agree_where_imap_codec_has_an_opinion(text in commands()) {
+        if let Some(command) = codec::command(text.as_bytes(), NAMES) {
+            prop_assert_eq!(Some(command), by_own(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn both_decoders_agree_on_commands_with_an_error(octets in mutated()) {
+        if let Some(command) = codec::command(&octets, NAMES) {
+            prop_assert_eq!(Some(command), by_own(&octets));
+        }
+    }
+
+    #[test]
+    fn arbitrary_octets_do_not_panic(octets in any::<Vec<u8>>(), size in any::<u64>()) {
+        let text = [b"a SEARCH ", octets.as_slice()].concat();
+        let _ = (command(&octets, NAMES), command(&text, NAMES));
+        let _ = (append_start(&octets, size, NAMES), append_next(&octets, size));
+    }
+}
