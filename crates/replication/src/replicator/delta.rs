@@ -1,0 +1,164 @@
+//! Deltas: what a peer lacks is read from the log and sent within its window; what it sends is applied and acknowledged.
+
+use crdt::clock::Millis;
+use crdt::record::Record;
+use crdt::vector::Vector;
+use tracing::{error, warn};
+
+use super::Replicator;
+use super::connection::bit;
+use crate::event::{LinkId, Now, Output, Reason};
+use crate::frame::{Frame, check_records, check_vector, record_bytes};
+use crate::limits::{DELTA_BATCH_BYTES, FORWARD_DELAY, MOST_APPLYING_BYTES, MOST_RECORDS};
+
+impl Replicator {
+    pub(super) fn handle_committed(&mut self, vector: &Vector) {
+        self.vector.join(vector);
+    }
+
+    /// Reads more of the log for a peer that lacks something, if its window allows.
+    pub(super) fn pump_delta(&mut self, now: Millis, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let behind = link.is_established() && !link.theirs.covers(&self.vector);
+        let behind_since = behind.then(|| link.behind_since.unwrap_or(now));
+        let has_own_link = self.is_lacking_only_what_others_send(id);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.behind_since = behind_since;
+        let idle = link.is_established() && !link.reading && !link.stalled && link.room() > 0;
+        if !idle || link.sending.covers(&self.vector) {
+            link.forward_at = None;
+            return;
+        }
+        if has_own_link && *link.forward_at.get_or_insert(now.after(FORWARD_DELAY)) > now {
+            return;
+        }
+        link.forward_at = None;
+        link.reading = true;
+        let (after, limit) = (link.sending.clone(), link.room());
+        self.outputs.push_back(Output::ReadDelta { link: id, after, limit });
+    }
+
+    /// Whether all that the peer lacks was written by nodes that it has a link to: they send it themselves.
+    fn is_lacking_only_what_others_send(&self, id: LinkId) -> bool {
+        let Some(link) = self.links.get(&id) else { return false };
+        let mut lacking = link.lacking(&self.vector);
+        lacking.all(|(incarnation, _)| {
+            let author = self.links.values().find(|author| author.incarnation == Some(incarnation));
+            author.is_some_and(|author| link.reachable & bit(author.slot) != 0)
+        })
+    }
+
+    pub(super) fn handle_delta_read(&mut self, id: LinkId, records: Result<Vec<Record>, String>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.reading = false;
+        let records = match records {
+            Ok(records) if !records.is_empty() => records,
+            Ok(_) => {
+                error!(slot = %link.slot, "the log does not hold what the vector says; run `peerpost verify`");
+                link.stalled = true;
+                return;
+            }
+            Err(why) => {
+                error!(slot = %link.slot, %why, "the log could not be read for a peer");
+                link.stalled = true;
+                return;
+            }
+        };
+        if let Err(why) = check_records_at_any_number(&records) {
+            error!(slot = %link.slot, %why, "the log holds a record that cannot be sent");
+            link.stalled = true;
+            return;
+        }
+        for records in batches(records) {
+            link.sent(&records);
+            self.outputs.push_back(Output::Send { link: id, frame: Frame::Delta { records } });
+        }
+    }
+
+    pub(super) fn handle_delta(&mut self, now: Now, id: LinkId, records: Vec<Record>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let bytes = records.iter().map(record_bytes).sum();
+        if link.applying_bytes.saturating_add(bytes) > MOST_APPLYING_BYTES {
+            return self.fail(now, id, Reason::Protocol("more deltas than the window allows".into()));
+        }
+        let mut ends = Vector::new();
+        records.iter().for_each(|record| ends.raise(record.incarnation, record.sequence));
+        link.peer_has(&ends);
+        link.applying(bytes);
+        self.outputs.push_back(Output::Apply { link: id, records });
+    }
+
+    pub(super) fn handle_applied(&mut self, now: Now, id: LinkId, result: Result<Vector, String>) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.applied();
+        }
+        let vector = match result {
+            Ok(vector) => vector,
+            Err(why) => return self.fail(now, id, Reason::DeltaRefused(why)),
+        };
+        if let Err(why) = check_vector(&vector) {
+            warn!(%why, "the store's own vector is out of bounds");
+            return;
+        }
+        self.vector.join(&vector);
+        self.wanted.ask_again = true;
+        if let Some(link) = self.links.get_mut(&id) {
+            self.latest_author = Some(link.slot);
+            let news = link.news(&self.vector);
+            if !news.is_empty() {
+                self.outputs.push_back(Output::Send { link: id, frame: Frame::Vector(news) });
+            }
+        }
+    }
+}
+
+/// As [`check_records`], for what the log gave at once.
+fn check_records_at_any_number(records: &[Record]) -> Result<(), crate::frame::FrameError> {
+    records.chunks(MOST_RECORDS).try_for_each(check_records)
+}
+
+/// Cuts records into deltas of bounded size, in order.
+pub(crate) fn batches(records: Vec<Record>) -> Vec<Vec<Record>> {
+    let mut batches: Vec<Vec<Record>> = Vec::new();
+    let mut bytes = 0usize;
+    for record in records {
+        let size = record_bytes(&record);
+        match batches.last_mut() {
+            Some(batch) if bytes + size <= DELTA_BATCH_BYTES && batch.len() < MOST_RECORDS => {
+                bytes += size;
+                batch.push(record);
+            }
+            _ => {
+                bytes = size;
+                batches.push(vec![record]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crdt::identity::Incarnation;
+    use crdt::vector::Sequence;
+
+    #[test]
+    fn batches_are_bounded_and_keep_the_order() {
+        let record = |sequence, length| Record {
+            incarnation: Incarnation([1; 16]),
+            sequence: Sequence(sequence),
+            bytes: vec![0; length],
+        };
+        let records = vec![
+            record(1, 100_000),
+            record(2, 150_000),
+            record(3, 100_000),
+            record(4, 9_000_000),
+            record(5, 1),
+        ];
+        let batches = batches(records.clone());
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert_eq!(batches.concat(), records);
+    }
+}
