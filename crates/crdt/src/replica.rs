@@ -21,7 +21,7 @@ use crate::vector::{Sequence, Vector};
 use crate::writer::{Author, Writer};
 
 pub use apply::{Applied, DeltaError};
-pub use commands::CommandError;
+pub use commands::{CommandError, Placed};
 pub use commit::{AccountCommit, Commit};
 
 /// Where a replica finds what it has forgotten: its disk, or nothing.
@@ -111,6 +111,16 @@ impl<A: Archive> Replica<A> {
     /// A batch begins, or time has passed.
     pub fn begin(&mut self, now: Millis) {
         self.writer.set_now(now);
+    }
+
+    /// The wall time of the present batch.
+    pub fn now(&self) -> Millis {
+        self.writer.now()
+    }
+
+    /// Looks outlive the replica that a node gives up after a failed commit.
+    pub fn restore_looks(&mut self, looks: Looks) {
+        self.looks = looks;
     }
 
     /// Who this is.

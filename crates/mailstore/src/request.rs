@@ -306,10 +306,7 @@ pub enum RequestError {
 
 /// A moment of wall time with the fields that requests without a date need.
 pub(crate) fn received_now(now: Millis) -> ReceivedAt {
-    ReceivedAt {
-        seconds: i64::try_from(now.seconds()).unwrap_or(i64::MAX),
-        offset_minutes: 0,
-    }
+    ReceivedAt { seconds: i64::try_from(now.seconds()).unwrap_or(i64::MAX), offset_minutes: 0 }
 }
 
 /// A MODSEQ as IMAP writes it.

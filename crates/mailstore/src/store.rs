@@ -1,4 +1,314 @@
 //! The handle that sessions, deliveries and replication hold. Cheap to clone.
-//!
-//! Signatures that the layers above rely on; see each method.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crdt::account::AccountHead;
+use crdt::fold::cluster::ClusterState;
+use crdt::identity::{AccountId, BodyHash, MailboxId, NodeSlot};
+use crdt::operation::Member;
+use crdt::placement::looks::LookedAt;
+use crdt::record::Record;
+use crdt::replica::{Applied, ArchiveError, DeltaError};
+use crdt::vector::Vector;
+use message::Structure;
+use storage::{Body, BodyWriter, ReadError, Reader, StagedBody, Storage, Table};
+use tokio::sync::{oneshot, watch};
+
+use crate::account::AccountView;
+use crate::identity::NodeIdentity;
+use crate::job::{Granted, Job, Queue};
+use crate::password;
+use crate::published::Published;
+use crate::request::{Authenticated, Reply, Request, RequestError};
+use crate::{rows, structures};
+
+/// The most password checks at one time; each takes a processor and its memory for a while.
+const MOST_CHECKS: usize = 2;
+/// The most logins that wait for a check.
+const MOST_WAITING_CHECKS: usize = 200;
+
+/// Runs a password check off the async threads. The shell hands it in.
+pub type Offload = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+
+/// The one door to the mail on a node.
+#[derive(Clone)]
+pub struct Mailstore {
+    storage: Arc<Storage>,
+    identity: Arc<NodeIdentity>,
+    published: Arc<Published>,
+    queue: Queue,
+    checks: Arc<Checks>,
+}
+
+struct Checks {
+    offload: Offload,
+    running: tokio::sync::Semaphore,
+    waiting: tokio::sync::Semaphore,
+    /// Checked in place of an account that does not exist, so that both take as long.
+    decoy: String,
+}
+
+impl Mailstore {
+    pub(crate) fn new(
+        storage: Arc<Storage>,
+        identity: NodeIdentity,
+        published: Arc<Published>,
+        queue: Queue,
+        offload: Offload,
+        decoy: String,
+    ) -> Self {
+        let checks = Checks {
+            offload,
+            running: tokio::sync::Semaphore::new(MOST_CHECKS),
+            waiting: tokio::sync::Semaphore::new(MOST_WAITING_CHECKS),
+            decoy,
+        };
+        Mailstore { storage, identity: Arc::new(identity), published, queue, checks: Arc::new(checks) }
+    }
+
+    /// What this node is.
+    pub fn identity(&self) -> &NodeIdentity {
+        &self.identity
+    }
+
+    /// The tables and bodies beneath: for `verify`, `status` and `explain`, which read alone.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    // --- requests ---
+
+    /// Leaves a request with the committer. `answer` is called, on its thread, once the outcome is durable.
+    pub fn submit(
+        &self,
+        request: Request,
+        answer: impl FnOnce(Result<Reply, RequestError>) + Send + 'static,
+    ) {
+        self.queue.push(Job::Request(request, Box::new(answer)));
+    }
+
+    /// The same for those who can wait.
+    pub async fn ask(&self, request: Request) -> Result<Reply, RequestError> {
+        self.wait(|answer| Job::Request(request, answer)).await
+    }
+
+    async fn wait<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(crate::job::Answer<T, RequestError>) -> Job,
+    ) -> Result<T, RequestError> {
+        let (sender, receiver) = oneshot::channel();
+        self.queue.push(job(Box::new(move |result| {
+            // Whoever asked may have gone away meanwhile.
+            let _ = sender.send(result);
+        })));
+        receiver.await.unwrap_or(Err(RequestError::ShuttingDown))
+    }
+
+    // --- accounts ---
+
+    /// Checks a password, off the async threads and bounded. A name without account takes as long as a wrong password.
+    pub async fn authenticate(&self, name: &str, password: &str) -> Result<Authenticated, RequestError> {
+        let _waiting = self.checks.waiting.try_acquire().map_err(|_| RequestError::TooManyLogins)?;
+        let _running = self.checks.running.acquire().await.map_err(|_| RequestError::ShuttingDown)?;
+        let account = AccountId::of_name(name);
+        let head = self.published.head(&account).filter(|head| head.exists());
+        let encoded = head.as_ref().and_then(|head| head.password()).unwrap_or(&self.checks.decoy).to_owned();
+        let (sender, receiver) = oneshot::channel();
+        let password = password.to_owned();
+        (self.checks.offload)(Box::new(move || {
+            let _ = sender.send(password::verify(&password, &encoded));
+        }));
+        let right = receiver.await.map_err(|_| RequestError::ShuttingDown)?;
+        if !right || head.is_none() {
+            return Err(RequestError::WrongPassword);
+        }
+        let view = self.opened_account(account).await?;
+        Ok(Authenticated { account, view })
+    }
+
+    /// The mailboxes of an account, loaded if they are not at hand.
+    pub async fn opened_account(
+        &self,
+        account: AccountId,
+    ) -> Result<watch::Receiver<Arc<AccountView>>, RequestError> {
+        if let Some(view) = self.published.account_view(&account) {
+            return Ok(view);
+        }
+        self.wait(|answer| Job::Open(account, answer)).await
+    }
+
+    /// The account of this name, if there is one.
+    pub fn account(&self, name: &str) -> Option<AccountId> {
+        let account = AccountId::of_name(name);
+        self.published.head(&account).filter(|head| head.exists()).map(|_| account)
+    }
+
+    /// The mailboxes of an account that has been opened.
+    pub fn account_view(&self, account: &AccountId) -> Option<watch::Receiver<Arc<AccountView>>> {
+        self.published.account_view(account)
+    }
+
+    /// All accounts that exist, by name.
+    pub fn accounts(&self) -> Vec<(AccountId, Arc<AccountHead>)> {
+        let mut accounts: Vec<_> =
+            self.published.heads().into_iter().filter(|(_, head)| head.exists()).collect();
+        accounts.sort_by(|(_, a), (_, b)| a.name().cmp(b.name()));
+        accounts
+    }
+
+    // --- reading ---
+
+    /// The structure of a body, as it was scanned when the body came in.
+    pub fn structure(&self, hash: &BodyHash) -> Result<Arc<Structure>, ReadError> {
+        let reader = self.storage.reader()?;
+        if let Some(structure) = structures::read(&reader, hash)? {
+            return Ok(Arc::new(structure));
+        }
+        structures::scan_body(&self.body(hash)?).map(Arc::new)
+    }
+
+    /// Many structures, from one state of the tables.
+    pub fn structures(&self) -> Result<Structures<'_>, ReadError> {
+        Ok(Structures { store: self, reader: self.storage.reader()? })
+    }
+
+    /// The octets of a body.
+    pub fn body(&self, hash: &BodyHash) -> Result<Body, ReadError> {
+        let body = self.storage.body(&structures::stored(hash))?;
+        body.ok_or_else(|| ReadError::Damaged(format!("the body {hash} is not here")))
+    }
+
+    /// Takes a new body in; the request that names it keeps it.
+    pub fn body_writer(&self) -> BodyWriter {
+        self.storage.body_writer()
+    }
+
+    // --- replication ---
+
+    /// What this node has, all of it durable.
+    pub fn vector(&self) -> Vector {
+        self.published.vector()
+    }
+
+    /// Changes after every commit that added records, and whenever looks change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.published.changes()
+    }
+
+    /// Records that `vector` lacks, each author's in order; more may follow where `limit_bytes` was reached.
+    pub fn delta_since(&self, vector: &Vector, limit_bytes: usize) -> Result<Vec<Record>, ReadError> {
+        let reader = self.storage.reader()?;
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        for (incarnation, last) in self.vector().iter() {
+            let known = vector.last(&incarnation);
+            if known >= last {
+                continue;
+            }
+            let (first, end) = (rows::log_key(&incarnation, known.next()), rows::log_key(&incarnation, last));
+            for row in reader.range(Table::Log, Bound::Included(&first), Bound::Included(&end))? {
+                let (key, value) = row?;
+                bytes += value.len();
+                records.push(rows::record(&key, value).map_err(|error| ReadError::Damaged(error.0))?);
+                if bytes >= limit_bytes {
+                    return Ok(records);
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// Applies a delta of a peer: all of it or, where something in it is wrong, nothing.
+    pub fn apply_delta(
+        &self,
+        records: Vec<Record>,
+        answer: impl FnOnce(Result<Applied, DeltaError>) + Send + 'static,
+    ) {
+        self.queue.push(Job::Apply(records, Box::new(answer)));
+    }
+
+    /// Bodies that entries name and this node lacks, with their sizes.
+    pub fn wanted_bodies(&self, limit: usize) -> Result<Vec<(BodyHash, u64)>, ReadError> {
+        let reader = self.storage.reader()?;
+        rows::missing_bodies(&reader, limit).map_err(|error| ReadError::Damaged(error.0))
+    }
+
+    /// Keeps a body that a peer has sent; entries that wait for it are shown. It is scanned here, on the caller's thread.
+    pub fn add_body(
+        &self,
+        staged: StagedBody,
+        answer: impl FnOnce(Result<(), RequestError>) + Send + 'static,
+    ) {
+        match structures::scan(staged.len(), |range| staged.read(range)) {
+            Ok(structure) => {
+                let hash = structures::hash(&staged);
+                self.queue.push(Job::Body(staged, hash, structure, Box::new(answer)));
+            }
+            Err(error) => answer(Err(RequestError::Storage(error.to_string()))),
+        }
+    }
+
+    /// Mailboxes that are looked at on this node.
+    pub fn looks(&self) -> Arc<LookedAt> {
+        self.published.looks()
+    }
+
+    /// What a peer looks at; `None` when it cannot be reached.
+    pub fn peer_looks(&self, slot: NodeSlot, looks: Option<BTreeSet<(AccountId, MailboxId)>>) {
+        self.queue.push(Job::PeerLooks(slot, looks));
+    }
+
+    /// The cluster: members, keys, lives.
+    pub fn cluster(&self) -> watch::Receiver<Arc<ClusterState>> {
+        self.published.cluster()
+    }
+
+    /// Grants a slot and half of this node's reserve to a node that will be invited; none when no slot is left.
+    pub async fn grant(&self) -> Result<Option<Granted>, RequestError> {
+        self.wait(Job::Grant).await
+    }
+
+    /// Takes a node into the cluster, or changes what is known of it.
+    pub async fn admit(&self, member: Member) -> Result<(), RequestError> {
+        self.wait(|answer| Job::Admit(member, answer)).await
+    }
+
+    // --- operators ---
+
+    /// The merges of an account, the oldest first.
+    pub fn history(
+        &self,
+        account: AccountId,
+        mailbox: Option<&str>,
+    ) -> Result<Vec<crate::history::MergeRecord>, ArchiveError> {
+        let reader = self.storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
+        crate::history::read(&reader, account, mailbox)
+    }
+}
+
+/// Structures read from one state of the tables: cheaper for many messages.
+pub struct Structures<'a> {
+    store: &'a Mailstore,
+    reader: Reader,
+}
+
+impl Structures<'_> {
+    /// The structure of a body.
+    pub fn structure(&self, hash: &BodyHash) -> Result<Structure, ReadError> {
+        match structures::read(&self.reader, hash)? {
+            Some(structure) => Ok(structure),
+            None => structures::scan_body(&self.store.body(hash)?),
+        }
+    }
+
+    /// The octets of a body.
+    pub fn body(&self, hash: &BodyHash) -> Result<Body, ReadError> {
+        let body = self.store.storage.body_as_of(&self.reader, &structures::stored(hash))?;
+        match body {
+            Some(body) => Ok(body),
+            None => self.store.body(hash),
+        }
+    }
+}

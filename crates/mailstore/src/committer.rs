@@ -1,0 +1,214 @@
+//! The committer: a synchronous state machine that turns what all sessions asked for into one durable commit.
+//!
+//! In production it has a thread of its own ([`crate::shell`]); in a simulation it is run in line.
+
+mod carry_out;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crdt::clock::Millis;
+use crdt::identity::{AccountId, Incarnation, MailboxId};
+use crdt::replica::{ArchiveError, Commit, Replica};
+use crdt::writer::Author;
+use storage::{Batch, CommitError, Storage};
+
+use crate::history;
+use crate::identity::NodeIdentity;
+use crate::job::{Job, Queue};
+use crate::published::Published;
+use crate::request::{Reply, RequestError};
+use crate::rows::{self, DiskArchive};
+
+/// The most jobs of one batch.
+pub const MOST_JOBS: usize = 512;
+/// The most accounts that stay in memory without anybody looking at them.
+const MOST_IDLE_ACCOUNTS: usize = 1000;
+
+/// New names for lives: 16 random octets each.
+pub type Entropy = Box<dyn FnMut() -> [u8; 16] + Send>;
+
+/// An answer that is given when the batch is durable, or an error that is given when it is not.
+type Outcome = Box<dyn FnOnce(Result<&mut Finished<'_>, RequestError>) + Send>;
+
+/// What answers are made of, once everything is durable.
+pub(crate) struct Finished<'a> {
+    pub(crate) replica: &'a mut Replica<DiskArchive>,
+    pub(crate) published: &'a Published,
+}
+
+/// The one writer of a node.
+pub struct Committer {
+    storage: Arc<Storage>,
+    identity: NodeIdentity,
+    entropy: Entropy,
+    replica: Replica<DiskArchive>,
+    published: Arc<Published>,
+    pub(crate) queue: Queue,
+    looks_changed: bool,
+    /// Set by an error after which nobody knows what the disk holds.
+    stopped: Option<String>,
+}
+
+impl Committer {
+    pub(crate) fn open(
+        storage: Arc<Storage>,
+        identity: NodeIdentity,
+        mut entropy: Entropy,
+        queue: Queue,
+        now: Millis,
+    ) -> Result<(Self, Arc<Published>), ArchiveError> {
+        let reader = storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
+        let beginning = rows::read_beginning(&reader)?;
+        let heads = rows::read_heads(&reader)?;
+        let published = Arc::new(Published::new(heads, beginning.vector.clone(), beginning.cluster.clone()));
+        let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
+        let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
+        let committer = Committer {
+            storage,
+            identity,
+            entropy,
+            replica,
+            published: Arc::clone(&published),
+            queue,
+            looks_changed: false,
+            stopped: None,
+        };
+        Ok((committer, published))
+    }
+
+    /// When there is something to do that nobody asked for.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        self.replica.poll_timeout()
+    }
+
+    /// Why the committer takes no more work, if it does not.
+    pub fn stopped(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// Does these jobs, and what time asks for, in one durable commit; then gives all answers.
+    pub(crate) fn run(&mut self, now: Millis, jobs: Vec<Job>) {
+        if let Some(reason) = &self.stopped {
+            let error = RequestError::Storage(reason.clone());
+            jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+            return;
+        }
+        self.replica.begin(now);
+        let mut batch = Batch::new();
+        let mut outcomes = Vec::new();
+        for job in jobs {
+            outcomes.extend(self.carry_out(job, &mut batch));
+        }
+        self.replica.handle_timeout();
+        let commit = self.replica.commit();
+        match self.make_durable(batch, &commit) {
+            Ok(()) => self.finish(&commit, outcomes),
+            Err(error) => self.fail(now, error, outcomes),
+        }
+    }
+
+    fn make_durable(&mut self, mut batch: Batch, commit: &Commit) -> Result<(), CommitError> {
+        if !commit.is_empty() {
+            let reader = self.storage.reader()?;
+            let damaged = |error: ArchiveError| CommitError::Damaged(error.0);
+            rows::clear_views(&mut batch, &reader, commit).map_err(damaged)?;
+            let accounts: BTreeMap<AccountId, &crdt::account::Account> =
+                self.replica.loaded().map(|account| (account.id(), account)).collect();
+            rows::write_commit(&mut batch, commit, &accounts, self.replica.cluster());
+            rows::write_incarnation(&mut batch, &self.replica.author().incarnation);
+            history::write(&mut batch, &reader, commit, &accounts, self.replica.cluster())
+                .map_err(damaged)?;
+        }
+        if batch.is_empty() { Ok(()) } else { self.storage.commit(batch) }
+    }
+
+    fn finish(&mut self, commit: &Commit, outcomes: Vec<Outcome>) {
+        for changed in &commit.accounts {
+            let Ok(Some(account)) = self.replica.account(changed.account) else { continue };
+            if changed.dirty.head || changed.dirty.listing {
+                self.published.set_account(account, changed.dirty.head);
+            }
+            for mailbox in changed.dirty.shown.keys() {
+                self.published.set_view(account.view(*mailbox));
+            }
+        }
+        if commit.cluster_changed {
+            self.published.set_cluster(self.replica.cluster().clone());
+        }
+        if !commit.records.is_empty() {
+            self.published.set_vector(self.replica.vector().clone());
+        }
+        let looks_changed = std::mem::take(&mut self.looks_changed);
+        if looks_changed {
+            self.published.set_looks(self.replica.looks().own());
+        }
+        if looks_changed || !commit.records.is_empty() {
+            self.published.announce();
+        }
+        let mut finished = Finished { replica: &mut self.replica, published: &self.published };
+        for outcome in outcomes {
+            outcome(Ok(&mut finished));
+        }
+        self.forget_idle_accounts();
+    }
+
+    /// Nothing of the batch is there: what is in memory runs ahead of the disk and is given up for a new life.
+    fn fail(&mut self, now: Millis, error: CommitError, outcomes: Vec<Outcome>) {
+        tracing::error!(%error, "a batch was not committed");
+        let answer = match &error {
+            CommitError::DiskFull(_) => RequestError::DiskFull,
+            other => RequestError::Storage(other.to_string()),
+        };
+        if let CommitError::Stopped(reason) | CommitError::Damaged(reason) = &error {
+            self.stopped = Some(reason.clone());
+        } else if let Err(error) = self.begin_new_life(now) {
+            self.stopped = Some(error.0);
+        }
+        for outcome in outcomes {
+            outcome(Err(answer.clone()));
+        }
+    }
+
+    fn begin_new_life(&mut self, now: Millis) -> Result<(), ArchiveError> {
+        let reader = self.storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
+        let beginning = rows::read_beginning(&reader)?;
+        let author = Author { slot: self.identity.slot, incarnation: Incarnation((self.entropy)()) };
+        let looks = self.replica.looks().clone();
+        let looked_at: Vec<(AccountId, MailboxId)> = looks.own().into_iter().collect();
+        self.replica = Replica::start(DiskArchive(Arc::clone(&self.storage)), author, beginning, now);
+        self.replica.restore_looks(looks);
+        for (account, _) in looked_at {
+            self.replica.account(account)?;
+        }
+        Ok(())
+    }
+
+    fn forget_idle_accounts(&mut self) {
+        let loaded: Vec<AccountId> = self.replica.loaded().map(crdt::account::Account::id).collect();
+        if loaded.len() > MOST_IDLE_ACCOUNTS {
+            for account in loaded.into_iter().take(MOST_IDLE_ACCOUNTS / 4) {
+                self.replica.forget(account);
+            }
+        }
+    }
+}
+
+/// Wraps an answer so that it is given what the batch has made of the state.
+pub(crate) fn outcome<T: 'static>(
+    answer: crate::job::Answer<T, RequestError>,
+    make: impl FnOnce(&mut Finished<'_>) -> Result<T, RequestError> + Send + 'static,
+) -> Outcome {
+    Box::new(move |finished| answer(finished.and_then(make)))
+}
+
+/// The same for an answer that is known already.
+pub(crate) fn settled(
+    answer: crate::job::Answer<Reply, RequestError>,
+    reply: Result<Reply, RequestError>,
+) -> Outcome {
+    Box::new(move |finished| {
+        let durable = finished.map(|_| ());
+        answer(reply.and_then(|reply| durable.map(|()| reply)));
+    })
+}

@@ -1,0 +1,349 @@
+//! What each job does to the replica, and what its answer will be made of.
+
+use std::sync::Arc;
+
+use crdt::account::NewEntry;
+use crdt::identity::{AccountId, BodyHash, DeliveryKey, MailboxId};
+use crdt::operation::DefaultMailbox;
+use crdt::replica::{CommandError, DeltaError};
+use crdt::view::MailboxView;
+use storage::Batch;
+use tokio::sync::watch;
+
+use super::{Committer, Finished, Outcome, outcome, settled};
+use crate::account::{AccountView, DEFAULT_MAILBOXES, canonical_name};
+use crate::job::{Answer, Granted, Job};
+use crate::names;
+use crate::request::{
+    Look, LookGuard, MOST_MAILBOXES, NewMessage, Reply, Request, RequestError, received_now,
+};
+use crate::rows;
+use crate::structures;
+
+impl Committer {
+    pub(super) fn carry_out(&mut self, job: Job, batch: &mut Batch) -> Option<Outcome> {
+        match job {
+            Job::Request(request, answer) => Some(self.request(request, answer, batch)),
+            Job::Apply(records, answer) => Some(self.apply(records, answer)),
+            Job::Body(staged, hash, structure, answer) => {
+                let done = self.body(hash);
+                structures::put(batch, &hash, &structure);
+                batch.add_body(staged);
+                Some(outcome(answer, move |_| done))
+            }
+            Job::Open(account, answer) => Some(self.open_account(account, answer)),
+            Job::LookAway(account, mailbox) => {
+                self.replica.look_away(account, mailbox);
+                self.looks_changed = true;
+                None
+            }
+            Job::PeerLooks(slot, looks) => {
+                self.replica.set_peer_looks(slot, looks);
+                None
+            }
+            Job::Grant(answer) => {
+                let granted = self.replica.grant().map(|(slot, reserve)| Granted { slot, reserve });
+                Some(outcome(answer, move |_| Ok(granted)))
+            }
+            Job::Admit(member, answer) => {
+                self.replica.admit_member(member);
+                Some(outcome(answer, |_| Ok(())))
+            }
+            Job::Stop(done) => Some(Box::new(move |_| done())),
+        }
+    }
+
+    /// Loads an account and publishes its mailboxes.
+    fn open_account(
+        &mut self,
+        account: AccountId,
+        answer: Answer<watch::Receiver<Arc<AccountView>>, RequestError>,
+    ) -> Outcome {
+        let existing = self.replica.existing(account).map(|_| ()).map_err(|error| explain(error, ""));
+        outcome(answer, move |finished| {
+            existing?;
+            let state = finished.replica.existing(account).map_err(|error| explain(error, ""))?;
+            finished.published.set_account(state, true);
+            finished.published.account_view(&account).ok_or(RequestError::NoSuchAccount(String::new()))
+        })
+    }
+
+    fn apply(
+        &mut self,
+        records: Vec<crdt::record::Record>,
+        answer: Answer<crdt::replica::Applied, DeltaError>,
+    ) -> Outcome {
+        let failed = |error: String| DeltaError::Archive(crdt::replica::ArchiveError(error));
+        let applied = match self.storage.reader() {
+            // A body that cannot be looked up counts as missing: it is asked for again, and known by then.
+            Ok(reader) => self
+                .replica
+                .apply(records, |hash| reader.has_body(&structures::stored(hash)).unwrap_or(false)),
+            Err(error) => Err(failed(error.to_string())),
+        };
+        Box::new(move |finished| {
+            let durable = finished.map(|_| ()).map_err(|error| failed(error.to_string()));
+            answer(applied.and_then(|applied| durable.map(|()| applied)));
+        })
+    }
+
+    /// A body has come in: the entries that wait for it can be shown.
+    fn body(&mut self, hash: BodyHash) -> Result<(), RequestError> {
+        let reader = self.storage.reader().map_err(|error| RequestError::Storage(error.to_string()))?;
+        let waiting = rows::waiting_for(&reader, &hash).map_err(|error| RequestError::Storage(error.0))?;
+        for (account, entries) in waiting {
+            self.replica.body_arrived(account, &entries).map_err(|error| RequestError::Storage(error.0))?;
+        }
+        Ok(())
+    }
+
+    fn request(
+        &mut self,
+        request: Request,
+        answer: Answer<Reply, RequestError>,
+        batch: &mut Batch,
+    ) -> Outcome {
+        match request {
+            Request::Append { account, mailbox, messages } => {
+                self.append(account, mailbox, messages, answer, batch)
+            }
+            Request::Deliver { account, mailbox, sender, message } => {
+                let reply = self.deliver(account, &mailbox, &sender, message, batch);
+                settled(answer, reply)
+            }
+            Request::Store { account, mailbox, entries, change, flags, unchanged_since } => {
+                let stored =
+                    self.replica.change_flags(account, mailbox, &entries, change, &flags, unchanged_since);
+                with(answer, stored, move |finished, stored| {
+                    if !stored.overfull.is_empty() && stored.overfull.len() == entries.len() {
+                        return Err(RequestError::OverLimit {
+                            what: "the number of flags of a message",
+                            limit: 128,
+                        });
+                    }
+                    let view = view(finished, account, mailbox)?;
+                    Ok(Reply::Stored { modified: stored.modified, gone: stored.gone, view })
+                })
+            }
+            Request::Expunge { account, mailbox, entries } => {
+                let expunged = self.replica.expunge(account, mailbox, &entries);
+                with(answer, expunged, move |finished, ()| Ok(Reply::View(view(finished, account, mailbox)?)))
+            }
+            Request::Copy { account, from, entries, to } => {
+                let placed = self.replica.copy(account, from, &entries, to);
+                copied(answer, placed, account, from)
+            }
+            Request::Move { account, from, entries, to } => {
+                let placed = self.replica.move_entries(account, from, &entries, to);
+                copied(answer, placed, account, from)
+            }
+            Request::Look { account, mailbox, lasting } => self.look(account, mailbox, lasting, answer),
+            other => {
+                let reply = self.administer(other);
+                settled(answer, reply)
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        messages: Vec<NewMessage>,
+        answer: Answer<Reply, RequestError>,
+        batch: &mut Batch,
+    ) -> Outcome {
+        // Staged bodies join the batch only with entries that name them.
+        let (entries, bodies): (Vec<_>, Vec<_>) =
+            messages.into_iter().map(|message| self.entry(message, None)).unzip();
+        let appended = self.replica.append(account, mailbox, entries);
+        if appended.is_ok() {
+            bodies.into_iter().for_each(|(hash, structure, staged)| keep(batch, &hash, &structure, staged));
+        }
+        with(answer, appended, move |finished, (validity, uids)| {
+            Ok(Reply::Appended { validity, uids, view: view(finished, account, mailbox)? })
+        })
+    }
+
+    fn deliver(
+        &mut self,
+        account: AccountId,
+        mailbox: &str,
+        sender: &str,
+        message: NewMessage,
+        batch: &mut Batch,
+    ) -> Result<Reply, RequestError> {
+        let name = canonical_name(mailbox).into_owned();
+        let hash = structures::hash(&message.body);
+        let target = self.replica.existing(account).map_err(|error| explain(error, ""))?;
+        let named = target.unit_by_name(&name).or_else(|| target.unit_by_name("INBOX"));
+        let unit = named.ok_or_else(|| RequestError::NoSuchMailbox(name.clone()))?.clone();
+        // Without a Message-ID two equal messages are two messages: nothing says that they are one.
+        let recognisable = message.structure.message.envelope.message_id.is_some();
+        let key = recognisable.then(|| DeliveryKey::of_delivery(account, &unit.name, sender, &hash));
+        let (entry, (hash, structure, staged)) = self.entry(message, key);
+        let new = self.replica.deliver(account, unit.public, entry).map_err(|error| explain(error, &name))?;
+        if new {
+            keep(batch, &hash, &structure, staged);
+        }
+        Ok(Reply::Delivered { duplicate: !new })
+    }
+
+    fn entry(
+        &self,
+        message: NewMessage,
+        delivery: Option<DeliveryKey>,
+    ) -> (NewEntry, (BodyHash, Arc<message::Structure>, storage::StagedBody)) {
+        let body = structures::hash(&message.body);
+        let received = message.received.unwrap_or_else(|| received_now(self.replica.now()));
+        let entry = NewEntry {
+            body,
+            size: message.body.len(),
+            received,
+            flags: message.flags,
+            email: None,
+            delivery,
+        };
+        (entry, (body, message.structure, message.body))
+    }
+
+    fn look(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        lasting: bool,
+        answer: Answer<Reply, RequestError>,
+    ) -> Outcome {
+        let public = match self.replica.existing(account) {
+            Ok(state) => state.unit(mailbox).map(|unit| unit.public).ok_or(CommandError::NoSuchMailbox),
+            Err(error) => Err(error),
+        };
+        let looked = public.and_then(|public| {
+            let done = if lasting {
+                self.replica.look(account, public)
+            } else {
+                self.replica.glance(account, public)
+            };
+            done.map(|()| public).map_err(CommandError::from)
+        });
+        self.looks_changed |= lasting && looked.is_ok();
+        let queue = self.queue.clone();
+        with(answer, looked, move |finished, public| {
+            let view = (*view(finished, account, public)?).clone();
+            let end = move || queue.push(Job::LookAway(account, public));
+            let guard = lasting.then(|| LookGuard { end: Some(Box::new(end)) });
+            Ok(Reply::Looked(Look { view: finished.published.watch(view), _guard: guard }))
+        })
+    }
+
+    /// Requests that are answered without a view.
+    fn administer(&mut self, request: Request) -> Result<Reply, RequestError> {
+        let done = |result: Result<(), CommandError>, name: &str| {
+            result.map(|()| Reply::Done).map_err(|error| explain(error, name))
+        };
+        match request {
+            Request::CreateMailbox { account, name, special_use } => {
+                let name = names::mailbox(&name)?;
+                let count =
+                    self.replica.existing(account).map_err(|error| explain(error, &name))?.units().len();
+                if count >= MOST_MAILBOXES {
+                    return Err(RequestError::OverLimit {
+                        what: "the number of mailboxes",
+                        limit: MOST_MAILBOXES as u64,
+                    });
+                }
+                let created = self.replica.create_mailbox(account, &name, special_use.as_deref());
+                let mailbox = created.map_err(|error| explain(error, &name))?;
+                Ok(Reply::Created(mailbox))
+            }
+            Request::DeleteMailbox { account, mailbox } => {
+                done(self.replica.delete_mailbox(account, mailbox), "")
+            }
+            Request::RenameMailbox { account, from, to } => {
+                let (from, to) = (canonical_name(&from).into_owned(), names::mailbox(&to)?);
+                if to
+                    .strip_prefix(&from)
+                    .is_some_and(|rest| rest.starts_with(crate::account::HIERARCHY_SEPARATOR))
+                    && from != "INBOX"
+                {
+                    return Err(RequestError::NotPossible(format!(
+                        "{from:?} cannot become its own inferior {to:?}"
+                    )));
+                }
+                let renamed = self.replica.rename_mailbox(account, &from, &to);
+                let name = if renamed == Err(CommandError::AlreadyExists) { &to } else { &from };
+                done(renamed, name)
+            }
+            Request::Subscribe { account, name, subscribed } => {
+                let name = canonical_name(&name).into_owned();
+                names::subscription(&name)?;
+                done(self.replica.subscribe(account, &name, subscribed), &name)
+            }
+            Request::AddAccount { name, password } => {
+                names::account(&name)?;
+                let mailbox = |(name, special_use): &(&str, Option<&str>)| DefaultMailbox {
+                    name: (*name).to_owned(),
+                    special_use: special_use.map(str::to_owned),
+                };
+                let mailboxes: Vec<DefaultMailbox> = DEFAULT_MAILBOXES.iter().map(mailbox).collect();
+                done(self.replica.add_account(&name, &password, &mailboxes).map(|_| ()), &name)
+            }
+            Request::SetPassword { account, password } => {
+                done(self.replica.set_password(account, &password), "")
+            }
+            Request::RemoveAccount { account } => done(self.replica.remove_account(account), ""),
+            other => Err(RequestError::NotPossible(format!("{other:?} is answered elsewhere"))),
+        }
+    }
+}
+
+fn keep(batch: &mut Batch, hash: &BodyHash, structure: &message::Structure, staged: storage::StagedBody) {
+    structures::put(batch, hash, structure);
+    batch.add_body(staged);
+}
+
+/// The mailbox as it is now, under whichever identity the session knows it.
+fn view(
+    finished: &mut Finished<'_>,
+    account: AccountId,
+    mailbox: MailboxId,
+) -> Result<Arc<MailboxView>, RequestError> {
+    let state = finished.replica.existing(account).map_err(|error| explain(error, ""))?;
+    let public = state.unit(mailbox).map_or(mailbox, |unit| unit.public);
+    Ok(Arc::new(state.view(public)))
+}
+
+/// An answer that is made of what a command returned and of the state afterwards.
+fn with<T: Send + 'static>(
+    answer: Answer<Reply, RequestError>,
+    result: Result<T, CommandError>,
+    make: impl FnOnce(&mut Finished<'_>, T) -> Result<Reply, RequestError> + Send + 'static,
+) -> Outcome {
+    match result {
+        Ok(value) => outcome(answer, move |finished| make(finished, value)),
+        Err(error) => settled(answer, Err(explain(error, ""))),
+    }
+}
+
+fn copied(
+    answer: Answer<Reply, RequestError>,
+    placed: Result<crdt::replica::Placed, CommandError>,
+    account: AccountId,
+    from: MailboxId,
+) -> Outcome {
+    with(answer, placed, move |finished, placed| {
+        let source = view(finished, account, from)?;
+        Ok(Reply::Copied { validity: placed.validity, pairs: placed.pairs, gone: placed.gone, source })
+    })
+}
+
+/// The error of the core in the words of a client's request.
+fn explain(error: CommandError, name: &str) -> RequestError {
+    match error {
+        CommandError::NoSuchAccount => RequestError::NoSuchAccount(name.to_owned()),
+        CommandError::NoSuchMailbox => RequestError::NoSuchMailbox(name.to_owned()),
+        CommandError::AlreadyExists => RequestError::AlreadyExists(name.to_owned()),
+        CommandError::Inbox | CommandError::NoUids => RequestError::NotPossible(error.to_string()),
+        CommandError::Archive(error) => RequestError::Storage(error.0),
+    }
+}

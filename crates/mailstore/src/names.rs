@@ -1,0 +1,81 @@
+//! Which names accounts and mailboxes may have.
+
+use crate::account::{HIERARCHY_SEPARATOR, canonical_name};
+use crate::request::{DEEPEST_HIERARCHY, LONGEST_MAILBOX_NAME, RequestError};
+
+/// The longest name of an account, in octets: the local part and domain of RFC 5321 section 4.5.3.1.
+pub const LONGEST_ACCOUNT_NAME: usize = 320;
+
+/// The name of a mailbox to be made, INBOX in capitals, without a separator at its end.
+pub(crate) fn mailbox(name: &str) -> Result<String, RequestError> {
+    let name = canonical_name(name.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(name)).into_owned();
+    let bad =
+        |why| Err(RequestError::BadName { name: name.chars().take(100).collect(), what: "a mailbox", why });
+    if name.is_empty() {
+        return bad("it is empty");
+    }
+    if name.len() > LONGEST_MAILBOX_NAME {
+        return bad("it is longer than 1,000 octets");
+    }
+    if name.chars().any(char::is_control) {
+        return bad("it has a control character");
+    }
+    if name.contains(['*', '%']) {
+        return bad("it has a wildcard of LIST");
+    }
+    let levels: Vec<&str> = name.split(HIERARCHY_SEPARATOR).collect();
+    if levels.len() > DEEPEST_HIERARCHY {
+        return bad("it is nested more than 32 deep");
+    }
+    if levels.iter().any(|level| level.is_empty()) {
+        return bad("a level of its hierarchy is empty");
+    }
+    Ok(name)
+}
+
+/// A name to be subscribed: it need not exist, and is kept as it is.
+pub(crate) fn subscription(name: &str) -> Result<(), RequestError> {
+    if name.is_empty() || name.len() > LONGEST_MAILBOX_NAME || name.chars().any(char::is_control) {
+        let name = name.chars().take(100).collect();
+        return Err(RequestError::BadName {
+            name,
+            what: "a subscription",
+            why: "it is empty, too long, or has a control character",
+        });
+    }
+    Ok(())
+}
+
+/// The name of an account to be added.
+pub(crate) fn account(name: &str) -> Result<(), RequestError> {
+    let bad =
+        |why| Err(RequestError::BadName { name: name.chars().take(100).collect(), what: "an account", why });
+    if name.is_empty() || name.len() > LONGEST_ACCOUNT_NAME {
+        return bad("it is empty, or longer than 320 octets");
+    }
+    if name.chars().any(|c| c.is_control() || c.is_whitespace() || "\"\\/+*%()<>".contains(c)) {
+        return bad("it has a space, a control character, or one of \" \\ / + * % ( ) < >");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailbox_names_are_checked() {
+        assert_eq!(mailbox("inbox/x/").as_deref(), Ok("INBOX/x"));
+        for bad in ["", "/", "a//b", "a\nb", "a*", "a%b", &"x".repeat(1001), &"a/".repeat(40)] {
+            assert!(mailbox(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn account_names_are_checked() {
+        assert!(account("alice@example.com").is_ok());
+        for bad in ["", "a b", "a+b", "a/b", "a\0"] {
+            assert!(account(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What sessions and links read without asking the committer: everything in it is durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crdt::account::{Account, AccountHead};
+use crdt::fold::cluster::ClusterState;
+use crdt::identity::{AccountId, MailboxId};
+use crdt::placement::looks::LookedAt;
+use crdt::vector::Vector;
+use crdt::view::MailboxView;
+use tokio::sync::watch;
+
+use crate::account::{AccountView, MailboxEntry};
+
+/// The committed state that others may see.
+pub(crate) struct Published {
+    state: Mutex<State>,
+    changes: watch::Sender<u64>,
+    cluster: watch::Sender<Arc<ClusterState>>,
+}
+
+struct State {
+    heads: BTreeMap<AccountId, Arc<AccountHead>>,
+    accounts: BTreeMap<AccountId, watch::Sender<Arc<AccountView>>>,
+    mailboxes: BTreeMap<(AccountId, MailboxId), watch::Sender<Arc<MailboxView>>>,
+    vector: Vector,
+    looks: Arc<LookedAt>,
+}
+
+impl Published {
+    pub(crate) fn new(
+        heads: BTreeMap<AccountId, AccountHead>,
+        vector: Vector,
+        cluster: ClusterState,
+    ) -> Self {
+        let state = State {
+            heads: heads.into_iter().map(|(id, head)| (id, Arc::new(head))).collect(),
+            accounts: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
+            vector,
+            looks: Arc::default(),
+        };
+        Published {
+            state: Mutex::new(state),
+            changes: watch::Sender::new(0),
+            cluster: watch::Sender::new(Arc::new(cluster)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves every map whole: each is changed by single insertions.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn head(&self, account: &AccountId) -> Option<Arc<AccountHead>> {
+        self.state().heads.get(account).cloned()
+    }
+
+    pub(crate) fn heads(&self) -> Vec<(AccountId, Arc<AccountHead>)> {
+        self.state().heads.iter().map(|(id, head)| (*id, Arc::clone(head))).collect()
+    }
+
+    pub(crate) fn vector(&self) -> Vector {
+        self.state().vector.clone()
+    }
+
+    pub(crate) fn looks(&self) -> Arc<LookedAt> {
+        Arc::clone(&self.state().looks)
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn cluster(&self) -> watch::Receiver<Arc<ClusterState>> {
+        self.cluster.subscribe()
+    }
+
+    /// Tells links that there is something new: records, or looks.
+    pub(crate) fn announce(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn set_vector(&self, vector: Vector) {
+        self.state().vector = vector;
+    }
+
+    pub(crate) fn set_looks(&self, looks: LookedAt) {
+        self.state().looks = Arc::new(looks);
+    }
+
+    pub(crate) fn set_cluster(&self, cluster: ClusterState) {
+        self.cluster.send_replace(Arc::new(cluster));
+    }
+
+    pub(crate) fn account_view(&self, account: &AccountId) -> Option<watch::Receiver<Arc<AccountView>>> {
+        self.state().accounts.get(account).map(watch::Sender::subscribe)
+    }
+
+    pub(crate) fn set_account(&self, account: &Account, head_changed: bool) {
+        let view = Arc::new(account_view(account));
+        let mut state = self.state();
+        if head_changed || !state.heads.contains_key(&account.id()) {
+            state.heads.insert(account.id(), Arc::new(account.head().clone()));
+        }
+        match state.accounts.get(&account.id()) {
+            Some(sender) => {
+                sender.send_replace(view);
+            }
+            None => {
+                state.accounts.insert(account.id(), watch::Sender::new(view));
+            }
+        }
+    }
+
+    /// Gives a new view to the sessions that watch the mailbox.
+    pub(crate) fn set_view(&self, view: MailboxView) {
+        let key = (view.account, view.mailbox);
+        let mut state = self.state();
+        let Some(sender) = state.mailboxes.get(&key) else { return };
+        if sender.receiver_count() == 0 {
+            state.mailboxes.remove(&key);
+        } else {
+            sender.send_replace(Arc::new(view));
+        }
+    }
+
+    /// The channel of a mailbox for a session that begins to watch it.
+    pub(crate) fn watch(&self, view: MailboxView) -> watch::Receiver<Arc<MailboxView>> {
+        let mut state = self.state();
+        let sender = state
+            .mailboxes
+            .entry((view.account, view.mailbox))
+            .or_insert_with_key(|_| watch::Sender::new(Arc::new(view.clone())));
+        if sender.receiver_count() == 0 {
+            sender.send_replace(Arc::new(view));
+        }
+        sender.subscribe()
+    }
+}
+
+fn account_view(account: &Account) -> AccountView {
+    let entry = |unit: &crdt::fold::mailbox::Unit| MailboxEntry {
+        mailbox: unit.public,
+        special_use: unit.special_use.clone(),
+    };
+    AccountView {
+        account: account.id(),
+        name: account.head().name().to_owned(),
+        removed: !account.head().exists(),
+        mailboxes: account.units().iter().map(|unit| (unit.name.clone(), entry(unit))).collect(),
+        subscriptions: account.head().subscriptions().map(str::to_owned).collect::<BTreeSet<_>>(),
+    }
+}
