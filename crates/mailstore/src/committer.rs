@@ -64,7 +64,7 @@ impl Committer {
         let published = Arc::new(Published::new(heads, beginning.vector.clone(), beginning.cluster.clone()));
         let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
         let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
-        let committer = Committer {
+        let mut committer = Committer {
             storage,
             identity,
             entropy,
@@ -74,7 +74,12 @@ impl Committer {
             looks_changed: false,
             stopped: None,
         };
-        Ok((committer, published))
+        // The first record of the new life is durable before anything else of it.
+        committer.run(now, vec![]);
+        match &committer.stopped {
+            None => Ok((committer, published)),
+            Some(reason) => Err(ArchiveError(reason.clone())),
+        }
     }
 
     /// When there is something to do that nobody asked for.
