@@ -145,6 +145,11 @@ impl Framer {
         }
     }
 
+    /// Whether a message of the APPEND that is coming in was accepted.
+    pub fn is_appending(&self) -> bool {
+        self.appending
+    }
+
     /// The next line is no command: a SASL response, or what ends IDLE.
     pub fn expect_line(&mut self) {
         self.raw = true;

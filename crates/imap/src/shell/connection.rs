@@ -1,0 +1,340 @@
+//! Drives one session: feeds it what the client sends, does what it asks for, and writes what it says.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+
+use mailstore::crdt::clock::Millis;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::command::AppendEvent;
+use crate::feed::{Fed, Feed};
+use crate::session::{Action, ConnectionInfo, Input, Session};
+
+use super::stream::Stream;
+use super::{HANDSHAKE, PlaintextPasswords, Shared, shutting_down};
+
+/// How much is read at once, in octets.
+const READ_OCTETS: usize = 32 * 1024;
+/// How much is collected before it is written, in octets.
+const WRITE_OCTETS: usize = 64 * 1024;
+/// What of the buffer for output is kept between commands, in octets.
+const KEPT_OCTETS: usize = 256 * 1024;
+
+/// Why a connection ended without LOGOUT or BYE.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("the client closed it")]
+    Closed,
+    #[error("the client took nothing of what was sent to it for too long")]
+    Stalled,
+    #[error("the TLS handshake took too long")]
+    HandshakeTooLong,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What ended a wait.
+enum Woken {
+    Octets,
+    Changed,
+    Deadline,
+    Shutdown,
+}
+
+/// One connection with its session.
+pub(super) struct Connection {
+    stream: Stream,
+    peer: SocketAddr,
+    shared: Shared,
+    session: Session,
+    feed: Feed,
+    received: Received,
+    out: Vec<u8>,
+    /// By when the client has to have logged in; `None` once it has.
+    login_deadline: Option<Instant>,
+    /// Whether the session knows that the node goes down.
+    leaving: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, peer: SocketAddr, shared: Shared) -> Self {
+        let settings = &shared.settings;
+        let info = ConnectionInfo {
+            tls: stream.is_tls(),
+            starttls: shared.tls.is_some() && !stream.is_tls(),
+            plaintext_allowed: match settings.plaintext {
+                PlaintextPasswords::Never => false,
+                PlaintextPasswords::Loopback => peer.ip().to_canonical().is_loopback(),
+                PlaintextPasswords::Always => true,
+            },
+        };
+        let mut out = Vec::new();
+        let config = settings.session.clone();
+        let session = Session::new(config, shared.store.clone(), info, shared.clock.now(), &mut out);
+        Connection {
+            stream,
+            peer,
+            session,
+            feed: Feed::new(settings.framing),
+            received: Received::default(),
+            out,
+            login_deadline: Some(Instant::now() + settings.login_within),
+            leaving: false,
+            shared,
+        }
+    }
+
+    /// Serves the client until its session ends.
+    pub(super) async fn run(mut self) -> Result<(), End> {
+        let mut action = Action::WaitForInput;
+        loop {
+            if self.out.len() >= WRITE_OCTETS {
+                self.flush().await?;
+            }
+            action = match action {
+                Action::Ask(request) => {
+                    self.flush().await?;
+                    let answer = self.shared.store.ask(request).await;
+                    self.handle(Input::Answered(answer))
+                }
+                Action::Authenticate { name, password } => self.authenticate(name, password).await?,
+                Action::StartTls => self.start_tls().await?,
+                Action::Pause { until } => self.pause(until).await?,
+                Action::Continue => {
+                    self.flush().await?;
+                    self.produce()
+                }
+                Action::ReadLine => {
+                    self.feed.expect_line();
+                    self.next(true).await?
+                }
+                Action::WaitForInput => self.next(true).await?,
+                Action::AcceptLiteral => {
+                    if self.feed.accept() {
+                        self.out.extend_from_slice(b"+ Ready for the message\r\n");
+                    }
+                    self.next(false).await?
+                }
+                Action::Close => {
+                    self.flush().await?;
+                    self.stream.close().await;
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) -> Action {
+        self.session.handle(self.shared.clock.now(), input, &mut self.out)
+    }
+
+    /// Lets the session go on with a long answer. It reads bodies from the disk meanwhile, which other tasks shall not feel.
+    fn produce(&mut self) -> Action {
+        if *self.shared.shutdown.borrow() && !self.leaving {
+            self.leaving = true;
+            return self.handle(Input::Shutdown);
+        }
+        let now = self.shared.clock.now();
+        blocking(|| self.session.produce(now, &mut self.out))
+    }
+
+    /// Hands the session the next thing that happens. `changes`: whether it wants to know of changes.
+    async fn next(&mut self, changes: bool) -> Result<Action, End> {
+        loop {
+            if let Some(action) = self.take_received() {
+                return Ok(action);
+            }
+            self.flush().await?;
+            match self.wait(changes).await? {
+                Woken::Octets => {}
+                Woken::Changed => return Ok(self.handle(Input::ViewChanged)),
+                Woken::Shutdown => {
+                    self.leaving = true;
+                    return Ok(self.handle(Input::Shutdown));
+                }
+                Woken::Deadline if self.login_deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                    self.out.extend_from_slice(b"* BYE Nobody logged in for too long\r\n");
+                    return Ok(Action::Close);
+                }
+                Woken::Deadline => return Ok(self.handle(Input::Timeout)),
+            }
+        }
+    }
+
+    /// Feeds the session from what was received; `None` where that does not suffice for an input.
+    fn take_received(&mut self) -> Option<Action> {
+        let Connection { received, feed, session, out, shared, .. } = self;
+        loop {
+            let before = received.rest().len();
+            let mut rest = received.rest();
+            let fed = feed.next(&mut rest);
+            let taken = before - rest.len();
+            let action = match fed {
+                None => {
+                    received.take(taken);
+                    return None;
+                }
+                Some(Fed::Continue) => {
+                    out.extend_from_slice(b"+ Ready for the literal\r\n");
+                    None
+                }
+                Some(Fed::Fatal(refusal)) => {
+                    out.extend_from_slice(format!("* BYE {refusal}\r\n").as_bytes());
+                    Some(Action::Close)
+                }
+                Some(Fed::Line(line)) => Some(session.handle(shared.clock.now(), Input::Line(&line), out)),
+                Some(Fed::Input(input)) => Some(take_input(session, feed, shared.clock.now(), input, out)),
+            };
+            received.take(taken);
+            if action.is_some() {
+                return action;
+            }
+        }
+    }
+
+    async fn wait(&mut self, changes: bool) -> Result<Woken, End> {
+        let timeout = self.session.poll_timeout().map(|deadline| self.shared.clock.instant(deadline));
+        let deadline = timeout.into_iter().chain(self.login_deadline).min();
+        let Connection { stream, session, received, shared, .. } = self;
+        let changed = async {
+            match changes {
+                true => session.changed().await,
+                false => pending().await,
+            }
+        };
+        let too_late = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutting_down(&mut shared.shutdown), if !self.leaving => Ok(Woken::Shutdown),
+            () = too_late => Ok(Woken::Deadline),
+            read = received.fill(stream) => match read? {
+                0 => Err(End::Closed),
+                _ => Ok(Woken::Octets),
+            },
+            () = changed => Ok(Woken::Changed),
+        }
+    }
+
+    async fn authenticate(&mut self, name: String, password: String) -> Result<Action, End> {
+        self.flush().await?;
+        let result = self.shared.store.authenticate(&name, &password).await;
+        match &result {
+            Ok(_) => {
+                tracing::info!(peer = %self.peer, account = name, "logged in");
+                self.login_deadline = None;
+            }
+            Err(error) => tracing::info!(peer = %self.peer, account = name, %error, "login refused"),
+        }
+        Ok(self.handle(Input::Authenticated(result)))
+    }
+
+    /// Begins TLS. Whatever came before it in the clear is dropped: somebody else may have put it there (RFC 9051 section
+    /// 6.2.1; CVE-2011-0411).
+    async fn start_tls(&mut self) -> Result<Action, End> {
+        self.flush().await?;
+        self.received = Received::default();
+        self.feed = Feed::new(self.shared.settings.framing);
+        let Some(acceptor) = self.shared.tls.clone() else {
+            return Ok(Action::Close);
+        };
+        timeout(HANDSHAKE, self.stream.upgrade(&acceptor)).await.map_err(|_| End::HandshakeTooLong)??;
+        Ok(self.handle(Input::TlsStarted))
+    }
+
+    /// Holds the client up, and nobody else.
+    async fn pause(&mut self, until: Millis) -> Result<Action, End> {
+        self.flush().await?;
+        let until = self.shared.clock.instant(until);
+        tokio::select! {
+            biased;
+            () = shutting_down(&mut self.shared.shutdown), if !self.leaving => {
+                self.leaving = true;
+                Ok(self.handle(Input::Shutdown))
+            }
+            () = sleep_until(until) => Ok(self.produce()),
+        }
+    }
+
+    /// Writes everything that was said. A client that takes nothing of it for too long loses its connection.
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let within = self.shared.settings.write_within;
+        let mut rest = self.out.as_slice();
+        while !rest.is_empty() {
+            let written = timeout(within, self.stream.write(rest)).await.map_err(|_| End::Stalled)??;
+            if written == 0 {
+                return Err(End::Closed);
+            }
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        timeout(within, self.stream.flush()).await.map_err(|_| End::Stalled)??;
+        self.out.clear();
+        self.out.shrink_to(KEPT_OCTETS);
+        Ok(())
+    }
+}
+
+/// Hands an input to the session. An APPEND that it does not want, or no longer, is swallowed.
+fn take_input(
+    session: &mut Session,
+    feed: &mut Feed,
+    now: Millis,
+    input: Input<'_>,
+    out: &mut Vec<u8>,
+) -> Action {
+    let Input::Append(event) = input else { return session.handle(now, input, out) };
+    let goes_on = !matches!(event, AppendEvent::Finish | AppendEvent::Broken { .. });
+    // The end of a message may write to the disk what came of it.
+    let action = match event {
+        AppendEvent::End => blocking(|| session.handle(now, Input::Append(event), out)),
+        event => session.handle(now, Input::Append(event), out),
+    };
+    if goes_on && !matches!(action, Action::AcceptLiteral) {
+        feed.refuse();
+    }
+    action
+}
+
+/// Runs what may wait for the disk such that other tasks of this thread go on elsewhere.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// Octets of the client that no input was made of yet.
+#[derive(Debug, Default)]
+struct Received {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Received {
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn take(&mut self, octets: usize) {
+        self.start = self.end.min(self.start + octets);
+    }
+
+    /// Reads more, once all is taken. Dropping the future loses nothing.
+    async fn fill(&mut self, stream: &mut Stream) -> io::Result<usize> {
+        (self.start, self.end) = (0, 0);
+        self.buffer.resize(READ_OCTETS, 0);
+        let read = stream.read(&mut self.buffer).await?;
+        self.end = read;
+        Ok(read)
+    }
+}
