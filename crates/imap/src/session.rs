@@ -6,6 +6,7 @@
 
 mod answer;
 mod append;
+mod bodies;
 mod config;
 mod copy;
 mod expunge;
@@ -42,6 +43,8 @@ pub use seam::{Action, Input};
 
 /// About how many octets are produced before they are handed to the client.
 const PIECE_OCTETS: usize = 64 * 1024;
+/// The most lines that are no commands before a login.
+const MOST_BAD_COMMANDS: u32 = 10;
 
 /// The state of one connection.
 pub struct Session {
@@ -55,6 +58,7 @@ pub struct Session {
     running: Running,
     last_heard: Millis,
     wrong_passwords: u32,
+    bad_commands: u32,
     /// Why the session ends after the current command.
     ending: Option<&'static str>,
 }
@@ -126,6 +130,7 @@ impl Session {
             running: Running::Nothing,
             last_heard: now,
             wrong_passwords: 0,
+            bad_commands: 0,
             ending: None,
         };
         let greeting = format!("{} is ready", session.config.node);
@@ -143,13 +148,7 @@ impl Session {
         }
         match input {
             Input::Command(command) => self.command(now, command, out),
-            Input::Bad { tag: Some(tag), text } => {
-                self.finish(&tag, Telling::Nothing, Answer::bad(text), out)
-            }
-            Input::Bad { tag: None, text } => {
-                Answer::bad(text).write_untagged(out);
-                self.waiting()
-            }
+            Input::Bad { tag, text } => self.bad(tag.as_ref(), text, out),
             Input::Append(event) => self.append(event, out),
             Input::Line(line) => self.line(line, out),
             Input::TlsStarted => {
@@ -294,6 +293,23 @@ impl Session {
                 self.waiting()
             }
         }
+    }
+
+    /// A line that is no command. Whoever cannot send one before logging in speaks another protocol.
+    fn bad(&mut self, tag: Option<&Tag>, text: String, out: &mut Vec<u8>) -> Action {
+        let answer = Answer::bad(text);
+        let action = match tag {
+            Some(tag) => self.fail(tag, answer, out),
+            None => {
+                answer.write_untagged(out);
+                self.waiting()
+            }
+        };
+        self.bad_commands += 1;
+        if self.login.is_none() && self.bad_commands >= MOST_BAD_COMMANDS {
+            return self.bye("This is IMAP", out);
+        }
+        action
     }
 
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Action {

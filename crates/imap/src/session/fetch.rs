@@ -7,21 +7,23 @@ mod open;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mailstore::Mailstore;
 use mailstore::crdt::flag::{Flag, FlagChange};
 use mailstore::crdt::identity::Uid;
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::{Reply, Request, RequestError, modseq};
 
 use super::answer::Answer;
+use super::bodies::Bodies;
 use super::numbers::{Places, places, rows};
 use super::selected::{Items, Selected, current};
 use super::{Action, PIECE_OCTETS, Running, Session, Telling};
 use crate::command::{FetchItem, Messages, Tag};
 use open::OpenMessage;
 
-/// How many rows are looked at before others get a turn.
+/// How many rows are looked at before others get a turn; one that takes a look into the message counts more.
 const ROWS_A_PIECE: usize = 4096;
+/// What a row counts of which more than the row is needed.
+const COST_OF_A_MESSAGE: usize = 16;
 /// How many rows are taken out of the view at a time.
 const ROWS_A_BATCH: usize = 256;
 
@@ -34,6 +36,8 @@ pub(super) struct Fetching {
     condstore: bool,
     told: Arc<MailboxView>,
     flags: Arc<MailboxView>,
+    /// What a row counts of [`ROWS_A_PIECE`].
+    cost: usize,
     /// What is still to be looked at.
     places: VecDeque<std::ops::Range<usize>>,
     /// Rows taken out already.
@@ -129,7 +133,7 @@ impl Session {
     }
 
     pub(super) fn produce_fetch(&mut self, mut fetching: Fetching, out: &mut Vec<u8>) -> Action {
-        match fetching.produce(&self.store, out) {
+        match fetching.produce(&mut Bodies::new(&self.store), out) {
             Progress::More => {
                 self.running = Running::Fetch(fetching);
                 Action::Continue
@@ -174,9 +178,11 @@ impl Fetching {
         if changed_since.is_some() && !has(&items, &FetchItem::Modseq) {
             items.push(FetchItem::Modseq);
         }
+        let message = items.iter().any(|item| item::needs_body(item) || item::needs_structure(item));
         Fetching {
             tag,
             uid,
+            cost: if message { COST_OF_A_MESSAGE } else { 1 },
             items,
             changed_since,
             condstore,
@@ -206,12 +212,12 @@ impl Fetching {
         self.told.rows.find(uid).is_some() && range.is_some_and(|range| range.contains(&place))
     }
 
-    fn produce(&mut self, store: &Mailstore, out: &mut Vec<u8>) -> Progress {
+    fn produce(&mut self, bodies: &mut Bodies<'_>, out: &mut Vec<u8>) -> Progress {
         let full = out.len().saturating_add(PIECE_OCTETS);
         let mut looked = 0;
         loop {
             if let Some(mut open) = self.open.take() {
-                match open.write(&self.items, store, full, out) {
+                match open.write(&self.items, full, out) {
                     Ok(true) => {}
                     Ok(false) => {
                         self.open = Some(open);
@@ -226,24 +232,22 @@ impl Fetching {
             if out.len() >= full || looked >= ROWS_A_PIECE {
                 return Progress::More;
             }
-            let Some((place, row)) = self.next_row(&mut looked) else {
-                return if looked >= ROWS_A_PIECE { Progress::More } else { Progress::Done };
-            };
+            let Some((place, row)) = self.next_row(&mut looked) else { return Progress::Done };
             if self.is_wanted(&row) {
-                self.begin(place, row, store, out);
+                self.begin(place, row, bodies, out);
             }
         }
     }
 
     /// Begins the response for a message; one that cannot be read is left out.
-    fn begin(&mut self, place: usize, row: Row, store: &Mailstore, out: &mut Vec<u8>) {
+    fn begin(&mut self, place: usize, row: Row, bodies: &mut Bodies<'_>, out: &mut Vec<u8>) {
         let became_seen = self.seen.contains(&row.uid);
         let extra = Items {
             uid: false,
             modseq: became_seen && self.condstore && !self.items.contains(&FetchItem::Modseq),
         };
         let flags = became_seen && !self.items.contains(&FetchItem::Flags);
-        match OpenMessage::new(place, row, &self.items, store) {
+        match OpenMessage::new(place, row, &self.items, bodies) {
             Ok(mut open) => {
                 open.start(flags, extra.modseq, out);
                 self.open = Some(open);
@@ -267,7 +271,7 @@ impl Fetching {
                 self.batch.push_back((place, current(&self.flags, &self.told, row).clone()));
             }
         }
-        *looked += 1;
+        *looked += self.cost;
         self.batch.pop_front()
     }
 }

@@ -20,20 +20,18 @@ const MOST_ID_PARAMETERS: usize = 30;
 const WRONG: &str = "The name or the password is wrong";
 
 impl Session {
-    /// `CAPABILITY ...`, as it is now.
+    /// `CAPABILITY ...`, as it is now. What needs a login is told before it, too: some libraries never ask again.
     pub(super) fn capabilities(&self) -> String {
-        let mut list = String::from("CAPABILITY IMAP4rev1 LITERAL+ ENABLE ID");
+        let mut list = String::from("CAPABILITY IMAP4rev1");
         if self.login.is_none() {
-            list.push_str(" SASL-IR");
             if self.connection.starttls && !self.connection.tls {
                 list.push_str(" STARTTLS");
             }
-            list.push_str(if self.password_allowed() { " AUTH=PLAIN" } else { " LOGINDISABLED" });
-            return list;
+            list.push_str(if self.password_allowed() { " AUTH=PLAIN SASL-IR" } else { " LOGINDISABLED" });
         }
-        list.push_str(" NAMESPACE IDLE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE");
-        list.push_str(" LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH CONDSTORE OBJECTID MULTIAPPEND");
-        list.push_str(&format!(" APPENDLIMIT={}", self.config.append_limit));
+        list.push_str(" LITERAL+ ENABLE ID NAMESPACE IDLE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE");
+        list.push_str(" CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH CONDSTORE OBJECTID");
+        list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={}", self.config.append_limit));
         list
     }
 

@@ -6,11 +6,11 @@ mod test;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mailstore::Mailstore;
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::modseq;
 
 use super::answer::Answer;
+use super::bodies::Bodies;
 use super::numbers::sequence;
 use super::put::{self, put};
 use super::selected::current;
@@ -70,7 +70,7 @@ impl Session {
     }
 
     pub(super) fn produce_search(&mut self, mut searching: Searching, out: &mut Vec<u8>) -> Action {
-        if !searching.look(&self.store) {
+        if !searching.look(&mut Bodies::new(&self.store)) {
             self.running = Running::Search(searching);
             return Action::Continue;
         }
@@ -85,13 +85,13 @@ impl Session {
 
 impl Searching {
     /// Looks at some more messages; whether all were looked at.
-    fn look(&mut self, store: &Mailstore) -> bool {
+    fn look(&mut self, bodies: &mut Bodies<'_>) -> bool {
         let mut rows: VecDeque<Row> =
             self.told.rows.iter().skip(self.next).take(MESSAGES_A_PIECE).cloned().collect();
         let (mut structures, mut octets) = (0, 0);
         while let Some(row) = rows.pop_front() {
             let now = current(&self.flags, &self.told, &row).clone();
-            let mut candidate = Candidate::new(self.next, now, store);
+            let mut candidate = Candidate::new(self.next, now, bodies);
             match self.test.holds(&mut candidate) {
                 Ok(true) => self.note(self.next, &candidate.row),
                 Ok(false) => {}

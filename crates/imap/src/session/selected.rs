@@ -94,7 +94,9 @@ impl Selected {
     /// Takes note of the newest view.
     pub(super) fn refresh(&mut self) {
         let view = self.look.view.borrow_and_update().clone();
-        self.offer(&view);
+        if view.mailbox != self.mailbox || age(&view) >= age(&self.newest) {
+            self.newest = view;
+        }
     }
 
     /// Comes back when there is a newer view. Never, where the store is gone.
@@ -108,7 +110,7 @@ impl Selected {
     pub(super) fn ended(&self) -> Option<&'static str> {
         if self.newest.deleted {
             Some("The selected mailbox was deleted")
-        } else if self.newest.validity != self.told.validity {
+        } else if self.newest.validity != self.told.validity || self.newest.mailbox != self.told.mailbox {
             Some(
                 "The messages of the selected mailbox were numbered anew (UIDVALIDITY); please connect again",
             )

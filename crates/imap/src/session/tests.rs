@@ -1,1 +1,149 @@
+//! Transcripts of sessions over a store in memory.
 
+mod client;
+mod fetching;
+mod mailboxes;
+mod model;
+mod searching;
+mod sharing;
+mod storing;
+
+use client::{Client, MAIL, store};
+
+use super::ConnectionInfo;
+
+#[test]
+fn the_greeting_tells_what_can_be_done() {
+    let store = store();
+    let (_, greeting) =
+        Client::connect(&store, ConnectionInfo { tls: false, starttls: true, plaintext_allowed: false });
+    assert!(
+        greeting.starts_with("* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ "),
+        "{greeting}"
+    );
+    let (_, greeting) = Client::connect(&store, client::TLS);
+    assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ "), "{greeting}");
+}
+
+#[test]
+fn passwords_do_not_cross_in_clear_text() {
+    let store = store();
+    let open = ConnectionInfo { tls: false, starttls: true, plaintext_allowed: false };
+    let (mut client, _) = Client::connect(&store, open);
+    assert!(client.send("LOGIN alice secret").starts_with("t NO [PRIVACYREQUIRED] "));
+    assert!(client.send("AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==").starts_with("t NO [PRIVACYREQUIRED] "));
+    assert!(client.send("SELECT INBOX").starts_with("t BAD "));
+    assert!(client.send("STARTTLS").starts_with("t OK "));
+    assert!(client.send("LOGIN alice secret").starts_with("t OK [CAPABILITY IMAP4rev1 "));
+}
+
+#[test]
+fn a_wrong_password_is_answered_late_and_in_general_words() {
+    let store = store();
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    let mut delays = Vec::new();
+    for attempt in ["LOGIN alice wrong", "LOGIN nobody secret", "AUTHENTICATE PLAIN AGFsaWNlAHg="] {
+        let before = client.now;
+        assert_eq!(client.send(attempt), "t NO [AUTHENTICATIONFAILED] The name or the password is wrong\r\n");
+        delays.push(client.now.0 - before.0);
+    }
+    assert_eq!(delays, [1000, 2000, 4000]);
+    client.send("LOGIN alice wrong");
+    assert!(client.send("LOGIN alice wrong").ends_with("* BYE Too many wrong passwords\r\n"));
+    assert!(client.closed);
+}
+
+#[test]
+fn plain_works_with_and_without_an_initial_response() {
+    let store = store();
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    assert_eq!(client.send("AUTHENTICATE PLAIN"), "+ \r\n");
+    assert!(client.line("*").starts_with("t BAD "));
+    assert_eq!(client.send("AUTHENTICATE PLAIN"), "+ \r\n");
+    assert!(client.line("AGFsaWNlAHNlY3JldA==").starts_with("t OK "));
+    assert!(client.send("LOGIN alice secret").starts_with("t BAD "));
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    assert!(client.send("AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==").starts_with("t OK "));
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    assert!(
+        client.send("AUTHENTICATE PLAIN Ym9iAGFsaWNlAHNlY3JldA==").starts_with("t NO [AUTHORIZATIONFAILED]")
+    );
+}
+
+#[test]
+fn select_tells_all_that_the_rfcs_want() {
+    let store = store();
+    let mut client = Client::logged_in(&store);
+    client.append("INBOX", "(\\Seen)", MAIL);
+    client.append("INBOX", "($Forwarded)", MAIL);
+    let answer = client.send("SELECT inbox");
+    for part in [
+        "* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded)\r\n",
+        "* OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded \\*)]",
+        "* 2 EXISTS\r\n* 0 RECENT\r\n* OK [UNSEEN 2]",
+        "* OK [UIDVALIDITY ",
+        "* OK [UIDNEXT 3]",
+        "* OK [HIGHESTMODSEQ ",
+        "* OK [MAILBOXID (M",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    assert!(answer.ends_with("t OK [READ-WRITE] Selected\r\n"));
+    let answer = client.send("EXAMINE INBOX");
+    assert!(answer.starts_with("* OK [CLOSED] ") && answer.contains("[PERMANENTFLAGS ()]"), "{answer}");
+    assert!(answer.ends_with("t OK [READ-ONLY] Selected\r\n"));
+    assert!(client.send("STORE 1 +FLAGS (\\Seen)").starts_with("t NO [READ-ONLY]"));
+    assert!(client.send("SELECT absent").ends_with("t NO [NONEXISTENT] There is no such mailbox\r\n"));
+    assert!(client.send("FETCH 1 FLAGS").starts_with("t BAD "), "nothing is selected after a failed SELECT");
+}
+
+#[test]
+fn append_tells_uids_and_refuses_what_cannot_be() {
+    let store = store();
+    let mut client = Client::logged_in(&store);
+    let answer = client.append("INBOX", "(\\Seen)", MAIL);
+    assert!(answer.starts_with("t OK [APPENDUID ") && answer.contains(" 1] "), "{answer}");
+    client.send("SELECT INBOX");
+    let answer = client.append("INBOX", "()", MAIL);
+    assert!(answer.starts_with("* 2 EXISTS\r\nt OK [APPENDUID "), "{answer}");
+    assert!(client.append("absent", "()", MAIL).starts_with("t NO [TRYCREATE] "));
+    assert!(client.append("INBOX", "()", "").starts_with("t NO "));
+    assert!(client.append("INBOX", "()", "a\0b").starts_with("t BAD "));
+    let many = client.append_all("INBOX", &[MAIL, MAIL, MAIL]);
+    assert!(many.starts_with("* 5 EXISTS\r\n") && many.contains(" 3:5] "), "{many}");
+    assert!(client.send("FETCH 3 (FLAGS UID)").starts_with("* 3 FETCH (FLAGS () UID 3)\r\n"));
+}
+
+#[test]
+fn a_silent_client_is_let_go() {
+    let store = store();
+    let mut client = Client::logged_in(&store);
+    assert_eq!(client.time_out(), "* BYE Nothing was heard for too long\r\n");
+    assert!(client.closed);
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    assert!(client.time_out().starts_with("* BYE"));
+}
+
+#[test]
+fn who_speaks_another_protocol_is_let_go() {
+    let store = store();
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    for _ in 0..9 {
+        assert!(client.send("GET / HTTP/1.1").starts_with("t BAD "));
+    }
+    assert!(client.send("GET / HTTP/1.1").ends_with("* BYE This is IMAP\r\n"));
+    assert!(client.closed);
+}
+
+#[test]
+fn what_needs_no_mailbox() {
+    let store = store();
+    let mut client = Client::logged_in(&store);
+    assert_eq!(client.send("NAMESPACE"), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nt OK Completed\r\n");
+    assert!(client.send("ID NIL").starts_with("* ID (\"name\" \"Peerpost\" "));
+    assert_eq!(client.send("ENABLE CONDSTORE X-NONE"), "* ENABLED CONDSTORE\r\nt OK Completed\r\n");
+    assert_eq!(client.send("NOOP"), "t OK Completed\r\n");
+    assert!(client.send("CAPABILITY").contains(" UIDPLUS MOVE "));
+    assert_eq!(client.send("LOGOUT"), "* BYE Logging out\r\nt OK Completed\r\n");
+    assert!(client.closed);
+}

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use mailstore::crdt::view::Row;
 use mailstore::request::modseq;
-use mailstore::{Body, Mailstore, ReadError};
+use mailstore::{Body, ReadError};
 use message::Structure;
 
+use super::super::bodies::Bodies;
 use super::super::numbers::sequence;
 use super::super::put::{self, put};
 use super::item::{self, Octets};
@@ -36,11 +37,12 @@ impl OpenMessage {
         place: usize,
         row: Row,
         items: &[FetchItem],
-        store: &Mailstore,
+        bodies: &mut Bodies<'_>,
     ) -> Result<Self, ReadError> {
         let hash = &row.facts.body;
-        let body = items.iter().any(item::needs_body).then(|| store.body(hash)).transpose()?;
-        let structure = items.iter().any(item::needs_structure).then(|| store.structure(hash)).transpose()?;
+        let body = items.iter().any(item::needs_body).then(|| bodies.body(hash)).transpose()?;
+        let structure =
+            items.iter().any(item::needs_structure).then(|| bodies.structure(hash)).transpose()?;
         Ok(OpenMessage { place, row, body, structure, next: 0, any: false, literal: None })
     }
 
@@ -63,7 +65,6 @@ impl OpenMessage {
     pub(super) fn write(
         &mut self,
         items: &[FetchItem],
-        store: &Mailstore,
         full: usize,
         out: &mut Vec<u8>,
     ) -> Result<bool, ReadError> {
@@ -74,7 +75,7 @@ impl OpenMessage {
             let Some(item) = items.get(self.next) else { break };
             self.next += 1;
             self.space(out);
-            self.write_item(item, store, out)?;
+            self.write_item(item, out)?;
         }
         out.extend_from_slice(b")\r\n");
         Ok(true)
@@ -97,13 +98,7 @@ impl OpenMessage {
         Ok(true)
     }
 
-    fn write_item(
-        &mut self,
-        item: &FetchItem,
-        store: &Mailstore,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ReadError> {
-        let facts = self.row.facts.clone();
+    fn write_item(&mut self, item: &FetchItem, out: &mut Vec<u8>) -> Result<(), ReadError> {
         match item {
             FetchItem::Flags => self.write_flags(out),
             FetchItem::Uid => {
@@ -113,52 +108,41 @@ impl OpenMessage {
             FetchItem::Modseq => self.write_modseq(out),
             FetchItem::InternalDate => {
                 out.extend_from_slice(b"INTERNALDATE ");
-                crate::encode::date_time(facts.received, out);
+                crate::encode::date_time(self.row.facts.received, out);
             }
-            FetchItem::Rfc822Size => put!(out, "RFC822.SIZE {}", facts.size),
-            FetchItem::EmailId => put!(out, "EMAILID ({})", put::email_id(facts.email)),
+            FetchItem::Rfc822Size => put!(out, "RFC822.SIZE {}", self.row.facts.size),
+            FetchItem::EmailId => put!(out, "EMAILID ({})", put::email_id(self.row.facts.email)),
             FetchItem::ThreadId => out.extend_from_slice(b"THREADID NIL"),
             FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => {
-                let structure = self.structure(store)?;
-                item::write_structure(item, &structure, out);
+                if let Some(structure) = &self.structure {
+                    item::write_structure(item, structure, out);
+                }
             }
             FetchItem::Rfc822
             | FetchItem::Rfc822Header
             | FetchItem::Rfc822Text
-            | FetchItem::Section { .. } => self.write_octets(item, store, out)?,
+            | FetchItem::Section { .. } => self.write_octets(item, out)?,
         }
         Ok(())
     }
 
-    fn write_octets(
-        &mut self,
-        item: &FetchItem,
-        store: &Mailstore,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ReadError> {
+    fn write_octets(&mut self, item: &FetchItem, out: &mut Vec<u8>) -> Result<(), ReadError> {
         item::write_name(item, out);
         out.push(b' ');
-        let body = match &self.body {
-            Some(body) => body.clone(),
-            None => store.body(&self.row.facts.body)?,
+        // Both were got ready for every item that needs them.
+        let octets = match &self.body {
+            Some(body) => item::octets(item, self.structure.as_deref(), body)?,
+            None => Octets::None,
         };
-        match item::octets(item, self.structure.as_deref(), &body)? {
+        match octets {
             Octets::None => out.extend_from_slice(b"NIL"),
             Octets::Known(octets) => crate::encode::string(&octets, out),
             Octets::Range(range) => {
                 put!(out, "{{{}}}\r\n", range.end - range.start);
                 self.literal = Some(range);
-                self.body = Some(body);
             }
         }
         Ok(())
-    }
-
-    fn structure(&self, store: &Mailstore) -> Result<Arc<Structure>, ReadError> {
-        match &self.structure {
-            Some(structure) => Ok(structure.clone()),
-            None => store.structure(&self.row.facts.body),
-        }
     }
 
     fn write_flags(&self, out: &mut Vec<u8>) {

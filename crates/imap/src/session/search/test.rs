@@ -8,9 +8,10 @@ use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::Uid;
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::modseq;
-use mailstore::{Body, Mailstore, ReadError};
+use mailstore::{Body, ReadError};
 use message::{InternalDate, Needle, Scope, Structure, search_text};
 
+use super::super::bodies::Bodies;
 use super::super::numbers::sequence;
 use super::super::put;
 use crate::command::{SearchKey, SequenceNumber};
@@ -44,13 +45,13 @@ pub(super) enum Place {
 }
 
 /// A message that is being tested; what was read of it serves all tests.
-pub(super) struct Candidate<'a> {
+pub(super) struct Candidate<'a, 'b> {
     place: usize,
     pub(super) row: Row,
     pub(super) structure: Option<Arc<Structure>>,
     pub(super) octets_read: u64,
     body: Option<Body>,
-    store: &'a Mailstore,
+    bodies: &'a mut Bodies<'b>,
 }
 
 /// Whether MODSEQ is among the keys, so that the answer has to tell the highest one (RFC 7162 section 3.1.5).
@@ -100,7 +101,7 @@ impl Test {
     }
 
     /// Whether a message passes.
-    pub(super) fn holds(&self, candidate: &mut Candidate<'_>) -> Result<bool, ReadError> {
+    pub(super) fn holds(&self, candidate: &mut Candidate<'_, '_>) -> Result<bool, ReadError> {
         let row = &candidate.row;
         Ok(match self {
             Test::Always(passes) => *passes,
@@ -141,16 +142,16 @@ impl Test {
     }
 }
 
-impl<'a> Candidate<'a> {
-    pub(super) fn new(place: usize, row: Row, store: &'a Mailstore) -> Self {
-        Candidate { place, row, structure: None, octets_read: 0, body: None, store }
+impl<'a, 'b> Candidate<'a, 'b> {
+    pub(super) fn new(place: usize, row: Row, bodies: &'a mut Bodies<'b>) -> Self {
+        Candidate { place, row, structure: None, octets_read: 0, body: None, bodies }
     }
 
     fn structure(&mut self) -> Result<Arc<Structure>, ReadError> {
         match &self.structure {
             Some(structure) => Ok(structure.clone()),
             None => {
-                let structure = self.store.structure(&self.row.facts.body)?;
+                let structure = self.bodies.structure(&self.row.facts.body)?;
                 Ok(self.structure.insert(structure).clone())
             }
         }
@@ -160,7 +161,7 @@ impl<'a> Candidate<'a> {
         let structure = self.structure()?;
         let body = match &self.body {
             Some(body) => body.clone(),
-            None => self.body.insert(self.store.body(&self.row.facts.body)?).clone(),
+            None => self.body.insert(self.bodies.body(&self.row.facts.body)?).clone(),
         };
         let scope = match place {
             Place::Field(name) => Scope::Field(name),
@@ -183,7 +184,7 @@ fn sorted(keys: Vec<SearchKey>, told: &MailboxView) -> Vec<Test> {
 }
 
 /// Whether every test comes out as `expected`; stops at the first that does not.
-fn all(tests: &[Test], candidate: &mut Candidate<'_>, expected: bool) -> Result<bool, ReadError> {
+fn all(tests: &[Test], candidate: &mut Candidate<'_, '_>, expected: bool) -> Result<bool, ReadError> {
     for test in tests {
         if test.holds(candidate)? != expected {
             return Ok(false);

@@ -1,0 +1,200 @@
+//! A client that speaks with a session, and a store for both.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mailstore::Mailstore;
+use mailstore::crdt::clock::Millis;
+use mailstore::crdt::identity::NodeSlot;
+use mailstore::identity::NodeIdentity;
+use mailstore::inline::Inline;
+use mailstore::password::PasswordCost;
+use mailstore::request::{Reply, Request, RequestError};
+use storage::{SimulatedDisk, Storage};
+
+use crate::command::AppendEvent;
+use crate::decode;
+use crate::mailbox_name::NameEncoding;
+use crate::session::{Action, ConnectionInfo, Input, Session, SessionConfig};
+
+pub(super) const TLS: ConnectionInfo = ConnectionInfo { tls: true, starttls: true, plaintext_allowed: false };
+const START: Millis = Millis(1_790_000_000_000);
+const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
+
+/// A small message.
+pub(super) const MAIL: &str = concat!(
+    "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\nFrom: Fred Foobar <foobar@example.com>\r\nSubject: afternoon meeting\r\n",
+    "To: mooch@example.net\r\nMessage-Id: <B27397@example.com>\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
+    "Hello Joe, do you think we can meet at 3:30 tomorrow?\r\n"
+);
+
+/// A store in memory, whose committer runs whenever something is asked.
+#[derive(Clone)]
+pub(super) struct Store {
+    mailstore: Mailstore,
+    committer: Rc<RefCell<Inline>>,
+}
+
+/// A store with the account `alice` of the password `secret`.
+pub(super) fn store() -> Store {
+    let storage = Arc::new(Storage::open(Arc::new(SimulatedDisk::new())).expect("a new disk"));
+    let identity = NodeIdentity { cluster: [1; 16], slot: NodeSlot::FIRST, name: "a".to_owned() };
+    let mut lives = 0;
+    let entropy = move || {
+        lives += 1;
+        [lives; 16]
+    };
+    let opened = mailstore::inline::open(storage, identity, Box::new(entropy), START);
+    let (mailstore, committer) = opened.expect("a new store");
+    let store = Store { mailstore, committer: Rc::new(RefCell::new(committer)) };
+    let password = mailstore::password::hash("secret", [7; 16], PasswordCost::TEST).expect("a hash");
+    let added = store.ask(Request::AddAccount { name: "alice".to_owned(), password });
+    assert!(matches!(added, Ok(Reply::Done)), "{added:?}");
+    store
+}
+
+impl Store {
+    /// Asks the store and waits.
+    pub(super) fn ask(&self, request: Request) -> Result<Reply, RequestError> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.mailstore.submit(request, move |answer| sender.send(answer).expect("somebody waits"));
+        self.committer.borrow_mut().run(START);
+        receiver.recv().expect("every request is answered")
+    }
+}
+
+/// A client with its session.
+pub(super) struct Client {
+    pub(super) session: Session,
+    store: Store,
+    pub(super) now: Millis,
+    pub(super) closed: bool,
+    /// The most octets that were ever produced in one piece.
+    pub(super) largest_piece: usize,
+}
+
+impl Client {
+    pub(super) fn connect(store: &Store, connection: ConnectionInfo) -> (Client, String) {
+        let (mut out, now) = (Vec::new(), START);
+        let config = Arc::new(SessionConfig::default());
+        let session = Session::new(config, store.mailstore.clone(), connection, now, &mut out);
+        let client = Client { session, store: store.clone(), now, closed: false, largest_piece: 0 };
+        (client, text(out))
+    }
+
+    pub(super) fn logged_in(store: &Store) -> Client {
+        let (mut client, _) = Client::connect(store, TLS);
+        assert!(client.send("LOGIN alice secret").starts_with("t OK "));
+        client
+    }
+
+    pub(super) fn selected(store: &Store, mailbox: &str) -> Client {
+        let mut client = Client::logged_in(store);
+        let answer = client.send(&format!("SELECT {mailbox}"));
+        assert!(answer.contains("t OK [READ-WRITE]"), "{answer}");
+        client
+    }
+
+    /// Sends a command under the tag `t` and returns all that comes until the session waits again.
+    pub(super) fn send(&mut self, command: &str) -> String {
+        let input = match decode::command(format!("t {command}").as_bytes(), NAMES) {
+            Ok(command) => Input::Command(command),
+            Err(error) => Input::Bad { tag: error.tag, text: error.text },
+        };
+        self.run(input)
+    }
+
+    pub(super) fn line(&mut self, line: &str) -> String {
+        self.run(Input::Line(line.as_bytes()))
+    }
+
+    pub(super) fn append(&mut self, mailbox: &str, flags: &str, message: &str) -> String {
+        let head = format!("t APPEND {mailbox} {flags} \"17-Jul-1996 02:44:25 -0700\"");
+        let start = decode::append_start(format!("{head} ").as_bytes(), message.len() as u64, NAMES).unwrap();
+        let event = AppendEvent::Start { tag: start.tag, mailbox: start.mailbox, message: start.message };
+        self.append_rest(event, &[message])
+    }
+
+    pub(super) fn append_all(&mut self, mailbox: &str, messages: &[&str]) -> String {
+        let head = format!("t APPEND {mailbox} ");
+        let start = decode::append_start(head.as_bytes(), messages[0].len() as u64, NAMES).unwrap();
+        let event = AppendEvent::Start { tag: start.tag, mailbox: start.mailbox, message: start.message };
+        self.append_rest(event, messages)
+    }
+
+    fn append_rest(&mut self, start: AppendEvent<'_>, messages: &[&str]) -> String {
+        let mut out = Vec::new();
+        let mut action = self.session.handle(self.now, Input::Append(start), &mut out);
+        for (place, message) in messages.iter().enumerate() {
+            let mut events: Vec<AppendEvent<'_>> = Vec::new();
+            if place > 0 {
+                let next = decode::append_next(b" ", message.len() as u64).unwrap();
+                events.push(AppendEvent::Next(next));
+            }
+            events.extend(message.as_bytes().chunks(7).map(AppendEvent::Data));
+            events.push(AppendEvent::End);
+            for event in events {
+                if !matches!(action, Action::AcceptLiteral) {
+                    return text(out);
+                }
+                action = self.session.handle(self.now, Input::Append(event), &mut out);
+            }
+        }
+        if matches!(action, Action::AcceptLiteral) {
+            out.extend(self.run(Input::Append(AppendEvent::Finish)).into_bytes());
+        }
+        text(out)
+    }
+
+    /// Tells the session that something changed, if it wants to know.
+    pub(super) fn changes(&mut self) -> String {
+        let changed = {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let mut future = std::pin::pin!(self.session.changed());
+            future.as_mut().poll(&mut context).is_ready()
+        };
+        if changed { self.run(Input::ViewChanged) } else { String::new() }
+    }
+
+    /// Lets time pass until the session wants to be called.
+    pub(super) fn time_out(&mut self) -> String {
+        self.now = self.session.poll_timeout().expect("there is always a deadline");
+        self.run(Input::Timeout)
+    }
+
+    fn run(&mut self, input: Input<'_>) -> String {
+        let (mut all, mut out) = (Vec::new(), Vec::new());
+        let mut action = self.session.handle(self.now, input, &mut out);
+        loop {
+            self.largest_piece = self.largest_piece.max(out.len());
+            all.append(&mut out);
+            action = match action {
+                Action::Ask(request) => {
+                    let answer = self.store.ask(request);
+                    self.session.handle(self.now, Input::Answered(answer), &mut out)
+                }
+                Action::Authenticate { name, password } => {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    let result = runtime.block_on(self.store.mailstore.authenticate(&name, &password));
+                    self.session.handle(self.now, Input::Authenticated(result), &mut out)
+                }
+                Action::StartTls => self.session.handle(self.now, Input::TlsStarted, &mut out),
+                Action::Continue => self.session.produce(self.now, &mut out),
+                Action::Pause { until } => {
+                    self.now = until;
+                    self.session.produce(self.now, &mut out)
+                }
+                Action::Close => {
+                    self.closed = true;
+                    return text(all);
+                }
+                Action::ReadLine | Action::WaitForInput | Action::AcceptLiteral => return text(all),
+            };
+        }
+    }
+}
+
+fn text(octets: Vec<u8>) -> String {
+    String::from_utf8_lossy(&octets).into_owned()
+}
