@@ -25,8 +25,8 @@ pub const IDENTITY: &[u8] = b"identity";
 const CLOCK: &[u8] = b"clock";
 const INCARNATION: &[u8] = b"incarnation";
 /// Before the incarnation, in [`Table::Meta`]: its last record here.
-const VECTOR: &[u8] = b"vector:";
-const CLUSTER: &[u8] = b"state";
+pub(crate) const VECTOR: &[u8] = b"vector:";
+pub(crate) const CLUSTER: &[u8] = b"state";
 
 /// Any value of ours as octets.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
@@ -39,23 +39,23 @@ pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, Arch
         .map_err(|error| ArchiveError(format!("a row of the table {} is damaged: {error}", table.name())))
 }
 
-fn failed(error: storage::ReadError) -> ArchiveError {
+pub(crate) fn failed(error: storage::ReadError) -> ArchiveError {
     ArchiveError(error.to_string())
 }
 
-fn key(parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn key(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-fn segment_key(account: &AccountId, segment: &SegmentId, chunk: u16) -> Vec<u8> {
+pub(crate) fn segment_key(account: &AccountId, segment: &SegmentId, chunk: u16) -> Vec<u8> {
     key(&[&account.0, &segment.incarnation.0, &segment.number.to_be_bytes(), &chunk.to_be_bytes()])
 }
 
-fn shown_key(account: &AccountId, mailbox: &MailboxId, chunk: u32) -> Vec<u8> {
+pub(crate) fn shown_key(account: &AccountId, mailbox: &MailboxId, chunk: u32) -> Vec<u8> {
     key(&[&account.0, &mailbox.0, &chunk.to_be_bytes()])
 }
 
-fn chain_key(document: &DocumentId, author: &Incarnation) -> Vec<u8> {
+pub(crate) fn chain_key(document: &DocumentId, author: &Incarnation) -> Vec<u8> {
     key(&[&encode(document), &author.0])
 }
 
@@ -76,11 +76,11 @@ pub fn record(key: &[u8], value: Vec<u8>) -> Result<Record, ArchiveError> {
     Ok(Record { incarnation, sequence, bytes: value })
 }
 
-fn missing_key(hash: &BodyHash, account: &AccountId, entry: &EntryId) -> Vec<u8> {
+pub(crate) fn missing_key(hash: &BodyHash, account: &AccountId, entry: &EntryId) -> Vec<u8> {
     key(&[&hash.0, &account.0, &entry_octets(entry)])
 }
 
-fn absent_key(account: &AccountId, entry: &EntryId) -> Vec<u8> {
+pub(crate) fn absent_key(account: &AccountId, entry: &EntryId) -> Vec<u8> {
     key(&[&account.0, &entry_octets(entry)])
 }
 
@@ -88,7 +88,7 @@ fn entry_octets(entry: &EntryId) -> Vec<u8> {
     key(&[&entry.segment.incarnation.0, &entry.segment.number.to_be_bytes(), &entry.index.to_be_bytes()])
 }
 
-fn parse_entry(octets: &[u8]) -> Option<EntryId> {
+pub(crate) fn parse_entry(octets: &[u8]) -> Option<EntryId> {
     let (incarnation, rest) = octets.split_at_checked(16)?;
     let (number, index) = rest.split_at_checked(4)?;
     let segment = SegmentId {
@@ -128,7 +128,7 @@ pub fn write_commit(
     batch.put(Table::Meta, CLOCK, commit.last.bits().to_be_bytes());
 }
 
-fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty) {
+pub(crate) fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty) {
     let id = account.id();
     if dirty.head {
         batch.put(Table::Accounts, id.0, encode(account.head()));
@@ -169,10 +169,10 @@ fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty) {
         let Some(facts) = facts else { continue };
         if *absent {
             batch.put(Table::BodiesMissing, missing_key(&facts.body, &id, entry), facts.size.to_be_bytes());
-            batch.put(Table::BodyUses, absent_key(&id, entry), vec![]);
+            batch.put(Table::EntriesAbsent, absent_key(&id, entry), vec![]);
         } else {
             batch.remove(Table::BodiesMissing, missing_key(&facts.body, &id, entry));
-            batch.remove(Table::BodyUses, absent_key(&id, entry));
+            batch.remove(Table::EntriesAbsent, absent_key(&id, entry));
         }
     }
 }
@@ -279,7 +279,7 @@ pub fn read_account(reader: &Reader, id: AccountId) -> Result<Option<AccountImag
     }
     let head = head.map(|bytes| decode(Table::Accounts, &bytes)).transpose()?.unwrap_or_default();
     let mut absent = BTreeSet::new();
-    for row in reader.prefixed(Table::BodyUses, &id.0).map_err(failed)? {
+    for row in reader.prefixed(Table::EntriesAbsent, &id.0).map_err(failed)? {
         absent.extend(row.map_err(failed)?.0.get(16..).and_then(parse_entry));
     }
     Ok(Some(AccountImage { head, mailboxes, segments, absent, shown: read_shown(reader, id)? }))
@@ -328,6 +328,19 @@ fn read_shown(reader: &Reader, id: AccountId) -> Result<Vec<ShownImage>, Archive
         shown.push(ShownImage { mailbox, head, rows });
     }
     Ok(shown)
+}
+
+/// A digest of the folded state of an account: equal on two nodes that have the same operations. Hexadecimal.
+pub fn digest(reader: &Reader, account: &AccountId) -> Result<String, ArchiveError> {
+    let mut hasher = blake3::Hasher::new_derive_key("peerpost account digest");
+    for table in [Table::Accounts, Table::Mailboxes, Table::Entries] {
+        for row in reader.prefixed(table, &account.0).map_err(failed)? {
+            let (key, value) = row.map_err(failed)?;
+            hasher.update(&(key.len() as u64).to_be_bytes()).update(&key);
+            hasher.update(&(value.len() as u64).to_be_bytes()).update(&value);
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The disk, as [`crdt::replica::Replica`] reads it.

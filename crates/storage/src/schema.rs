@@ -1,9 +1,10 @@
 //! The tables of a node, and what their keys are made of.
 //!
 //! Keys and values are bytes; the crates above encode them. Keys sort as bytes, so numbers inside them are written
-//! big-endian and fixed in width, and a name of variable length stands last or is preceded by its length. In the
-//! layouts below `‖` joins parts; an account, a mailbox and an incarnation are 16 bytes, a body's hash 32, a node and
-//! a sequence 8, a segment 24, an index and a UID 4, a MODSEQ 8.
+//! big-endian and fixed in width. In the layouts below `‖` joins parts; an account, a mailbox and an incarnation are 16
+//! bytes, a body's hash 32, a sequence and a timestamp 8, a segment is its incarnation and a number of 4, an entry is its
+//! segment and an index of 2, and a document is the postcard encoding of its name. An account's rows share its 16 bytes
+//! as their prefix.
 //!
 //! Two kinds of table differ in what their loss means. **Primary** tables hold what no other table can give back.
 //! **Views** follow from primary tables and can be built again from them.
@@ -13,68 +14,58 @@
 /// The order of the variants is no part of the format, the names are: see [`Table::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
-    /// Primary. Facts about this node: name → value. Its identity, its keys, its incarnation, its clock.
+    /// Primary. Facts about this node: name → value. `identity`, `clock`, `incarnation`, and `vector:` ‖ incarnation → the
+    /// last sequence that is here; invitations of the binary.
     Meta,
-    /// Primary. Operations as their origin encoded them: account ‖ node ‖ incarnation ‖ sequence → change bytes.
+    /// Primary. Records as their origin encoded them: incarnation ‖ sequence → document and change.
     Log,
-    /// Primary. How far each chain of operations goes: account ‖ node ‖ incarnation → last sequence and its hash.
+    /// View. Where the chain of a foreign author in a document ends: document ‖ incarnation → length, hash, operations.
     Chains,
-    /// View. Saved documents, so that a log need not be replayed from its start: account ‖ document → document.
+    /// View. Saved documents, so that `verify` need not build them from their first change: document → what is covered of
+    /// each author's chain, and the saved document.
     Snapshots,
-    /// View. What is known of a message in a mailbox: account ‖ segment ‖ index → entry.
-    Entries,
-    /// View. What a list of messages needs, without the body: body hash → envelope, structure, preview.
-    Summaries,
-    /// Primary. What clients were told: account ‖ mailbox ‖ epoch ‖ UID → entry.
-    Shown,
-    /// Primary. What was announced for a mailbox: account ‖ mailbox ‖ epoch → UIDNEXT, HIGHESTMODSEQ.
-    Announced,
-    /// View. What changed after a MODSEQ: account ‖ mailbox ‖ MODSEQ → entries.
-    Changes,
-    /// Primary. From another node's MODSEQ to this node's: account ‖ mailbox ‖ slot ‖ MODSEQ → MODSEQ.
-    Translations,
-    /// View. The mailboxes of an account: account ‖ mailbox → name, attributes, counts.
-    Mailboxes,
-    /// View. The accounts: account → name, password hash, limits.
-    Accounts,
-    /// View. From what a user types to the account: name → account.
-    Names,
-    /// Primary. Membership: nodes, slots, addresses, keys.
-    Cluster,
-    /// Primary. What was accepted from whom, so that a second attempt is known: account ‖ fingerprint → entry.
-    Deliveries,
-    /// View. What merges did, for people: account ‖ timestamp → story.
-    History,
-    /// Primary. Operations that could not be applied, kept apart: account ‖ node ‖ incarnation ‖ sequence → reason.
+    /// Primary. Documents of which no snapshot can be made: document → why.
     Quarantine,
-    /// View. Where each body is used: body hash ‖ account ‖ segment ‖ index → nothing.
-    BodyUses,
-    /// Primary. Bodies that operations name and this node lacks: body hash → who may have it.
+    /// View. The cluster as folded from its document: `state` → members, lives, grants.
+    Cluster,
+    /// View. The accounts as folded from their documents: account → name, password, subscriptions, validities.
+    Accounts,
+    /// View. The mailboxes as folded: account ‖ mailbox → name, special use, epoch.
+    Mailboxes,
+    /// View. The entries as folded, in chunks of 32: account ‖ segment ‖ chunk, 2 bytes → entries.
+    Entries,
+    /// Primary. What was announced for a mailbox: account ‖ mailbox → UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
+    Announced,
+    /// Primary. What clients were shown, in chunks of 64 UIDs: account ‖ mailbox ‖ chunk, 4 bytes → UIDs, entries, MODSEQs.
+    Shown,
+    /// View. The scanned structure of a body: body hash → version and structure.
+    Summaries,
+    /// Primary. Bodies that entries name and this node lacks, by body: body hash ‖ account ‖ entry → length of the body.
     BodiesMissing,
+    /// Primary. The same by account: account ‖ entry → nothing.
+    EntriesAbsent,
+    /// Primary. What merges did, for people: account ‖ timestamp → merge.
+    History,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 19] = [
+    pub const ALL: [Table; 15] = [
         Table::Meta,
         Table::Log,
         Table::Chains,
         Table::Snapshots,
-        Table::Entries,
-        Table::Summaries,
-        Table::Shown,
-        Table::Announced,
-        Table::Changes,
-        Table::Translations,
-        Table::Mailboxes,
-        Table::Accounts,
-        Table::Names,
-        Table::Cluster,
-        Table::Deliveries,
-        Table::History,
         Table::Quarantine,
-        Table::BodyUses,
+        Table::Cluster,
+        Table::Accounts,
+        Table::Mailboxes,
+        Table::Entries,
+        Table::Announced,
+        Table::Shown,
+        Table::Summaries,
         Table::BodiesMissing,
+        Table::EntriesAbsent,
+        Table::History,
     ];
 
     /// The table's name in the file: part of the format, never changed and never used again for something else.
@@ -85,21 +76,17 @@ impl Table {
             Table::Log => "log",
             Table::Chains => "chains",
             Table::Snapshots => "snapshots",
-            Table::Entries => "entries",
-            Table::Summaries => "summaries",
-            Table::Shown => "shown",
-            Table::Announced => "announced",
-            Table::Changes => "changes",
-            Table::Translations => "translations",
-            Table::Mailboxes => "mailboxes",
-            Table::Accounts => "accounts",
-            Table::Names => "names",
-            Table::Cluster => "cluster",
-            Table::Deliveries => "deliveries",
-            Table::History => "history",
             Table::Quarantine => "quarantine",
-            Table::BodyUses => "body-uses",
+            Table::Cluster => "cluster",
+            Table::Accounts => "accounts",
+            Table::Mailboxes => "mailboxes",
+            Table::Entries => "entries",
+            Table::Announced => "announced",
+            Table::Shown => "shown",
+            Table::Summaries => "summaries",
             Table::BodiesMissing => "bodies-missing",
+            Table::EntriesAbsent => "entries-absent",
+            Table::History => "history",
         }
     }
 }
