@@ -4,6 +4,7 @@ pub mod dirty;
 pub mod events;
 pub(crate) mod mailboxes;
 mod messages;
+mod refold;
 mod settle;
 
 use std::borrow::Cow;

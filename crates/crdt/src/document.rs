@@ -159,6 +159,21 @@ fn check_contained(author: Incarnation, chain: &Chain, bytes: &[u8]) -> Result<C
     if bytes.get(CHECKSUM_AT) != hash.get(..4) {
         return Err(ChangeError::BadStructure("its checksum is wrong"));
     }
+    let operations = operations_of(author, &change)?;
+    let chain =
+        Chain { length: chain.length + 1, hash, operations: chain.operations + operations.len() as u64 };
+    Ok(Checked { operations, chain })
+}
+
+/// The operations of a change that [`check`] accepted before, whatever stood before it in its author's chain.
+pub fn read(author: Incarnation, bytes: &[u8]) -> Result<Vec<(Stamp, Operation)>, ChangeError> {
+    contained(|| {
+        let change = Change::try_from(bytes).map_err(|error| ChangeError::Unreadable(error.to_string()))?;
+        operations_of(author, &change)
+    })?
+}
+
+fn operations_of(author: Incarnation, change: &Change) -> Result<Vec<(Stamp, Operation)>, ChangeError> {
     let mut operations = Vec::with_capacity(change.len());
     for op in change.decode().operations {
         let (timestamp, operation) = check_put(author, op)?;
@@ -167,9 +182,7 @@ fn check_contained(author: Incarnation, chain: &Chain, bytes: &[u8]) -> Result<C
         }
         operations.push((Stamp { timestamp, incarnation: author }, operation));
     }
-    let chain =
-        Chain { length: chain.length + 1, hash, operations: chain.operations + operations.len() as u64 };
-    Ok(Checked { operations, chain })
+    Ok(operations)
 }
 
 fn check_put(author: Incarnation, op: legacy::Op) -> Result<(Timestamp, Operation), ChangeError> {
