@@ -3,6 +3,7 @@
 mod client;
 mod fetching;
 mod mailboxes;
+mod merging;
 mod model;
 mod searching;
 mod sharing;

@@ -1,6 +1,6 @@
 //! A client that speaks with a session, and a store for both.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,20 +34,12 @@ pub(super) const MAIL: &str = concat!(
 pub(super) struct Store {
     mailstore: Mailstore,
     committer: Rc<RefCell<Inline>>,
+    now: Rc<Cell<Millis>>,
 }
 
 /// A store with the account `alice` of the password `secret`.
 pub(super) fn store() -> Store {
-    let storage = Arc::new(Storage::open(Arc::new(SimulatedDisk::new())).expect("a new disk"));
-    let identity = NodeIdentity { cluster: [1; 16], slot: NodeSlot::FIRST, name: "a".to_owned() };
-    let mut lives = 0;
-    let entropy = move || {
-        lives += 1;
-        [lives; 16]
-    };
-    let opened = mailstore::inline::open(storage, identity, Box::new(entropy), START);
-    let (mailstore, committer) = opened.expect("a new store");
-    let store = Store { mailstore, committer: Rc::new(RefCell::new(committer)) };
+    let store = Store::new(0);
     let password = mailstore::password::hash("secret", [7; 16], PasswordCost::TEST).expect("a hash");
     let added = store.ask(Request::AddAccount { name: "alice".to_owned(), password });
     assert!(matches!(added, Ok(Reply::Done)), "{added:?}");
@@ -55,12 +47,52 @@ pub(super) fn store() -> Store {
 }
 
 impl Store {
+    /// An empty store of the node of this slot.
+    pub(super) fn new(slot: u8) -> Store {
+        let storage = Arc::new(Storage::open(Arc::new(SimulatedDisk::new())).expect("a new disk"));
+        let node = NodeSlot::new(slot).expect("a slot");
+        let identity = NodeIdentity { cluster: [1; 16], slot: node, name: format!("node-{slot}") };
+        let mut lives = slot;
+        let entropy = move || {
+            lives += 100;
+            [lives; 16]
+        };
+        let opened = mailstore::inline::open(storage, identity, Box::new(entropy), START);
+        let (mailstore, committer) = opened.expect("a new store");
+        Store { mailstore, committer: Rc::new(RefCell::new(committer)), now: Rc::new(Cell::new(START)) }
+    }
+
     /// Asks the store and waits.
     pub(super) fn ask(&self, request: Request) -> Result<Reply, RequestError> {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.mailstore.submit(request, move |answer| sender.send(answer).expect("somebody waits"));
-        self.committer.borrow_mut().run(START);
+        self.pass(1);
         receiver.recv().expect("every request is answered")
+    }
+
+    /// Lets time pass, in milliseconds.
+    pub(super) fn pass(&self, milliseconds: u64) {
+        self.now.set(self.now.get().after(milliseconds));
+        self.committer.borrow_mut().run(self.now.get());
+    }
+
+    /// Brings everything of this node to another: records, then bodies.
+    pub(super) fn sync_to(&self, other: &Store) {
+        loop {
+            let delta = self.mailstore.delta_since(&other.mailstore.vector(), 64 * 1024).expect("readable");
+            if delta.is_empty() {
+                break;
+            }
+            other.mailstore.apply_delta(delta, |applied| drop(applied.expect("a good delta")));
+            other.pass(1);
+        }
+        for (hash, size) in other.mailstore.wanted_bodies(1000).expect("readable") {
+            let Ok(body) = self.mailstore.body(&hash) else { continue };
+            let mut writer = other.mailstore.body_writer();
+            writer.write(&body.read(0..size).expect("readable")).expect("room");
+            other.mailstore.add_body(writer.finish().expect("staged"), |kept| kept.expect("kept"));
+            other.pass(1);
+        }
     }
 }
 

@@ -11,14 +11,14 @@ type Flags = BTreeSet<String>;
 
 /// What a client believes of the mailbox.
 #[derive(Default)]
-struct Belief {
+pub(super) struct Belief {
     /// The UIDs in order, where they were told.
-    uids: Vec<Option<u32>>,
-    flags: BTreeMap<u32, Flags>,
+    pub(super) uids: Vec<Option<u32>>,
+    pub(super) flags: BTreeMap<u32, Flags>,
 }
 
 impl Belief {
-    fn hear(&mut self, answer: &str, expunge_allowed: bool) {
+    pub(super) fn hear(&mut self, answer: &str, expunge_allowed: bool) {
         for line in answer.lines() {
             let mut words = line.split(' ');
             let (Some("*"), Some(Ok(number))) = (words.next(), words.next().map(str::parse::<usize>)) else {
@@ -75,13 +75,13 @@ impl Belief {
     }
 }
 
-fn between<'a>(line: &'a str, start: &str, end: &[char]) -> Option<&'a str> {
+pub(super) fn between<'a>(line: &'a str, start: &str, end: &[char]) -> Option<&'a str> {
     line.split_once(start)?.1.split(end).next()
 }
 
 /// One command of one client. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Append,
     Store { first: usize, count: usize, add: bool, flag: usize, silent: bool },
     UidStore { first: usize, flag: usize },
@@ -100,7 +100,7 @@ enum Step {
 
 const FLAGS: [&str; 4] = ["\\Flagged", "\\Answered", "$Forwarded", "\\Draft"];
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let number = 0usize..1000;
     prop_oneof![
         4 => Just(Step::Append),
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn take(step: &Step, client: &mut Client, belief: &mut Belief) {
+pub(super) fn take(step: &Step, client: &mut Client, belief: &mut Belief) {
     let exists = belief.uids.len();
     let place = |first: &usize| first % exists.max(1) + 1;
     let range = |first: &usize, count: &usize| (place(first), (place(first) + count).min(exists));
@@ -170,6 +170,20 @@ fn take(step: &Step, client: &mut Client, belief: &mut Belief) {
     belief.hear(&answer, expunge_allowed);
 }
 
+/// What is there, told afresh; what the client believed has to agree with it.
+pub(super) fn truth(client: &mut Client, belief: &mut Belief) -> (Vec<Option<u32>>, BTreeMap<u32, Flags>) {
+    belief.hear(&client.send("NOOP"), true);
+    let mut truth = Belief { uids: vec![None; belief.uids.len()], flags: BTreeMap::new() };
+    truth.hear(&client.send("FETCH 1:* (UID FLAGS)"), false);
+    for (believed, told) in belief.uids.iter().zip(&truth.uids) {
+        assert!(believed.is_none() || believed == told, "{:?} is not {:?}", belief.uids, truth.uids);
+    }
+    for (uid, flags) in &belief.flags {
+        assert_eq!(Some(flags), truth.flags.get(uid), "flags of UID {uid}");
+    }
+    (truth.uids, truth.flags)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -190,16 +204,7 @@ proptest! {
         }
         let mut truths = Vec::new();
         for (client, belief) in &mut clients {
-            belief.hear(&client.send("NOOP"), true);
-            let mut truth = Belief { uids: vec![None; belief.uids.len()], flags: BTreeMap::new() };
-            truth.hear(&client.send("FETCH 1:* (UID FLAGS)"), false);
-            for (believed, told) in belief.uids.iter().zip(&truth.uids) {
-                prop_assert!(believed.is_none() || believed == told);
-            }
-            for (uid, flags) in &belief.flags {
-                prop_assert_eq!(Some(flags), truth.flags.get(uid), "flags of UID {}", uid);
-            }
-            truths.push((truth.uids, truth.flags));
+            truths.push(truth(client, belief));
         }
         prop_assert!(truths.windows(2).all(|pair| pair[0] == pair[1]), "{:?}", truths);
     }
