@@ -61,8 +61,8 @@ impl Committer {
         let reader = storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
         let beginning = rows::read_beginning(&reader)?;
         let heads = rows::read_heads(&reader)?;
-        let published = Arc::new(Published::new(heads, beginning.vector.clone(), beginning.cluster.clone()));
         let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
+        let published = Arc::new(Published::new(author.incarnation, heads, beginning.vector.clone(), beginning.cluster.clone()));
         let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
         let mut committer = Committer {
             storage,
@@ -182,6 +182,7 @@ impl Committer {
         let looks = self.replica.looks().clone();
         let looked_at: Vec<(AccountId, MailboxId)> = looks.own().into_iter().collect();
         self.replica = Replica::start(DiskArchive(Arc::clone(&self.storage)), author, beginning, now);
+        self.published.set_incarnation(author.incarnation);
         self.replica.restore_looks(looks);
         for (account, _) in looked_at {
             self.replica.account(account)?;

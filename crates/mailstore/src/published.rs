@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crdt::account::{Account, AccountHead};
 use crdt::fold::cluster::ClusterState;
-use crdt::identity::{AccountId, MailboxId};
+use crdt::identity::{AccountId, Incarnation, MailboxId};
+use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
 use crdt::vector::Vector;
 use crdt::view::MailboxView;
@@ -18,6 +19,7 @@ pub(crate) struct Published {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
     cluster: watch::Sender<Arc<ClusterState>>,
+    members: watch::Sender<Arc<Vec<Member>>>,
 }
 
 struct State {
@@ -26,10 +28,12 @@ struct State {
     mailboxes: BTreeMap<(AccountId, MailboxId), watch::Sender<Arc<MailboxView>>>,
     vector: Vector,
     looks: Arc<LookedAt>,
+    incarnation: Incarnation,
 }
 
 impl Published {
     pub(crate) fn new(
+        incarnation: Incarnation,
         heads: BTreeMap<AccountId, AccountHead>,
         vector: Vector,
         cluster: ClusterState,
@@ -40,11 +44,14 @@ impl Published {
             mailboxes: BTreeMap::new(),
             vector,
             looks: Arc::default(),
+            incarnation,
         };
+        let members = Arc::new(cluster.members().cloned().collect());
         Published {
             state: Mutex::new(state),
             changes: watch::Sender::new(0),
             cluster: watch::Sender::new(Arc::new(cluster)),
+            members: watch::Sender::new(members),
         }
     }
 
@@ -90,7 +97,27 @@ impl Published {
         self.state().looks = Arc::new(looks);
     }
 
+    pub(crate) fn members(&self) -> watch::Receiver<Arc<Vec<Member>>> {
+        self.members.subscribe()
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.state().incarnation
+    }
+
+    pub(crate) fn set_incarnation(&self, incarnation: Incarnation) {
+        self.state().incarnation = incarnation;
+    }
+
     pub(crate) fn set_cluster(&self, cluster: ClusterState) {
+        let members: Vec<Member> = cluster.members().cloned().collect();
+        self.members.send_if_modified(|known| {
+            let changed = **known != members;
+            if changed {
+                *known = Arc::new(members);
+            }
+            changed
+        });
         self.cluster.send_replace(Arc::new(cluster));
     }
 

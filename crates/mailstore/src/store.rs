@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crdt::account::AccountHead;
 use crdt::fold::cluster::ClusterState;
-use crdt::identity::{AccountId, BodyHash, MailboxId, NodeSlot};
+use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
 use crdt::record::Record;
@@ -180,6 +180,11 @@ impl Mailstore {
         body.ok_or_else(|| ReadError::Damaged(format!("the body {hash} is not here")))
     }
 
+    /// The octets of a body, if it is here.
+    pub fn find_body(&self, hash: &BodyHash) -> Result<Option<Body>, ReadError> {
+        self.storage.body(&structures::stored(hash))
+    }
+
     /// Takes a new body in; the request that names it keeps it.
     pub fn body_writer(&self) -> BodyWriter {
         self.storage.body_writer()
@@ -263,6 +268,16 @@ impl Mailstore {
     /// The cluster: members, keys, lives.
     pub fn cluster(&self) -> watch::Receiver<Arc<ClusterState>> {
         self.published.cluster()
+    }
+
+    /// The members of the cluster, by slot.
+    pub fn members(&self) -> watch::Receiver<Arc<Vec<Member>>> {
+        self.published.members()
+    }
+
+    /// The present life of this node.
+    pub fn incarnation(&self) -> Incarnation {
+        self.published.incarnation()
     }
 
     /// Grants a slot and half of this node's reserve to a node that will be invited; none when no slot is left.
