@@ -232,7 +232,7 @@ impl fmt::Debug for SaslResponse {
 /// `Start` and `Next` ask whether the literal is wanted. A session that takes it answers with its `AcceptLiteral` action
 /// and writes nothing (the shell writes the continuation where the literal is a synchronising one). A session that does not
 /// writes a tagged NO and answers with any other action: the shell then discards the rest of that command by itself, and
-/// nothing more of this APPEND is told. The size is checked against the limit before `Start` and `Next`.
+/// nothing more of this APPEND is told. The session compares the size with its limit, before an octet of the message comes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AppendEvent<'a> {
     /// The command up to its first literal.

@@ -8,7 +8,7 @@ use mailstore::crdt::clock::Millis;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::command::AppendEvent;
+use crate::command::{AppendEvent, CommandBody};
 use crate::feed::{Fed, Feed};
 use crate::session::{Action, ConnectionInfo, Input, Session};
 
@@ -97,7 +97,7 @@ impl Connection {
                 Action::Ask(request) => {
                     self.flush().await?;
                     let answer = self.shared.store.ask(request).await;
-                    self.handle(Input::Answered(answer))
+                    blocking(|| self.handle(Input::Answered(answer)))
                 }
                 Action::Authenticate { name, password } => self.authenticate(name, password).await?,
                 Action::StartTls => self.start_tls().await?,
@@ -291,17 +291,27 @@ fn take_input(
     input: Input<'_>,
     out: &mut Vec<u8>,
 ) -> Action {
-    let Input::Append(event) = input else { return session.handle(now, input, out) };
-    let goes_on = !matches!(event, AppendEvent::Finish | AppendEvent::Broken { .. });
-    // The end of a message may write to the disk what came of it.
-    let action = match event {
-        AppendEvent::End => blocking(|| session.handle(now, Input::Append(event), out)),
-        event => session.handle(now, Input::Append(event), out),
+    let wanted = matches!(
+        &input,
+        Input::Append(event) if !matches!(event, AppendEvent::Finish | AppendEvent::Broken { .. })
+    );
+    let action = match reaches_disk(&input) {
+        true => blocking(|| session.handle(now, input, out)),
+        false => session.handle(now, input, out),
     };
-    if goes_on && !matches!(action, Action::AcceptLiteral) {
+    if wanted && !matches!(action, Action::AcceptLiteral) {
         feed.refuse();
     }
     action
+}
+
+/// Whether the session reads bodies, or writes one, while it takes this in.
+fn reaches_disk(input: &Input<'_>) -> bool {
+    match input {
+        Input::Command(command) => matches!(command.body, CommandBody::Fetch { .. } | CommandBody::Search(_)),
+        Input::Append(event) => matches!(event, AppendEvent::End),
+        _ => false,
+    }
 }
 
 /// Runs what may wait for the disk such that other tasks of this thread go on elsewhere.
