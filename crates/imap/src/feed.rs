@@ -34,6 +34,11 @@ impl Feed {
         Feed { framer: Framer::new(limits), names: NameEncoding::default(), waits: false }
     }
 
+    /// Lets other limits hold from the next command on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.framer.limit(limits);
+    }
+
     /// The next line is no command: the session asked for it.
     pub fn expect_line(&mut self) {
         self.framer.expect_line();

@@ -39,6 +39,23 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Limits for lines of this length, and commands of a few such lines.
+    pub fn for_line(line: usize) -> Self {
+        Limits { line, literal: line, command: line.saturating_mul(4), ..Limits::default() }
+    }
+
+    /// What suffices to log in: whoever has not done so yet shall cost little.
+    pub fn before_login(self) -> Self {
+        Limits {
+            line: self.line.min(8 * 1024),
+            literal: self.literal.min(8 * 1024),
+            command: self.command.min(16 * 1024),
+            swallow: self.swallow.min(1024 * 1024),
+        }
+    }
+}
+
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -143,6 +160,11 @@ impl Framer {
             raw: false,
             swallowed: 0,
         }
+    }
+
+    /// Lets other limits hold from the next command on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Whether a message of the APPEND that is coming in was accepted.

@@ -291,7 +291,13 @@ async fn what_is_too_long_is_refused_and_the_connection_goes_on() {
     let mut client = service.connect().await;
     client.send(&format!("a {}\r\n", "x".repeat(100_000))).await;
     client.line_with("a BAD").await;
+    client.send(&format!("a LOGIN {{9000+}}\r\n{} x\r\n", "x".repeat(9_000))).await;
+    client.line_with("a BAD The literal is longer than 8192 octets").await;
     client.log_in().await;
+    let long_but_good = format!("SEARCH{}", " OR SEEN ALL".repeat(3_000));
+    assert!(long_but_good.len() < 64 * 1024);
+    let told = client.ask(&long_but_good).await;
+    assert!(told.contains("t BAD A SEARCH may"), "it is decoded, and has too many keys: {told}");
     client.send("b APPEND INBOX {100001}\r\n").await;
     client.line_with("b NO [TOOBIG]").await;
     client.send(&format!("c APPEND INBOX {{100001+}}\r\n{}\r\n", "m".repeat(100_001))).await;

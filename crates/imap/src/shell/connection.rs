@@ -77,7 +77,7 @@ impl Connection {
             stream,
             peer,
             session,
-            feed: Feed::new(settings.framing),
+            feed: Feed::new(settings.framing.before_login()),
             received: Received::default(),
             out,
             login_deadline: Some(Instant::now() + settings.login_within),
@@ -229,6 +229,7 @@ impl Connection {
             Ok(_) => {
                 tracing::info!(peer = %self.peer, account = name, "logged in");
                 self.login_deadline = None;
+                self.feed.limit(self.shared.settings.framing);
             }
             Err(error) => tracing::info!(peer = %self.peer, account = name, %error, "login refused"),
         }
@@ -240,7 +241,7 @@ impl Connection {
     async fn start_tls(&mut self) -> Result<Action, End> {
         self.flush().await?;
         self.received = Received::default();
-        self.feed = Feed::new(self.shared.settings.framing);
+        self.feed = Feed::new(self.shared.settings.framing.before_login());
         let Some(acceptor) = self.shared.tls.clone() else {
             return Ok(Action::Close);
         };
