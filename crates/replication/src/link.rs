@@ -99,6 +99,11 @@ impl Link {
         DELTA_WINDOW_BYTES.saturating_sub(self.in_flight_bytes).min(DELTA_BATCH_BYTES)
     }
 
+    /// Whether the log may be read for the peer now.
+    pub(crate) fn may_send(&self) -> bool {
+        self.is_established() && !self.reading && !self.stalled && self.room() > 0
+    }
+
     /// Takes note that these records are on their way to the peer.
     pub(crate) fn sent(&mut self, records: &[Record]) {
         let mut batch = Batch { ends: Vector::new(), bytes: 0 };

@@ -120,7 +120,7 @@ impl Replicator {
         let dials = self.peers.values().filter_map(Peer::dial_due);
         let silences = self.links.values().map(|link| link.heard.after(SILENCE_LIMIT));
         let pings = self.links.values().map(|link| link.next_ping);
-        let forwards = self.links.values().filter_map(|link| link.forward_at);
+        let forwards = self.links.values().filter(|link| link.may_send()).filter_map(|link| link.forward_at);
         let bodies = self.fetches.poll_timeout();
         let earliest = dials.chain(silences).chain(pings).chain(forwards).chain(bodies).min();
         earliest.filter(|_| !self.shutting_down)

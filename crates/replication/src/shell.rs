@@ -9,6 +9,7 @@ mod driver;
 mod endpoint;
 mod join;
 mod link;
+mod mail;
 mod worker;
 
 use std::io;
@@ -28,6 +29,7 @@ use crate::status::Status;
 use crate::store::Store;
 
 pub use join::{JoinError, Joining, Progress, join};
+pub use mail::MailStore;
 
 /// What a node needs to replicate.
 pub struct Settings {

@@ -41,18 +41,25 @@ impl Keys {
     }
 }
 
-/// A key that is not accepted.
-#[derive(Debug, thiserror::Error)]
-#[error("the key {0} is not the key of a member")]
-struct UnknownKey(String);
+/// Why a key is not accepted. rustls shows the `Debug` form in what both sides log, so that is a sentence, too.
+struct Refusal(String);
 
-/// A peer that is not the one that was dialled.
-#[derive(Debug, thiserror::Error)]
-#[error("the key {0} answers, and {1} was expected")]
-struct OtherKey(String, String);
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
-fn refused(why: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn refused(why: String) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refusal(why)))))
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> Result<[u8; 32], Error> {
@@ -130,7 +137,7 @@ impl ClientCertVerifier for Doorkeeper {
         if self.keys.owner(&fingerprint).is_some() || invited() {
             Ok(ClientCertVerified::assertion())
         } else {
-            Err(refused(UnknownKey(hexadecimal(&fingerprint))))
+            Err(refused(format!("the key {} is not the key of a member", hexadecimal(&fingerprint))))
         }
     }
 
@@ -177,7 +184,8 @@ impl ServerCertVerifier for OneKey {
         if fingerprint == self.expected {
             Ok(ServerCertVerified::assertion())
         } else {
-            Err(refused(OtherKey(hexadecimal(&fingerprint), hexadecimal(&self.expected))))
+            let (found, expected) = (hexadecimal(&fingerprint), hexadecimal(&self.expected));
+            Err(refused(format!("the key {found} answers, and {expected} was expected")))
         }
     }
 

@@ -125,8 +125,11 @@ impl Replicator {
                 peer.back_off(now.steady, &mut self.jitter);
             }
             Departure::Lost(why) => {
-                info!(%slot, %why, "a link was lost");
-                peer.last_error = Some(why);
+                // A peer that lets nobody in is dialled twice a second: one line is enough.
+                if peer.last_error.as_ref() != Some(&why) {
+                    info!(%slot, %why, "a link was lost");
+                    peer.last_error = Some(why);
+                }
             }
         }
     }

@@ -18,34 +18,44 @@ impl Replicator {
 
     /// Reads more of the log for a peer that lacks something, if its window allows.
     pub(super) fn pump_delta(&mut self, now: Millis, id: LinkId) {
-        let Some(link) = self.links.get(&id) else { return };
-        let behind = link.is_established() && !link.theirs.covers(&self.vector);
-        let behind_since = behind.then(|| link.behind_since.unwrap_or(now));
-        let has_own_link = self.is_lacking_only_what_others_send(id);
+        let left_to_others = self.left_to_others(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.behind_since = behind_since;
-        let idle = link.is_established() && !link.reading && !link.stalled && link.room() > 0;
-        if !idle || link.sending.covers(&self.vector) {
+        let behind = link.is_established() && !link.theirs.covers(&self.vector);
+        link.behind_since = behind.then(|| link.behind_since.unwrap_or(now));
+        if link.sending.covers(&self.vector) {
             link.forward_at = None;
             return;
         }
-        if has_own_link && *link.forward_at.get_or_insert(now.after(FORWARD_DELAY)) > now {
+        if !link.may_send() {
             return;
         }
-        link.forward_at = None;
-        link.reading = true;
-        let (after, limit) = (link.sending.clone(), link.room());
-        self.outputs.push_back(Output::ReadDelta { link: id, after, limit });
+        let mut after = link.sending.clone();
+        if left_to_others.is_empty() {
+            link.forward_at = None;
+        } else if *link.forward_at.get_or_insert(now.after(FORWARD_DELAY)) > now {
+            after.join(&left_to_others);
+        } else {
+            // They did not come in time: from now on this node sends them, until the next ones.
+            link.forward_at = None;
+        }
+        if !after.covers(&self.vector) {
+            link.reading = true;
+            let limit = link.room();
+            self.outputs.push_back(Output::ReadDelta { link: id, after, limit });
+        }
     }
 
-    /// Whether all that the peer lacks was written by nodes that it has a link to: they send it themselves.
-    fn is_lacking_only_what_others_send(&self, id: LinkId) -> bool {
-        let Some(link) = self.links.get(&id) else { return false };
-        let mut lacking = link.lacking(&self.vector);
-        lacking.all(|(incarnation, _)| {
+    /// What the peer lacks and was written by nodes that it has a link to: they send it themselves.
+    fn left_to_others(&self, id: LinkId) -> Vector {
+        let mut left = Vector::new();
+        let Some(link) = self.links.get(&id) else { return left };
+        for (incarnation, last) in link.lacking(&self.vector) {
             let author = self.links.values().find(|author| author.incarnation == Some(incarnation));
-            author.is_some_and(|author| link.reachable & bit(author.slot) != 0)
-        })
+            if author.is_some_and(|author| link.reachable & bit(author.slot) != 0) {
+                left.raise(incarnation, last);
+            }
+        }
+        left
     }
 
     pub(super) fn handle_delta_read(&mut self, id: LinkId, records: Result<Vec<Record>, String>) {
