@@ -1,0 +1,100 @@
+//! `peerpost history`: what merges did to what clients of this node see.
+
+use mailstore::Storage;
+use mailstore::crdt::identity::AccountId;
+use mailstore::history::{MailboxMerge, MergeRecord};
+use serde_json::{Value, json};
+
+use super::{list, number, text};
+use crate::failure::Failure;
+
+/// The most reissues that are printed of one merge.
+const MOST_REISSUES_SHOWN: usize = 8;
+
+/// The merges of an account.
+pub fn collect(storage: &Storage, account: &str, mailbox: Option<&str>) -> Result<Value, Failure> {
+    let reader = storage.reader()?;
+    let id = AccountId::of_name(account);
+    if !mailstore::rows::read_heads(&reader)?.get(&id).is_some_and(|head| head.exists()) {
+        return Err(Failure::new(format!("there is no account {account:?}; `peerpost user list` lists them")));
+    }
+    let cluster = mailstore::rows::read_beginning(&reader)?.cluster;
+    let name = |slot| cluster.member(slot).map_or_else(|| format!("slot {slot}"), |member| member.name.clone());
+    let merges: Vec<Value> = mailstore::history::read(&reader, id, mailbox)?
+        .iter()
+        .map(|record| {
+            let from: Vec<String> = record.from.iter().map(|slot| name(*slot)).collect();
+            merge(record, &from)
+        })
+        .collect();
+    Ok(json!({ "account": account, "merges": merges }))
+}
+
+fn merge(record: &MergeRecord, from: &[String]) -> Value {
+    let mailboxes: Vec<Value> = record.mailboxes.values().map(mailbox).collect();
+    json!({
+        "at": time(record.at.millis().0),
+        "at_milliseconds": record.at.millis().0,
+        "from": from,
+        "records": record.records,
+        "mailboxes": mailboxes,
+    })
+}
+
+fn mailbox(merge: &MailboxMerge) -> Value {
+    let reissues: Vec<Value> =
+        merge.reissues.iter().map(|reissue| json!({ "from": reissue.from.0, "to": reissue.to.0, "entry": reissue.entry.to_string() })).collect();
+    json!({
+        "mailbox": merge.name,
+        "shown": merge.shown,
+        "flagged": merge.flagged,
+        "expunged": merge.expunged,
+        "moved": merge.moved,
+        "held": merge.held,
+        "reissued": merge.reissued,
+        "reissues": reissues,
+        "bumped": merge.bumped.map(|(from, to)| json!({ "from": from.0, "to": to.0 })),
+    })
+}
+
+/// A moment in RFC 3339, UTC.
+pub fn time(milliseconds: u64) -> String {
+    let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(milliseconds).map_or_else(|_| "?".into(), |time| format!("{time:.3}"))
+}
+
+/// One line for each mailbox of each merge, then what was reissued and why.
+pub fn print(answer: &Value) {
+    let merges = list(answer, "merges");
+    if merges.is_empty() {
+        println!("no merge has changed what clients of this node see");
+    }
+    for merge in merges {
+        let from: Vec<&str> = list(merge, "from").iter().filter_map(Value::as_str).collect();
+        let from = if from.is_empty() { "this node".to_owned() } else { from.join(", ") };
+        for mailbox in list(merge, "mailboxes") {
+            println!("{}  from {from}  {}  {}", text(merge, "at"), text(mailbox, "mailbox"), summary(mailbox));
+            print_reissues(mailbox);
+        }
+    }
+}
+
+fn summary(mailbox: &Value) -> String {
+    let words = [("shown", "new"), ("flagged", "flagged"), ("expunged", "expunged"), ("moved", "moved away"), ("held", "came late"), ("reissued", "reissued")];
+    let parts: Vec<String> =
+        words.iter().filter(|(key, _)| number(mailbox, key) > 0).map(|(key, word)| format!("{} {word}", number(mailbox, key))).collect();
+    match mailbox.get("bumped").filter(|bumped| !bumped.is_null()) {
+        Some(bumped) => format!("{}; UIDVALIDITY {} became {}", parts.join(", "), number(bumped, "from"), number(bumped, "to")),
+        None => parts.join(", "),
+    }
+}
+
+fn print_reissues(mailbox: &Value) {
+    let reissues = list(mailbox, "reissues");
+    for reissue in reissues.iter().take(MOST_REISSUES_SHOWN) {
+        println!("    UID {} became {}: clients of another node had been told a higher UIDNEXT", number(reissue, "from"), number(reissue, "to"));
+    }
+    if reissues.len() > MOST_REISSUES_SHOWN {
+        println!("    … and {} more; --json lists them", number(mailbox, "reissued") - MOST_REISSUES_SHOWN as u64);
+    }
+}

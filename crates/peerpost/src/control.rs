@@ -1,0 +1,58 @@
+//! Commands to a serving node, through a socket in its data directory that nobody else can open.
+//!
+//! One line of JSON asks; lines of JSON answer: any number of `{"progress": …}`, then `{"done": …}` or `{"failed": …}`.
+
+pub mod answer;
+pub mod client;
+pub mod server;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest line in either direction, in octets.
+const LONGEST_LINE: usize = 64 << 20;
+
+/// What a command asks of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// `user add`
+    AddUser { name: String, password: String },
+    /// `user list`
+    ListUsers,
+    /// `user passwd`
+    SetPassword { name: String, password: String },
+    /// `user remove`
+    RemoveUser { name: String },
+    /// `cluster invite`
+    Invite,
+    /// `status`
+    Status,
+    /// `history`
+    History { account: String, mailbox: Option<String> },
+    /// `explain`
+    Explain { account: String, mailbox: String, uid: u32 },
+    /// `verify`
+    Verify { repair: bool },
+}
+
+impl Question {
+    /// Whether it can be answered from the tables alone, without a new life of the node.
+    pub fn only_reads(&self) -> bool {
+        !matches!(
+            self,
+            Question::AddUser { .. } | Question::SetPassword { .. } | Question::RemoveUser { .. } | Question::Invite
+        )
+    }
+}
+
+/// One line of an answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The work goes on.
+    Progress(String),
+    /// The answer.
+    Done(serde_json::Value),
+    /// Why there is none.
+    Failed(String),
+}

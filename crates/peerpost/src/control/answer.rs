@@ -1,0 +1,104 @@
+//! What each command does on a node.
+
+use std::sync::Arc;
+
+use mailstore::identity::NodeIdentity;
+use mailstore::password::{self, PasswordCost};
+use mailstore::{Mailstore, Request, RequestError, Storage};
+use serde_json::{Value, json};
+
+use super::Question;
+use crate::commands::status;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::node::invitations::Invitations;
+use crate::node::serve::Links;
+
+/// What commands work on.
+pub struct Context {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What the node is.
+    pub identity: NodeIdentity,
+    /// The fingerprint of its key.
+    pub key: [u8; 32],
+    /// Its tables and bodies.
+    pub storage: Arc<Storage>,
+    /// Its mail; none where the command only reads.
+    pub store: Option<Mailstore>,
+    /// Its links to other nodes, where it serves.
+    pub links: Option<Links>,
+}
+
+impl Context {
+    fn store(&self) -> Result<&Mailstore, Failure> {
+        self.store.as_ref().ok_or_else(|| Failure::new("this command changes mail, but the store was opened for reading alone"))
+    }
+}
+
+/// Answers one question.
+pub async fn answer(context: &Context, question: Question, progress: impl Fn(String) + Send) -> Result<Value, Failure> {
+    match question {
+        Question::AddUser { name, password } => {
+            let password = hashed(&password)?;
+            let outcome = context.store()?.ask(Request::AddAccount { name: name.clone(), password }).await;
+            match outcome {
+                Ok(_) => Ok(json!({ "added": name })),
+                Err(RequestError::AlreadyExists(_)) => {
+                    Err(Failure::new(format!("there is an account {name:?} already; `peerpost user passwd {name}` changes its password")))
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+        Question::SetPassword { name, password } => {
+            let account = account(context.store()?, &name)?;
+            let password = hashed(&password)?;
+            context.store()?.ask(Request::SetPassword { account, password }).await?;
+            Ok(json!({ "changed": name }))
+        }
+        Question::RemoveUser { name } => {
+            let account = account(context.store()?, &name)?;
+            context.store()?.ask(Request::RemoveAccount { account }).await?;
+            Ok(json!({ "removed": name }))
+        }
+        Question::Invite => Invitations::new(Arc::clone(&context.storage)).invite(context).await,
+        reading => {
+            let (context_storage, links) = (Arc::clone(&context.storage), context.links.clone());
+            tokio::task::block_in_place(|| read(context, &context_storage, links.as_ref(), reading, &progress))
+        }
+    }
+}
+
+/// Questions that read tables, and may take a while.
+fn read(context: &Context, storage: &Storage, links: Option<&Links>, question: Question, progress: &dyn Fn(String)) -> Result<Value, Failure> {
+    match question {
+        Question::ListUsers => {
+            let mut names = accounts(storage)?;
+            names.sort();
+            Ok(json!({ "accounts": names }))
+        }
+        Question::Status => status::collect(context, links),
+        Question::History { account, mailbox } => crate::commands::history::collect(storage, &account, mailbox.as_deref()),
+        Question::Explain { account, mailbox, uid } => crate::commands::explain::collect(storage, &account, &mailbox, uid),
+        Question::Verify { repair } => crate::commands::verify::collect(storage, repair, context.store.is_some(), progress),
+        other => Err(Failure::new(format!("{other:?} is answered elsewhere"))),
+    }
+}
+
+/// The names of all accounts that exist.
+pub fn accounts(storage: &Storage) -> Result<Vec<String>, Failure> {
+    let heads = mailstore::rows::read_heads(&storage.reader()?)?;
+    Ok(heads.values().filter(|head| head.exists()).map(|head| head.name().to_owned()).collect())
+}
+
+fn account(store: &Mailstore, name: &str) -> Result<mailstore::crdt::identity::AccountId, Failure> {
+    store.account(name).ok_or_else(|| Failure::new(format!("there is no account {name:?}; `peerpost user list` lists them")))
+}
+
+fn hashed(password: &str) -> Result<String, Failure> {
+    if password.is_empty() {
+        return Err(Failure::new("the password is empty; give one on standard input"));
+    }
+    let hash = password::hash(password, crate::node::random(), PasswordCost::STANDARD);
+    hash.ok_or_else(|| Failure::new(format!("the password is longer than {} octets", password::LONGEST_PASSWORD)))
+}

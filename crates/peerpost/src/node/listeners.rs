@@ -1,0 +1,81 @@
+//! The protocols that mail clients and MTAs speak, bound and served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailstore::Mailstore;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, LmtpAddress, PlaintextPasswords};
+use crate::failure::Failure;
+
+/// Listeners that hold their addresses.
+pub struct MailListeners {
+    imap: Option<imap::shell::Listeners>,
+    lmtp: Option<lmtp::shell::Listeners>,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl MailListeners {
+    /// Listens on every address of the configuration.
+    pub async fn bind(config: &Config) -> Result<Self, Failure> {
+        let tls = config.tls.as_ref().map(super::tls::load).transpose()?;
+        let imap = match &config.imap {
+            Some(imap) => Some(imap::shell::Listeners::bind(&imap.listen, &imap.listen_tls).await?),
+            None => None,
+        };
+        let lmtp = match &config.lmtp {
+            Some(lmtp) => {
+                let addresses: Vec<_> = lmtp.listen.iter().map(lmtp_address).collect();
+                Some(lmtp::shell::Listeners::bind(&addresses).await?)
+            }
+            None => None,
+        };
+        Ok(MailListeners { imap, lmtp, tls })
+    }
+
+    /// Serves all of them until `shutdown` turns true.
+    pub fn serve(self, store: &Mailstore, config: &Config, shutdown: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
+        if let Some(listeners) = self.imap {
+            tasks.spawn(listeners.serve(store.clone(), self.tls, imap_settings(config), shutdown.clone()));
+        }
+        if let Some(listeners) = self.lmtp {
+            let settings = lmtp::Settings {
+                host_name: config.node.name.as_str().to_owned(),
+                largest_message: config.limits.append_bytes,
+            };
+            tasks.spawn(listeners.serve(store.clone(), settings, shutdown.clone()));
+        }
+    }
+}
+
+fn lmtp_address(address: &LmtpAddress) -> lmtp::shell::ListenAddress {
+    match address {
+        LmtpAddress::Tcp(address) => lmtp::shell::ListenAddress::Tcp(*address),
+        LmtpAddress::Unix(path) => lmtp::shell::ListenAddress::Unix(path.clone()),
+    }
+}
+
+fn imap_settings(config: &Config) -> imap::shell::Settings {
+    let session = imap::session::SessionConfig {
+        node: config.node.name.as_str().to_owned(),
+        append_limit: config.limits.append_bytes,
+        silence_timeout: Duration::from_secs(config.limits.idle_seconds).as_millis() as u64,
+        ..imap::session::SessionConfig::default()
+    };
+    let mut settings = imap::shell::Settings {
+        session: Arc::new(session),
+        plaintext: match config.auth.plaintext {
+            PlaintextPasswords::Never => imap::shell::PlaintextPasswords::Never,
+            PlaintextPasswords::Loopback => imap::shell::PlaintextPasswords::Loopback,
+            PlaintextPasswords::Always => imap::shell::PlaintextPasswords::Always,
+        },
+        connections: config.limits.sessions,
+        connections_per_address: config.limits.sessions,
+        ..imap::shell::Settings::default()
+    };
+    settings.framing.line = config.limits.line_bytes;
+    settings
+}

@@ -1,0 +1,107 @@
+//! `peerpost serve`: one node in the foreground.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailstore::shell::Running;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Files;
+use super::listeners::MailListeners;
+use crate::config::Config;
+use crate::control::answer::Context;
+use crate::control::server;
+use crate::failure::Failure;
+
+pub use super::links::Links;
+
+/// How often the node looks whether its committer still runs.
+const LOOK_AFTER_COMMITTER: Duration = Duration::from_millis(250);
+/// How long sessions have to end when the node goes down.
+const GRACE: Duration = Duration::from_secs(35);
+
+/// Runs the node until it is told to end, or cannot go on.
+pub fn run(config: Config) -> Result<(), Failure> {
+    init_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::of("cannot start the runtime"))?;
+    runtime.block_on(serve(Arc::new(config)))
+}
+
+/// Structured logs on standard error; `RUST_LOG` chooses what is told.
+fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A log that was set up already stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+async fn serve(config: Arc<Config>) -> Result<(), Failure> {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let files = Files::of(&config);
+    let storage = files.open_storage()?;
+    let identity = files.identity(&storage)?;
+    let key = files.read_key()?;
+    let mail = MailListeners::bind(&config).await?;
+    let control = server::bind(&files.control_socket())?;
+    let (store, running) = super::start(Arc::clone(&storage), identity.clone())?;
+    let (down, shutdown) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    store.admit(super::member(&config, identity.slot, &key)).await?;
+    let fingerprint = key.fingerprint();
+    let links = match &config.cluster {
+        Some(cluster) => Some(Links::start(cluster, &identity, key, &store)?),
+        None => None,
+    };
+    mail.serve(&store, &config, &shutdown, &mut tasks);
+    let context =
+        Context { config: Arc::clone(&config), identity, key: fingerprint, storage, store: Some(store), links: links.clone() };
+    tasks.spawn(server::serve(control, Arc::new(context), shutdown));
+    println!("ready");
+    std::io::stdout().flush().map_err(Failure::of("cannot say that the node is ready"))?;
+    let failed = wait_for_the_end(&running).await?;
+    tracing::info!("going down");
+    let _ = down.send(true);
+    let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!("some sessions did not end in time and are cut off");
+    }
+    tasks.shutdown().await;
+    if let Some(links) = links {
+        links.shutdown().await;
+    }
+    let _ = std::fs::remove_file(files.control_socket());
+    let stopped = tokio::task::block_in_place(|| running.stop());
+    match (failed, stopped) {
+        (true, reason) => Err(Failure::new(format!(
+            "the store stopped and the node cannot go on: {}; check the disk, then start the node again",
+            reason.unwrap_or_else(|| "the committer ended".into())
+        ))),
+        (false, _) => Ok(()),
+    }
+}
+
+/// Waits for SIGTERM or SIGINT (`false`), or for the end of the committer (`true`).
+async fn wait_for_the_end(running: &Running) -> Result<bool, Failure> {
+    let failed = || Failure::of::<std::io::Error>("cannot listen for signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed())?;
+    let mut look = tokio::time::interval(LOOK_AFTER_COMMITTER);
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => return Ok(false),
+            _ = interrupt.recv() => return Ok(false),
+            _ = look.tick() => {
+                if running.has_ended() {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+}
