@@ -9,15 +9,20 @@ use super::client::{Client, MAIL, store};
 
 type Flags = BTreeSet<String>;
 
-/// What a client believes of the mailbox.
-#[derive(Default)]
+/// What a client believes of a mailbox.
 pub(super) struct Belief {
+    mailbox: &'static str,
     /// The UIDs in order, where they were told.
     pub(super) uids: Vec<Option<u32>>,
     pub(super) flags: BTreeMap<u32, Flags>,
 }
 
 impl Belief {
+    /// The belief of a client that was told nothing of it.
+    pub(super) fn new(mailbox: &'static str) -> Self {
+        Belief { mailbox, uids: Vec::new(), flags: BTreeMap::new() }
+    }
+
     pub(super) fn hear(&mut self, answer: &str, expunge_allowed: bool) {
         for line in answer.lines() {
             let mut words = line.split(' ');
@@ -131,7 +136,7 @@ pub(super) fn take(step: &Step, client: &mut Client, belief: &mut Belief) {
     }
     let (command, expunge_allowed) = match step {
         Step::Append => {
-            let answer = client.append("INBOX", "()", MAIL);
+            let answer = client.append(belief.mailbox, "()", MAIL);
             return belief.hear(&answer, true);
         }
         Step::Store { first, count, add, flag, silent } => {
@@ -157,7 +162,7 @@ pub(super) fn take(step: &Step, client: &mut Client, belief: &mut Belief) {
         Step::UidFetch => ("UID FETCH 1:* (FLAGS)".to_owned(), true),
         Step::Read { first } => (format!("FETCH {} (BODY[TEXT]<0.5>)", place(first)), false),
         Step::Search => ("SEARCH UNSEEN".to_owned(), false),
-        Step::Copy { first } => (format!("COPY {} INBOX", place(first)), true),
+        Step::Copy { first } => (format!("COPY {} {}", place(first), belief.mailbox), true),
         Step::Move { first, uid: false } => (format!("MOVE {} Archive", place(first)), true),
         Step::Move { first, uid: true } => (format!("UID MOVE {first}:* Archive"), true),
         Step::Noop => ("NOOP".to_owned(), true),
@@ -173,7 +178,8 @@ pub(super) fn take(step: &Step, client: &mut Client, belief: &mut Belief) {
 /// What is there, told afresh; what the client believed has to agree with it.
 pub(super) fn truth(client: &mut Client, belief: &mut Belief) -> (Vec<Option<u32>>, BTreeMap<u32, Flags>) {
     belief.hear(&client.send("NOOP"), true);
-    let mut truth = Belief { uids: vec![None; belief.uids.len()], flags: BTreeMap::new() };
+    let mut truth = Belief::new(belief.mailbox);
+    truth.uids = vec![None; belief.uids.len()];
     truth.hear(&client.send("FETCH 1:* (UID FLAGS)"), false);
     for (believed, told) in belief.uids.iter().zip(&truth.uids) {
         assert!(believed.is_none() || believed == told, "{:?} is not {:?}", belief.uids, truth.uids);
@@ -194,7 +200,7 @@ proptest! {
     ) {
         let store = store();
         let mut clients: Vec<(Client, Belief)> =
-            (0..3).map(|_| (Client::selected(&store, "INBOX"), Belief::default())).collect();
+            (0..3).map(|_| (Client::selected(&store, "INBOX"), Belief::new("INBOX"))).collect();
         if condstore {
             clients[0].0.send("ENABLE CONDSTORE");
         }
