@@ -4,7 +4,7 @@ use super::Account;
 use super::dirty::Dirty;
 use crate::clock::{Millis, Stamp};
 use crate::fold::entry::EntryState;
-use crate::identity::{AccountId, EntryId, MailboxId};
+use crate::identity::{AccountId, EntryId, MailboxId, Uid};
 use crate::operation::{DocumentId, Operation};
 
 impl Account {
@@ -37,6 +37,11 @@ impl Account {
     pub fn entries_of_delivery(&self, entry: &EntryId) -> &[EntryId] {
         let key = self.state(entry).and_then(EntryState::delivery);
         key.and_then(|key| self.twins.get(&key)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The entry's UID in the current epoch of a mailbox; none where it is unplaced.
+    pub fn uid_of(&self, entry: &EntryId, mailbox: MailboxId) -> Option<Uid> {
+        self.current_uid(entry, mailbox)
     }
 
     /// What is folded of an entry.
