@@ -1,7 +1,7 @@
 //! From the text of a command to a [`Command`].
 //!
-//! imap-codec decodes what it knows ([`codec`], the one module that names it). What it does not know, or refuses although
-//! clients send it, our own grammar ([`own`]) decodes into the same type; where both can, tests hold them to the same
+//! imap-codec decodes what it knows (`codec`, the one module that names it). What it does not know, or refuses although
+//! clients send it, our own grammar (`own`) decodes into the same type; where both can, tests hold them to the same
 //! result. Nothing here recurses deeper than [`DEEPEST_SEARCH`].
 
 mod codec;
