@@ -26,6 +26,10 @@ use dirty::Dirty;
 use events::Event;
 pub use messages::{NewEntry, Relocated, Stored};
 
+/// For how long after a delivery the same octets for the same mailbox are the same delivery, in milliseconds: longer than
+/// MTAs retry (RFC 5321 section 4.5.4.1: four to five days).
+pub const REDELIVERY_MILLISECONDS: u64 = 7 * 24 * 60 * 60 * 1000;
+
 /// What is folded of the account itself: it is little, and every account's is kept at hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountHead {
@@ -89,6 +93,8 @@ pub struct Account {
     shown_at: BTreeMap<EntryId, (MailboxId, Uid)>,
     absent: BTreeSet<EntryId>,
     pub(crate) pending: BTreeMap<MailboxId, BTreeMap<EntryId, Pending>>,
+    /// The mailbox under which an entry is pending: at most one.
+    pending_in: BTreeMap<EntryId, MailboxId>,
     pub(crate) deadlines: BTreeMap<MailboxId, Millis>,
 
     // What the present batch has changed.
@@ -130,6 +136,7 @@ impl Account {
             shown_at: BTreeMap::new(),
             absent: BTreeSet::new(),
             pending: BTreeMap::new(),
+            pending_in: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             touched: BTreeSet::new(),
             mailboxes_changed: false,
@@ -150,6 +157,7 @@ impl Account {
         }
         account.restore_views(image.shown);
         account.reindex(now);
+        account.end_former_views();
         account.dirty = Dirty::default();
         account.events.clear();
         account
@@ -242,10 +250,40 @@ impl Account {
         self.segments.iter().flat_map(ids).collect()
     }
 
+    /// The entries that were accepted as one delivery with this one, itself included, the first accepted first.
+    ///
+    /// An MTA retries for some days; the same octets that come later are another delivery. An account that was added
+    /// again after its removal knows nothing of what was delivered before.
+    fn twins_of(&self, entry: &EntryId) -> &[EntryId] {
+        let key = self.state(entry).and_then(EntryState::delivery);
+        let mut rest = key.and_then(|key| self.twins.get(&key)).map_or(&[][..], Vec::as_slice);
+        while let Some(first) = rest.first().and_then(|first| self.added(first)) {
+            let removed = self.head.removed.filter(|removed| first <= *removed);
+            let last = first.timestamp.millis().after(REDELIVERY_MILLISECONDS);
+            let one = rest.partition_point(|twin| {
+                self.added(twin).is_some_and(|added| match removed {
+                    Some(removed) => added <= removed,
+                    None => added.timestamp.millis() <= last,
+                })
+            });
+            let (twins, later) = rest.split_at(one.max(1));
+            if removed.is_none() && twins.contains(entry) {
+                return twins;
+            }
+            rest = later;
+        }
+        &[]
+    }
+
+    /// When and by whom an entry was accepted.
+    pub(crate) fn added(&self, entry: &EntryId) -> Option<Stamp> {
+        self.state(entry)?.facts().map(|facts| facts.added)
+    }
+
     /// The entry's state, united with that of others of the same delivery.
     pub(crate) fn effective(&self, entry: &EntryId) -> Option<Cow<'_, EntryState>> {
         let state = self.state(entry)?;
-        let twins = state.delivery().and_then(|key| self.twins.get(&key)).map_or(&[][..], Vec::as_slice);
+        let twins = self.twins_of(entry);
         if twins.len() < 2 {
             return Some(Cow::Borrowed(state));
         }
@@ -260,21 +298,21 @@ impl Account {
 
     /// Of several entries of one delivery only the first accepted is shown.
     fn is_superseded_twin(&self, entry: &EntryId) -> bool {
-        let twins = self.state(entry).and_then(EntryState::delivery).and_then(|key| self.twins.get(&key));
-        twins.and_then(|twins| twins.first()).is_some_and(|first| first != entry)
+        self.twins_of(entry).first().is_some_and(|first| first != entry)
     }
 
     /// The mailbox, by its public identity, in which the entry is to be seen; none where it is not.
     pub(crate) fn target(&self, entry: &EntryId) -> Option<MailboxId> {
         let state = self.effective(entry)?;
-        let added = state.facts()?.added;
-        if !state.is_live()
-            || self.is_superseded_twin(entry)
-            || self.head.removed.is_some_and(|removed| added < removed)
-        {
+        if !state.is_live() || self.is_superseded_twin(entry) || self.is_removed(&state) {
             return None;
         }
         self.unit(state.mailbox()?.value).map(|unit| unit.public)
+    }
+
+    /// Whether the entry went with the account, before that was added again.
+    fn is_removed(&self, state: &EntryState) -> bool {
+        state.facts().is_some_and(|facts| Some(facts.added) <= self.head.removed)
     }
 
     /// The current epoch of a mailbox, by its public identity.
@@ -284,23 +322,21 @@ impl Account {
 
     /// The entry's UID in the current epoch of a mailbox; none where it is unplaced.
     pub(crate) fn current_uid(&self, entry: &EntryId, mailbox: MailboxId) -> Option<Uid> {
-        let placement = self.state(entry)?.placement(mailbox)?;
-        (placement.validity == self.epoch(mailbox)?.validity).then_some(placement.uid)
+        self.state(entry)?.placement(mailbox, self.epoch(mailbox)?.validity)
     }
 
     /// Whether some node could not show the entry at its current UID.
     pub(crate) fn is_held(&self, entry: &EntryId, mailbox: MailboxId) -> bool {
-        let held = self.state(entry).and_then(|state| state.held(mailbox));
-        held.is_some_and(|held| {
-            let validity = self.epoch(mailbox).map(|epoch| epoch.validity);
-            Some(held.validity) == validity && self.current_uid(entry, mailbox) == Some(held.uid)
-        })
+        let Some(epoch) = self.epoch(mailbox) else { return false };
+        let held = self.state(entry).and_then(|state| state.held(mailbox, epoch.validity));
+        held.is_some() && held == self.current_uid(entry, mailbox)
     }
 
     // --- folding ---
 
     /// Writes an operation: stamps it, folds it, and leaves it with the writer.
     pub(crate) fn write(&mut self, writer: &mut Writer, document: DocumentId, operation: Operation) -> Stamp {
+        debug_assert_eq!(operation.check(&document), Ok(()), "every peer would refuse {operation:?}");
         let stamp = writer.write(document, operation.clone());
         self.fold(stamp, &document, &operation);
         stamp
@@ -335,13 +371,17 @@ impl Account {
             Operation::RemoveAccount => {
                 self.head.removed = self.head.removed.max(Some(stamp));
                 self.mailboxes_changed = true;
+                // Its mail is no longer to be seen on any node, and no longer counts as delivered.
+                self.touched.extend(self.all_entries());
             }
             Operation::CreateMailbox { mailbox, name, special_use } => {
                 self.mailbox_mut(*mailbox).create(stamp, name, special_use.as_deref());
                 self.mailboxes_changed = true;
             }
-            Operation::RenameMailbox { mailbox, name, validity } => {
-                self.mailbox_mut(*mailbox).rename(stamp, name);
+            Operation::RenameMailbox { mailboxes, name, validity } => {
+                for mailbox in mailboxes {
+                    self.mailbox_mut(*mailbox).rename(stamp, name);
+                }
                 self.remember_validity(name, *validity);
                 self.mailboxes_changed = true;
             }
@@ -387,6 +427,8 @@ impl Account {
         if let Some(validity) = validity {
             let known = self.head.validity_of_name.entry(name.to_owned()).or_insert(validity);
             *known = validity.max(*known);
+            // The founding record that is meant may still be on its way; what is founded here must come to lie above it.
+            self.head.greatest_validity = self.head.greatest_validity.max(Some(validity));
             self.dirty.head = true;
         }
     }
@@ -462,9 +504,7 @@ impl Account {
         if !twins.contains(&entry) {
             twins.push(entry);
             self.touched.extend(&twins);
-            twins.sort_by_key(|twin| {
-                (self.state(twin).and_then(EntryState::facts).map(|facts| facts.added), *twin)
-            });
+            twins.sort_by_key(|twin| (self.added(twin), *twin));
         }
         self.twins.insert(key, twins);
     }

@@ -5,6 +5,8 @@
 //! [`crate::fold`]. A change depends on nothing but its author's change before in the same document, so each
 //! author's changes form a chain, and encoding one needs the end of the chain, not the document.
 
+mod columns;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +30,8 @@ const OPERATION_FORMAT: u8 = 1;
 const CHECKSUM_AT: std::ops::Range<usize> = 4..8;
 /// Magic and checksum stand before the octet that tells the kind of an automerge chunk.
 const CHUNK_KIND_AT: usize = 8;
+/// The length of a key: a timestamp and an incarnation in hexadecimal digits.
+const KEY_LENGTH: usize = 16 + 2 * Incarnation::LENGTH;
 /// A change that is not compressed. Ours never are, so that a peer cannot send a small change that unpacks to a huge one.
 const PLAIN_CHANGE: u8 = 1;
 
@@ -40,6 +44,8 @@ pub struct Chain {
     pub hash: [u8; 32],
     /// How many operations it has.
     pub operations: u64,
+    /// The moment of the last. Moments rise along a chain, so that two operations never share a key.
+    pub last: Timestamp,
 }
 
 /// A foreign change, checked.
@@ -68,18 +74,36 @@ pub enum ChangeError {
     Panicked,
 }
 
-/// Encodes operations as the next change of a chain, and moves the chain's end.
-///
-/// # Panics
-///
-/// If there is no operation: the caller has nothing to say then.
-pub fn encode(author: Incarnation, chain: &mut Chain, operations: &[(Timestamp, Operation)]) -> Vec<u8> {
-    let last = operations.last().expect("a change has at least one operation").0;
+/// Encodes operations as the next changes of a chain, as few as their bounds allow, and moves the chain's end.
+pub fn encode_all(
+    author: Incarnation,
+    chain: &mut Chain,
+    operations: &[(Timestamp, Operation)],
+) -> Vec<Vec<u8>> {
+    let mut changes = Vec::new();
+    let mut part = Vec::new();
+    let mut octets = 0;
+    for (timestamp, operation) in operations {
+        let encoded = encode_operation(operation);
+        let full = part.len() == MOST_OPERATIONS || octets + encoded.len() > LONGEST_CHANGE / 2;
+        if full && !part.is_empty() {
+            changes.push(encode_change(author, chain, std::mem::take(&mut part)));
+            octets = 0;
+        }
+        octets += encoded.len();
+        part.push((*timestamp, encoded));
+    }
+    if !part.is_empty() {
+        changes.push(encode_change(author, chain, part));
+    }
+    changes
+}
+
+fn encode_change(author: Incarnation, chain: &mut Chain, operations: Vec<(Timestamp, Vec<u8>)>) -> Vec<u8> {
+    let count = operations.len() as u64;
+    let last = operations.last().map_or(chain.last, |(timestamp, _)| *timestamp);
     let change = Change::from(ExpandedChange {
-        operations: operations
-            .iter()
-            .map(|(timestamp, operation)| put(author, *timestamp, operation))
-            .collect(),
+        operations: operations.into_iter().map(|(timestamp, bytes)| put(author, timestamp, bytes)).collect(),
         actor_id: ActorId::from(author.0),
         hash: None,
         seq: chain.length + 1,
@@ -90,11 +114,8 @@ pub fn encode(author: Incarnation, chain: &mut Chain, operations: &[(Timestamp, 
         extra_bytes: Vec::new(),
         author: None,
     });
-    *chain = Chain {
-        length: chain.length + 1,
-        hash: change.hash().0,
-        operations: chain.operations + operations.len() as u64,
-    };
+    *chain =
+        Chain { length: chain.length + 1, hash: change.hash().0, operations: chain.operations + count, last };
     change.raw_bytes().to_vec()
 }
 
@@ -102,11 +123,15 @@ fn dependencies(chain: &Chain) -> Vec<ChangeHash> {
     if chain.length == 0 { Vec::new() } else { vec![ChangeHash(chain.hash)] }
 }
 
-fn put(author: Incarnation, timestamp: Timestamp, operation: &Operation) -> legacy::Op {
+fn encode_operation(operation: &Operation) -> Vec<u8> {
     let mut bytes = vec![OPERATION_FORMAT];
     bytes.extend(
         postcard::to_stdvec(operation).expect("operations are plain data, which postcard always encodes"),
     );
+    bytes
+}
+
+fn put(author: Incarnation, timestamp: Timestamp, bytes: Vec<u8>) -> legacy::Op {
     legacy::Op {
         action: legacy::OpType::Put(ScalarValue::Bytes(bytes)),
         obj: legacy::ObjectId::Root,
@@ -137,6 +162,9 @@ pub fn check(author: Incarnation, chain: &Chain, bytes: &[u8]) -> Result<Checked
     if bytes.get(CHUNK_KIND_AT) != Some(&PLAIN_CHANGE) {
         return Err(ChangeError::BadStructure("it is not a plain change"));
     }
+    if !columns::are_plain(bytes) {
+        return Err(ChangeError::BadStructure("its columns are not those of first writes to the root"));
+    }
     contained(|| check_contained(author, chain, bytes))?
 }
 
@@ -160,8 +188,18 @@ fn check_contained(author: Incarnation, chain: &Chain, bytes: &[u8]) -> Result<C
         return Err(ChangeError::BadStructure("its checksum is wrong"));
     }
     let operations = operations_of(author, &change)?;
-    let chain =
-        Chain { length: chain.length + 1, hash, operations: chain.operations + operations.len() as u64 };
+    let moment =
+        |place: Option<&(Stamp, Operation)>| place.map_or(Timestamp::ZERO, |(stamp, _)| stamp.timestamp);
+    if moment(operations.first()) <= chain.last {
+        return Err(ChangeError::BrokenChain("its operations were stamped before those of its predecessor"));
+    }
+    let last = moment(operations.last());
+    let chain = Chain {
+        length: chain.length + 1,
+        hash,
+        operations: chain.operations + operations.len() as u64,
+        last,
+    };
     Ok(Checked { operations, chain })
 }
 
@@ -175,11 +213,13 @@ pub fn read(author: Incarnation, bytes: &[u8]) -> Result<Vec<(Stamp, Operation)>
 
 fn operations_of(author: Incarnation, change: &Change) -> Result<Vec<(Stamp, Operation)>, ChangeError> {
     let mut operations = Vec::with_capacity(change.len());
+    let mut last = Timestamp::ZERO;
     for op in change.decode().operations {
         let (timestamp, operation) = check_put(author, op)?;
-        if operations.last().is_some_and(|(before, _): &(Stamp, Operation)| before.timestamp >= timestamp) {
+        if timestamp <= last {
             return Err(ChangeError::BadStructure("its operations are out of order"));
         }
+        last = timestamp;
         operations.push((Stamp { timestamp, incarnation: author }, operation));
     }
     Ok(operations)
@@ -280,6 +320,7 @@ fn parse_incarnation(digits: &str) -> Option<Incarnation> {
 mod tests {
     use super::*;
     use crate::clock::Millis;
+    use crate::flag::Flag;
     use crate::identity::NodeSlot;
 
     const A: Incarnation = Incarnation([1; 16]);
@@ -295,7 +336,7 @@ mod tests {
 
     fn change(author: Incarnation, chain: &mut Chain, counters: std::ops::Range<u16>) -> Vec<u8> {
         let operations: Vec<_> = counters.map(|i| (at(i), subscribe(&i.to_string()))).collect();
-        encode(author, chain, &operations)
+        encode_all(author, chain, &operations).remove(0)
     }
 
     #[test]
@@ -338,6 +379,30 @@ mod tests {
             assert!(check(A, &Chain::default(), &bad).is_err(), "octet {at}");
             assert!(check(A, &Chain::default(), &good[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn what_was_written_at_once_is_cut_where_a_change_would_be_too_long() {
+        let flags: Vec<_> = (0..128).map(|n| Flag::parse(&format!("{n:0128}")).expect("a keyword")).collect();
+        let entries = [0].into_iter().collect();
+        let long = Operation::ChangeFlags { entries, set: flags, clear: vec![] };
+        let operations: Vec<_> = (0..1000).map(|n| (at(n), long.clone())).collect();
+        let (mut chain, mut checked) = (Chain::default(), Chain::default());
+        let changes = encode_all(A, &mut chain, &operations);
+        assert!(changes.len() > 1);
+        for change in &changes {
+            checked = check(A, &checked, change).expect("a change within bounds").chain;
+        }
+        assert_eq!(checked, chain);
+    }
+
+    #[test]
+    fn moments_that_fall_along_a_chain_are_refused() {
+        let mut chain = Chain::default();
+        let _ = change(A, &mut chain, 5..6);
+        let after = chain;
+        let repeated = change(A, &mut chain, 5..6);
+        assert!(matches!(check(A, &after, &repeated), Err(ChangeError::BrokenChain(_))));
     }
 
     #[test]

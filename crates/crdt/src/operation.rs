@@ -1,10 +1,13 @@
 //! Everything that can happen to an account, and to the cluster, as data. The state is a pure function of the set of
 //! operations, whatever the order in which they arrive (see [`crate::fold`]).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
 use crate::flag::{Flag, MOST_FLAGS};
+use crate::fold::entry::MOST_REGISTERS;
 use crate::identity::{
     AccountId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
 };
@@ -15,8 +18,15 @@ use crate::view::ReceivedAt;
 pub const SEGMENT_ENTRIES: u16 = 1000;
 /// The longest text in an operation (names, addresses, password hashes), in octets.
 pub const LONGEST_TEXT: usize = 1024;
-/// The most runs of one operation.
-pub const MOST_RUNS: usize = 200_000;
+/// The most runs of a founding record.
+pub const MOST_FOUNDED_RUNS: usize = 200_000;
+/// The most entries that a founding record makes its readers keep: of each segment that it names, all up to the last
+/// entry that it names. Entries beyond are placed singly after the founding.
+pub const MOST_FOUNDED_PLACES: usize = 500_000;
+/// The most identities of one mailbox.
+pub const MOST_IDENTITIES: usize = 1024;
+/// The largest body, in octets; what protocols accept is far below.
+pub const LARGEST_BODY: u64 = 1 << 40;
 
 /// The document that an operation belongs to. Each is one automerge document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,7 +140,7 @@ impl PlacedRun {
 
     fn is_valid(self) -> bool {
         let last_index = u32::from(self.index) + u32::from(self.count);
-        let last_uid = u64::from(self.uid.0) + u64::from(self.count) - 1;
+        let last_uid = (u64::from(self.uid.0) + u64::from(self.count)).saturating_sub(1);
         self.count > 0
             && last_index <= u32::from(SEGMENT_ENTRIES)
             && self.uid.0 > 0
@@ -229,8 +239,8 @@ pub enum Operation {
     },
     /// A mailbox has another name.
     RenameMailbox {
-        /// Which.
-        mailbox: MailboxId,
+        /// All identities that it goes by: they stay one mailbox under the new name.
+        mailboxes: Vec<MailboxId>,
         /// Its full name.
         name: String,
         /// Its UIDVALIDITY, as far as the writer knew: the name has borne it.
@@ -351,49 +361,89 @@ impl Operation {
     fn field_out_of_bounds(&self) -> Option<&'static str> {
         use Operation::*;
         let long = |text: &str| text.len() > LONGEST_TEXT;
-        let bad_runs = |runs: &[PlacedRun]| {
-            runs.is_empty() || runs.len() > MOST_RUNS || !runs.iter().all(|run| run.is_valid())
-        };
+        let bad_name = |name: &str| name.is_empty() || long(name) || name.chars().any(char::is_control);
         let bad = match self {
             Start { .. } | Grant { .. } | RemoveAccount | DeleteMailbox { .. } => None,
             Admit(member) => (long(&member.name) || long(&member.advertise)).then_some("member"),
             CreateAccount { name, mailboxes } => {
                 let bad = |mailbox: &DefaultMailbox| {
-                    long(&mailbox.name) || mailbox.special_use.as_deref().is_some_and(long)
+                    bad_name(&mailbox.name) || mailbox.special_use.as_deref().is_some_and(long)
                 };
-                (name.is_empty() || long(name) || mailboxes.len() > 32 || mailboxes.iter().any(bad))
-                    .then_some("account")
+                (bad_name(name) || mailboxes.len() > 32 || mailboxes.iter().any(bad)).then_some("account")
             }
             SetPassword(hash) => long(hash).then_some("password"),
             CreateMailbox { name, special_use, .. } => {
-                (name.is_empty() || long(name) || special_use.as_deref().is_some_and(long))
-                    .then_some("mailbox")
+                (bad_name(name) || special_use.as_deref().is_some_and(long)).then_some("mailbox")
             }
-            RenameMailbox { name, .. } => (name.is_empty() || long(name)).then_some("name"),
-            Subscribe { name, .. } => long(name).then_some("name"),
+            RenameMailbox { mailboxes, name, .. } => {
+                (bad_name(name) || mailboxes.is_empty() || mailboxes.len() > MOST_IDENTITIES)
+                    .then_some("name")
+            }
+            Subscribe { name, .. } => bad_name(name).then_some("name"),
             Found { validity, name, members, numbering } => {
-                let bad = |run: &FoundedRun| {
-                    run.count == 0 || u32::from(run.index) + u32::from(run.count) > u32::from(SEGMENT_ENTRIES)
-                };
-                (validity.0 == 0
-                    || long(name)
-                    || members.len() > 128
-                    || numbering.len() > MOST_RUNS
-                    || numbering.iter().any(bad))
-                .then_some("founding record")
+                (validity.0 == 0 || bad_name(name) || members.len() > 128 || !is_numbering(numbering))
+                    .then_some("founding record")
             }
             Add(addition) => {
-                (addition.index >= SEGMENT_ENTRIES || addition.flags.len() > MOST_FLAGS).then_some("addition")
+                let large = addition.size > LARGEST_BODY;
+                (addition.index >= SEGMENT_ENTRIES || addition.flags.len() > MOST_FLAGS || large)
+                    .then_some("addition")
             }
             ChangeFlags { entries, set, clear } => {
-                (!entries.is_valid() || set.len() + clear.len() > 2 * MOST_FLAGS).then_some("flags")
+                let many = set.len() > MOST_FLAGS || clear.len() > MOST_REGISTERS;
+                (!entries.is_valid() || many).then_some("flags")
             }
             Move { entries, .. } | Expunge { entries, .. } => (!entries.is_valid()).then_some("entries"),
             Place { validity, runs, .. } | Hold { validity, runs, .. } => {
-                (validity.0 == 0 || bad_runs(runs)).then_some("placements")
+                (validity.0 == 0 || !are_placements(runs)).then_some("placements")
             }
         };
         bad
+    }
+}
+
+/// Whether runs are within bounds, and do not place more than a segment has.
+fn are_placements(runs: &[PlacedRun]) -> bool {
+    let entries = usize::from(SEGMENT_ENTRIES);
+    let within = !runs.is_empty() && runs.len() <= entries && runs.iter().all(|run| run.is_valid());
+    within && runs.iter().map(|run| usize::from(run.count)).sum::<usize>() <= entries
+}
+
+/// Whether a numbering is within bounds and numbers no entry twice.
+fn is_numbering(runs: &[FoundedRun]) -> bool {
+    let mut size = FoundingSize::default();
+    let mut sorted: Vec<&FoundedRun> = runs.iter().collect();
+    sorted.sort_by_key(|run| (run.segment, run.index));
+    let apart = sorted.windows(2).all(|pair| match pair {
+        [a, b] => a.segment != b.segment || a.index.saturating_add(a.count) <= b.index,
+        _ => true,
+    });
+    let valid = |run: &FoundedRun| {
+        run.count > 0 && u32::from(run.index) + u32::from(run.count) <= u32::from(SEGMENT_ENTRIES)
+    };
+    apart && runs.iter().all(|run| valid(run) && size.add(run))
+}
+
+/// Counts what a founding record costs its readers.
+#[derive(Debug, Default)]
+pub(crate) struct FoundingSize {
+    runs: usize,
+    places: usize,
+    ends: BTreeMap<SegmentId, u16>,
+}
+
+impl FoundingSize {
+    /// Counts one more run, and tells whether there was room for it.
+    pub(crate) fn add(&mut self, run: &FoundedRun) -> bool {
+        let end = self.ends.entry(run.segment).or_default();
+        let more = run.index.saturating_add(run.count).saturating_sub(*end);
+        let fits = self.runs < MOST_FOUNDED_RUNS && self.places + usize::from(more) <= MOST_FOUNDED_PLACES;
+        if fits {
+            *end += more;
+            self.places += usize::from(more);
+            self.runs += 1;
+        }
+        fits
     }
 }
 
@@ -425,6 +475,37 @@ mod tests {
         assert!(PlacedRun { count: 1, ..run }.is_valid());
         assert!(!PlacedRun { count: 0, ..run }.is_valid());
         assert!(!PlacedRun { uid: Uid(0), ..run }.is_valid());
+        assert!(!PlacedRun { uid: Uid(0), count: 0, ..run }.is_valid());
+    }
+
+    fn founded(segment: u8, index: u16, count: u16) -> FoundedRun {
+        let segment = SegmentId { incarnation: Incarnation([segment; 16]), number: 0 };
+        FoundedRun { segment, index, count }
+    }
+
+    #[test]
+    fn a_numbering_that_names_an_entry_twice_is_refused() {
+        assert!(is_numbering(&[founded(1, 5, 5), founded(2, 0, 1), founded(1, 0, 5)]));
+        assert!(!is_numbering(&[founded(1, 5, 5), founded(2, 0, 1), founded(1, 0, 6)]));
+        assert!(!is_numbering(&[founded(1, 999, 2)]));
+        assert!(!is_numbering(&[founded(1, 9, 0)]));
+    }
+
+    #[test]
+    fn a_numbering_that_would_fill_the_memory_is_refused() {
+        let segment = |number| SegmentId { incarnation: Incarnation([1; 16]), number };
+        let sparse = |number| FoundedRun { segment: segment(number), index: 999, count: 1 };
+        let most = MOST_FOUNDED_PLACES as u32 / 1000;
+        assert!(is_numbering(&(0..most).map(sparse).collect::<Vec<_>>()));
+        assert!(!is_numbering(&(0..=most).map(sparse).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn placements_of_more_than_a_segment_are_refused() {
+        let run = PlacedRun { index: 0, count: 1000, uid: Uid(1) };
+        assert!(are_placements(&[run]));
+        assert!(!are_placements(&[run, run]));
+        assert!(!are_placements(&[]));
     }
 
     #[test]

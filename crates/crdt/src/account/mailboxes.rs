@@ -1,7 +1,8 @@
 //! What clients do to mailboxes and operators to accounts.
 
 use super::Account;
-use crate::identity::{EntryId, MailboxId, NodeSlot, Validity};
+use crate::fold::mailbox::Unit;
+use crate::identity::{MailboxId, NodeSlot};
 use crate::operation::{DefaultMailbox, DocumentId, Operation};
 use crate::writer::Writer;
 
@@ -38,8 +39,7 @@ impl Account {
         if self.epoch(mailbox).is_some() {
             return;
         }
-        let seconds = writer.now().seconds();
-        if let Some(validity) = Validity::found(writer.author().slot, seconds, self.greatest_validity()) {
+        if let Some(validity) = self.next_validity(writer) {
             let founding = Operation::Found {
                 validity,
                 name: name.to_owned(),
@@ -69,8 +69,6 @@ impl Account {
             self.write(writer, DocumentId::Account(self.id()), Operation::DeleteMailbox { mailbox });
         }
         self.write(writer, DocumentId::Account(self.id()), Operation::RemoveAccount);
-        let everything: Vec<EntryId> = self.live_in.keys().copied().collect();
-        self.touched.extend(everything);
     }
 
     /// Creates a mailbox. `number` tells it from others that this life creates.
@@ -105,25 +103,24 @@ impl Account {
         }
     }
 
-    /// Renames a mailbox and its inferiors.
-    pub(crate) fn rename_mailbox(&mut self, writer: &mut Writer, from: &str, to: &str) {
+    /// What a rename of a mailbox gives it and its inferiors as names, with their identities.
+    pub(crate) fn renames(&self, from: &str, to: &str) -> Vec<(Vec<MailboxId>, String)> {
         let prefix = format!("{from}{SEPARATOR}");
         let renamed = |name: &str| match name.strip_prefix(&prefix) {
             Some(inferior) => Some(format!("{to}{SEPARATOR}{inferior}")),
             None => (name == from).then(|| to.to_owned()),
         };
-        let renames: Vec<(Vec<MailboxId>, String)> = self
-            .units()
-            .iter()
-            .filter_map(|unit| Some((unit.identities.clone(), renamed(&unit.name)?)))
-            .collect();
-        for (identities, name) in renames {
+        let of_unit = |unit: &Unit| Some((unit.identities.clone(), renamed(&unit.name)?));
+        self.units().iter().filter_map(of_unit).collect()
+    }
+
+    /// Renames mailboxes.
+    pub(crate) fn rename_mailboxes(&mut self, writer: &mut Writer, renames: Vec<(Vec<MailboxId>, String)>) {
+        for (mailboxes, name) in renames {
             let validity =
-                identities.iter().filter_map(|id| self.epoch(*id)).map(|epoch| epoch.validity).max();
-            for mailbox in identities {
-                let rename = Operation::RenameMailbox { mailbox, name: name.clone(), validity };
-                self.write(writer, DocumentId::Account(self.id()), rename);
-            }
+                mailboxes.iter().filter_map(|id| self.epoch(*id)).map(|epoch| epoch.validity).max();
+            let rename = Operation::RenameMailbox { mailboxes, name, validity };
+            self.write(writer, DocumentId::Account(self.id()), rename);
         }
     }
 

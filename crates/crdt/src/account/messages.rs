@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Account;
 use crate::clock::{Stamp, Timestamp};
-use crate::flag::{Flag, FlagChange, MOST_FLAGS};
+use crate::flag::{Flag, FlagChange, FlagSet, MOST_FLAGS};
 use crate::fold::entry::EntryState;
 use crate::identity::{BodyHash, DeliveryKey, EmailId, EntryId, MailboxId, SegmentId};
 use crate::operation::{Addition, DocumentId, IndexSet, Operation, SEGMENT_ENTRIES};
@@ -75,7 +75,7 @@ impl Account {
             body: new.body,
             size: new.size,
             received: new.received,
-            flags: new.flags,
+            flags: bounded(new.flags),
             email: new.email.unwrap_or_else(|| EmailId::of_entry(entry)),
             delivery: new.delivery,
         };
@@ -87,21 +87,22 @@ impl Account {
     fn next_entry(&mut self, writer: &Writer) -> EntryId {
         let incarnation = writer.author().incarnation;
         let mut number = self.open_segment.unwrap_or(0);
-        let mut index = self.segment(&SegmentId { incarnation, number }).len();
-        if index >= usize::from(SEGMENT_ENTRIES) {
+        let used = |number| self.segment(&SegmentId { incarnation, number }).len();
+        // An account that was forgotten and loaded again starts its search anew.
+        while used(number) >= usize::from(SEGMENT_ENTRIES) {
             number += 1;
-            index = 0;
         }
+        let index = used(number) as u16;
         self.open_segment = Some(number);
-        EntryId { segment: SegmentId { incarnation, number }, index: index as u16 }
+        EntryId { segment: SegmentId { incarnation, number }, index }
     }
 
     /// The entry of this delivery, accepted here or elsewhere at or after `since`.
     pub fn delivered(&self, key: &DeliveryKey, since: Timestamp) -> Option<EntryId> {
         let twins = self.twins.get(key)?;
         let recent = |entry: &&EntryId| {
-            let facts = self.state(entry).and_then(EntryState::facts);
-            facts.is_some_and(|facts| facts.added.timestamp >= since)
+            let counts = |added: Stamp| added.timestamp >= since && Some(added) > self.head().removed;
+            self.added(entry).is_some_and(counts)
         };
         twins.iter().find(recent).copied()
     }
@@ -125,7 +126,7 @@ impl Account {
                 stored.modified.push(*entry);
             } else if let Some(state) = self.effective(entry) {
                 let (set, clear) = difference(&state, change, flags);
-                if state.flag_registers() + set.len() > MOST_FLAGS {
+                if !set.is_empty() && state.flag_registers() + set.len() > MOST_FLAGS {
                     stored.overfull.push(*entry);
                 } else if !set.is_empty() || !clear.is_empty() {
                     groups.add(*entry, (set, clear));
@@ -256,11 +257,15 @@ impl Account {
     pub(crate) fn live_entries(&self, mailbox: MailboxId) -> Vec<EntryId> {
         let mut entries: Vec<EntryId> =
             self.live_in.keys().filter(|entry| self.target(entry) == Some(mailbox)).copied().collect();
-        entries.sort_by_key(|entry| {
-            (self.state(entry).and_then(EntryState::facts).map(|facts| facts.added), *entry)
-        });
+        entries.sort_by_key(|entry| (self.added(entry), *entry));
         entries
     }
+}
+
+/// As many flags as a message may have, each once, system flags first.
+fn bounded(flags: Vec<Flag>) -> Vec<Flag> {
+    let flags: FlagSet = flags.into_iter().collect();
+    flags.iter().take(MOST_FLAGS).cloned().collect()
 }
 
 /// Which flags have to be written so that the entry carries what STORE asks for. What is so already is not written again.

@@ -35,8 +35,7 @@ impl Account {
 
     /// The entries of the same delivery, this one included, the one that is seen first; none where no MTA delivered it.
     pub fn entries_of_delivery(&self, entry: &EntryId) -> &[EntryId] {
-        let key = self.state(entry).and_then(EntryState::delivery);
-        key.and_then(|key| self.twins.get(&key)).map_or(&[], Vec::as_slice)
+        self.twins_of(entry)
     }
 
     /// The entry's UID in the current epoch of a mailbox; none where it is unplaced.

@@ -55,7 +55,7 @@ impl Account {
     /// Counts live entries by mailbox anew where touched entries may have changed it: a deleted mailbox is there while it holds mail.
     fn recount(&mut self) {
         for entry in &self.touched {
-            let live = self.effective(entry).filter(|state| state.is_live());
+            let live = self.effective(entry).filter(|state| state.is_live() && !self.is_removed(state));
             let now = live.and_then(|state| state.mailbox()).map(|mailbox| mailbox.value);
             let before = match now {
                 Some(mailbox) => self.live_in.insert(*entry, mailbox),
@@ -142,7 +142,9 @@ impl Account {
             self.hide(writer, identity, uid);
         }
         self.end_view(identity);
-        self.pending.remove(&identity);
+        for entry in self.pending.remove(&identity).unwrap_or_default().into_keys() {
+            self.pending_in.remove(&entry);
+        }
         self.deadlines.remove(&identity);
     }
 
@@ -179,12 +181,17 @@ impl Account {
     }
 
     fn forget_pending(&mut self, entry: &EntryId, target: Option<MailboxId>) {
-        self.pending.retain(|mailbox, entries| {
-            if Some(*mailbox) != target {
-                entries.remove(entry);
+        let Some(mailbox) = self.pending_in.get(entry).copied().filter(|mailbox| Some(*mailbox) != target)
+        else {
+            return;
+        };
+        self.pending_in.remove(entry);
+        if let Some(entries) = self.pending.get_mut(&mailbox) {
+            entries.remove(entry);
+            if entries.is_empty() {
+                self.pending.remove(&mailbox);
             }
-            !entries.is_empty()
-        });
+        }
     }
 
     /// Puts an entry that is not shown as it should be with those that wait; takes out one that is.
@@ -192,14 +199,20 @@ impl Account {
         let current = self.current_uid(&entry, mailbox).map(|uid| (mailbox, uid));
         let in_order =
             current.is_some() && self.shown_at(&entry) == current && !self.is_held(&entry, mailbox);
-        let entries = self.pending.entry(mailbox).or_default();
         if in_order {
-            entries.remove(&entry);
+            self.forget_pending(&entry, None);
         } else {
-            entries.entry(entry).or_insert(Pending { since: now });
+            self.forget_pending(&entry, Some(mailbox));
+            self.pending_in.insert(entry, mailbox);
+            self.pending.entry(mailbox).or_default().entry(entry).or_insert(Pending { since: now });
         }
-        if entries.is_empty() {
-            self.pending.remove(&mailbox);
+    }
+
+    /// After a start: views of mailboxes that are no longer there, or go by another identity.
+    pub(super) fn end_former_views(&mut self) {
+        let resolution = &self.resolution;
+        for (identity, view) in &mut self.views {
+            view.deleted = resolution.of(*identity).is_none_or(|unit| unit.public != *identity);
         }
     }
 

@@ -6,12 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::register::Latest;
 use crate::clock::Stamp;
-use crate::flag::{Flag, FlagSet};
+use crate::flag::{Flag, FlagSet, MOST_FLAGS};
 use crate::identity::{DeliveryKey, EntryId, MailboxId, Uid, Validity};
 use crate::operation::Addition;
 use crate::view::Facts;
 
-/// A UID in one epoch of one mailbox. Greater epochs win, then greater UIDs.
+/// The most flags of one entry that are kept, set or cleared: twice what a node allows itself, for each of two nodes.
+///
+/// Where concurrent changes leave more, the first in the order of flags are kept on every node.
+pub const MOST_REGISTERS: usize = 4 * MOST_FLAGS;
+/// The most expunges of one entry that are kept, each of a move of its own.
+const MOST_EXPUNGES: usize = 64;
+
+/// A UID in one epoch of one mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Placement {
     /// The epoch.
@@ -19,6 +26,10 @@ pub struct Placement {
     /// The UID.
     pub uid: Uid,
 }
+
+/// Greatest UIDs by mailbox and epoch, sorted. Placements of one epoch say nothing of another: a placement in an epoch
+/// whose founding record is still on its way must not hide the one that counts until then.
+type Uids = Vec<((MailboxId, Validity), Uid)>;
 
 /// An expunge, as far as it matters: the move that it knew, and the latest \Deleted that one of its kind knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +47,8 @@ pub struct EntryState {
     flags: Vec<(Flag, Latest<bool>)>,
     undeleted: Option<Stamp>,
     expunged: Vec<Expunged>,
-    /// Sorted by mailbox; of each mailbox the greatest.
-    placements: Vec<(MailboxId, Placement)>,
-    held: Vec<(MailboxId, Placement)>,
+    placements: Uids,
+    held: Uids,
 }
 
 impl EntryState {
@@ -98,14 +108,14 @@ impl EntryState {
         self.flags.get(place).map(|(_, register)| register)
     }
 
-    /// The greatest placement in a mailbox, of whatever epoch.
-    pub fn placement(&self, mailbox: MailboxId) -> Option<Placement> {
-        find(&self.placements, mailbox)
+    /// The greatest UID in an epoch of a mailbox.
+    pub fn placement(&self, mailbox: MailboxId, validity: Validity) -> Option<Uid> {
+        find(&self.placements, mailbox, validity)
     }
 
-    /// The greatest placement in a mailbox that some node could not show.
-    pub fn held(&self, mailbox: MailboxId) -> Option<Placement> {
-        find(&self.held, mailbox)
+    /// The greatest UID in an epoch of a mailbox at which some node could not show the entry.
+    pub fn held(&self, mailbox: MailboxId, validity: Validity) -> Option<Uid> {
+        find(&self.held, mailbox, validity)
     }
 
     /// The entry is accepted.
@@ -138,7 +148,11 @@ impl EntryState {
                     register.write(stamp, value);
                 }
             }
-            Err(place) => self.flags.insert(place, (flag.clone(), Latest { stamp, value })),
+            Err(place) if place < MOST_REGISTERS => {
+                self.flags.insert(place, (flag.clone(), Latest { stamp, value }));
+                self.flags.truncate(MOST_REGISTERS);
+            }
+            Err(_) => {}
         }
     }
 
@@ -150,17 +164,27 @@ impl EntryState {
             }
             None => self.moved = Some(Latest { stamp, value: to }),
         }
+        self.forget_past_expunges();
     }
 
     /// The entry is expunged by a client that knew this move and this \Deleted.
     pub fn expunge(&mut self, moved: Stamp, deleted: Option<Stamp>) {
-        match self.expunged.iter_mut().find(|expunge| expunge.moved == moved) {
-            Some(known) => known.deleted = greater_deleted(known.deleted, deleted),
-            None => {
-                self.expunged.push(Expunged { moved, deleted });
-                self.expunged.sort_by_key(|expunge| expunge.moved);
+        match self.expunged.binary_search_by_key(&moved, |expunge| expunge.moved) {
+            Ok(place) => {
+                if let Some(known) = self.expunged.get_mut(place) {
+                    known.deleted = greater_deleted(known.deleted, deleted);
+                }
             }
+            Err(place) => self.expunged.insert(place, Expunged { moved, deleted }),
         }
+        self.forget_past_expunges();
+    }
+
+    /// An expunge that knew an older move than the last one never counts again, since moves only rise.
+    fn forget_past_expunges(&mut self) {
+        let last_move = self.moved.as_ref().map_or(Stamp::ZERO, |moved| moved.stamp);
+        let past = self.expunged.partition_point(|expunge| expunge.moved < last_move);
+        self.expunged.drain(..past.max(self.expunged.len().saturating_sub(MOST_EXPUNGES)));
     }
 
     /// The entry has a UID.
@@ -196,18 +220,19 @@ fn greater_deleted(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
     }
 }
 
-fn find(placements: &[(MailboxId, Placement)], mailbox: MailboxId) -> Option<Placement> {
-    placements.iter().find(|(known, _)| *known == mailbox).map(|(_, placement)| *placement)
+fn find(uids: &Uids, mailbox: MailboxId, validity: Validity) -> Option<Uid> {
+    let place = uids.binary_search_by_key(&(mailbox, validity), |(key, _)| *key).ok()?;
+    uids.get(place).map(|(_, uid)| *uid)
 }
 
-fn raise(placements: &mut Vec<(MailboxId, Placement)>, mailbox: MailboxId, placement: Placement) {
-    match placements.binary_search_by_key(&mailbox, |(known, _)| *known) {
+fn raise(uids: &mut Uids, mailbox: MailboxId, placement: Placement) {
+    match uids.binary_search_by_key(&(mailbox, placement.validity), |(key, _)| *key) {
         Ok(place) => {
-            if let Some((_, known)) = placements.get_mut(place) {
-                *known = placement.max(*known);
+            if let Some((_, known)) = uids.get_mut(place) {
+                *known = placement.uid.max(*known);
             }
         }
-        Err(place) => placements.insert(place, (mailbox, placement)),
+        Err(place) => uids.insert(place, ((mailbox, placement.validity), placement.uid)),
     }
 }
 
@@ -292,12 +317,29 @@ mod tests {
     }
 
     #[test]
-    fn placements_of_an_older_epoch_do_not_count() {
+    fn placements_of_one_epoch_say_nothing_of_another() {
         let mut state = entry();
         state.place(INBOX, Placement { validity: Validity(1), uid: Uid(900) });
         state.place(INBOX, Placement { validity: Validity(2), uid: Uid(3) });
-        state.place(INBOX, Placement { validity: Validity(1), uid: Uid(1000) });
-        assert_eq!(state.placement(INBOX), Some(Placement { validity: Validity(2), uid: Uid(3) }));
-        assert_eq!(state.placement(ARCHIVE), None);
+        state.place(INBOX, Placement { validity: Validity(1), uid: Uid(70) });
+        assert_eq!(state.placement(INBOX, Validity(1)), Some(Uid(900)));
+        assert_eq!(state.placement(INBOX, Validity(2)), Some(Uid(3)));
+        assert_eq!(state.placement(ARCHIVE, Validity(1)), None);
+    }
+
+    #[test]
+    fn keywords_and_expunges_without_end_are_bounded_alike_in_any_order() {
+        let keyword = |n: usize| Flag::parse(&format!("k{n:05}")).expect("a keyword");
+        let (mut up, mut down) = (entry(), entry());
+        for n in 0..2000usize {
+            up.write_flag(stamp(n as u64 + 2), &keyword(n), true);
+            up.expunge(stamp(n as u64 + 2), None);
+        }
+        for n in (0..2000usize).rev() {
+            down.write_flag(stamp(n as u64 + 2), &keyword(n), true);
+            down.expunge(stamp(n as u64 + 2), None);
+        }
+        assert_eq!(up, down);
+        assert_eq!((up.flag_registers(), up.expunged.len()), (MOST_REGISTERS, MOST_EXPUNGES));
     }
 }

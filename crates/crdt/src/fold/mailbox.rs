@@ -10,7 +10,10 @@ use crate::identity::{MailboxId, Uid, Validity};
 use crate::placement::blocks::Dealing;
 
 /// One epoch of a mailbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Ordered by UIDVALIDITY. Two records of one UIDVALIDITY do not come from honest nodes; the rest of the order makes every
+/// node choose the same of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Epoch {
     /// UIDVALIDITY.
     pub validity: Validity,
@@ -28,8 +31,8 @@ pub struct MailboxState {
     renamed: Option<Latest<String>>,
     deleted: Option<Stamp>,
     epoch: Option<Epoch>,
-    /// The highest UID placed in the greatest epoch heard of.
-    top: Option<(Validity, Uid)>,
+    /// The highest UID placed in the current epoch, and in each that was heard of before its founding record.
+    tops: BTreeMap<Validity, Uid>,
 }
 
 impl MailboxState {
@@ -60,14 +63,18 @@ impl MailboxState {
     /// An epoch begins.
     pub fn found(&mut self, epoch: Epoch) {
         self.raise_top(epoch.validity, Uid(epoch.founded));
-        if self.epoch.as_ref().is_none_or(|known| known.validity < epoch.validity) {
+        if self.epoch.as_ref().is_none_or(|known| *known < epoch) {
+            self.tops = self.tops.split_off(&epoch.validity);
             self.epoch = Some(epoch);
         }
     }
 
     /// A UID is placed.
     pub fn raise_top(&mut self, validity: Validity, uid: Uid) {
-        self.top = self.top.max(Some((validity, uid)));
+        if self.epoch.as_ref().is_none_or(|epoch| epoch.validity <= validity) {
+            let top = self.tops.entry(validity).or_insert(uid);
+            *top = uid.max(*top);
+        }
     }
 
     /// The greatest epoch whose founding record is here.
@@ -77,10 +84,7 @@ impl MailboxState {
 
     /// The highest UID known to be placed in an epoch.
     pub fn top(&self, validity: Validity) -> Uid {
-        match self.top {
-            Some((known, uid)) if known == validity => uid,
-            _ => Uid(0),
-        }
+        self.tops.get(&validity).copied().unwrap_or(Uid(0))
     }
 
     /// The special use of RFC 6154.
@@ -111,6 +115,29 @@ struct Claim<'a> {
     by_rename: bool,
 }
 
+/// Which claims of one name, sorted by stamp, are one mailbox: all creations, and all identities of one rename.
+fn unite_claims(claimants: &[(Claim<'_>, MailboxId)]) -> Vec<Vec<MailboxId>> {
+    let mut groups: Vec<Vec<MailboxId>> = Vec::new();
+    let mut created = None;
+    let mut renamed: Option<(Stamp, usize)> = None;
+    for (claim, id) in claimants {
+        let known = match claim.by_rename {
+            true => renamed.filter(|(stamp, _)| *stamp == claim.stamp).map(|(_, group)| group),
+            false => created,
+        };
+        if let Some(group) = known.and_then(|group| groups.get_mut(group)) {
+            group.push(*id);
+            continue;
+        }
+        match claim.by_rename {
+            true => renamed = Some((claim.stamp, groups.len())),
+            false => created = Some(groups.len()),
+        }
+        groups.push(vec![*id]);
+    }
+    groups
+}
+
 /// One mailbox as clients know it: usually one identity; several where one name was created on several sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -134,8 +161,8 @@ pub struct Resolution {
 impl Resolution {
     /// Resolves names.
     ///
-    /// A mailbox is there while it is not deleted, or holds live messages. Creations of one name are one mailbox. Of
-    /// several mailboxes that end on one name by renames the first keeps it, the others get a `~` and digits of their identity.
+    /// A mailbox is there while it is not deleted, or holds live messages. Creations of one name are one mailbox, and stay
+    /// one when they are renamed as one. Of several mailboxes that end on one name by renames the first keeps it, the others get a `~` and digits of their identity.
     pub fn new(
         mailboxes: &BTreeMap<MailboxId, MailboxState>,
         holds_mail: impl Fn(MailboxId) -> bool,
@@ -152,28 +179,30 @@ impl Resolution {
         let mut displaced = Vec::new();
         for (name, mut claimants) in claims {
             claimants.sort_by_key(|(claim, id)| (claim.stamp, *id));
-            let created: Vec<MailboxId> =
-                claimants.iter().filter(|(claim, _)| !claim.by_rename).map(|(_, id)| *id).collect();
-            let mut united = false;
-            let mut taken = false;
-            for (claim, id) in claimants {
-                if !claim.by_rename && std::mem::replace(&mut united, true) {
-                    continue;
-                }
-                let identities = if claim.by_rename { vec![id] } else { created.clone() };
-                match std::mem::replace(&mut taken, true) {
-                    false => resolution.add(mailboxes, name.to_owned(), identities),
-                    true => displaced.push((name, id, identities)),
-                }
+            let mut groups = unite_claims(&claimants).into_iter();
+            if let Some(first) = groups.next() {
+                resolution.add(mailboxes, name.to_owned(), first);
             }
+            displaced.extend(groups.map(|identities| (name, identities)));
         }
-        for (name, id, identities) in displaced {
-            let digits = id.to_string();
-            let short = format!("{name}~{}", digits.get(..8).unwrap_or(&digits));
-            let free = resolution.by_name(&short).is_none();
-            resolution.add(mailboxes, if free { short } else { format!("{name}~{digits}") }, identities);
+        for (name, identities) in displaced {
+            let free = resolution.free_name(name, &identities);
+            resolution.add(mailboxes, free, identities);
         }
         resolution
+    }
+
+    /// A name for a mailbox whose own is taken: with a `~` and digits of its identity, and more `~` if somebody has that too.
+    fn free_name(&self, name: &str, identities: &[MailboxId]) -> String {
+        let digits = identities.first().map(MailboxId::to_string).unwrap_or_default();
+        let mut free = format!("{name}~{}", digits.get(..8).unwrap_or(&digits));
+        if self.by_name(&free).is_some() {
+            free = format!("{name}~{digits}");
+        }
+        while self.by_name(&free).is_some() {
+            free.push('~');
+        }
+        free
     }
 
     fn add(
@@ -260,6 +289,44 @@ mod tests {
         let resolution = Resolution::new(&mailboxes, |_| false);
         assert_eq!(resolution.by_name("x").map(|unit| unit.public), Some(id(2)));
         assert_eq!(resolution.by_name("x~01010101").map(|unit| unit.public), Some(id(1)));
+    }
+
+    #[test]
+    fn a_mailbox_of_two_identities_stays_one_when_it_is_renamed() {
+        let (mut a, mut b) = (created(1, "a"), created(2, "a"));
+        a.rename(stamp(5), "x");
+        b.rename(stamp(5), "x");
+        let mailboxes = BTreeMap::from([(id(1), a), (id(2), b)]);
+        let resolution = Resolution::new(&mailboxes, |_| false);
+        assert_eq!(resolution.units().len(), 1);
+        assert_eq!(resolution.by_name("x").map(|unit| unit.identities.len()), Some(2));
+    }
+
+    #[test]
+    fn a_name_given_to_a_displaced_mailbox_is_nobody_elses() {
+        let (mut a, mut b) = (created(1, "a"), created(2, "b"));
+        a.rename(stamp(5), "x");
+        b.rename(stamp(4), "x");
+        let (short, long) = (created(3, "x~01010101"), created(4, &format!("x~{}", id(1))));
+        let mailboxes = BTreeMap::from([(id(1), a), (id(2), b), (id(3), short), (id(4), long)]);
+        let resolution = Resolution::new(&mailboxes, |_| false);
+        let names: std::collections::BTreeSet<_> = resolution.units().iter().map(|unit| &unit.name).collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+    }
+
+    #[test]
+    fn a_placement_in_an_epoch_to_come_does_not_hide_the_top_of_this_one() {
+        let mut state = created(1, "x");
+        state.found(epoch(5));
+        state.raise_top(Validity(5), Uid(64));
+        state.raise_top(Validity(9), Uid(3));
+        assert_eq!((state.top(Validity(5)), state.top(Validity(9))), (Uid(64), Uid(3)));
+        state.found(epoch(9));
+        assert_eq!((state.top(Validity(5)), state.top(Validity(9))), (Uid(0), Uid(3)));
+        let before = state.clone();
+        state.raise_top(Validity(5), Uid(70));
+        state.found(epoch(5));
+        assert_eq!(state, before);
     }
 
     #[test]

@@ -12,13 +12,15 @@ use crate::account::events::Event;
 use crate::clock::Millis;
 use crate::fold::mailbox::Epoch;
 use crate::identity::{EntryId, MailboxId, NodeSlot, SegmentId, Uid, Validity};
-use crate::operation::{DocumentId, FoundedRun, Operation, PlacedRun};
+use crate::operation::{DocumentId, FoundedRun, FoundingSize, Operation, PlacedRun};
 use crate::writer::Writer;
 
 /// How long a node leaves the placing of an entry to the node whose turn it is, in milliseconds.
 pub const COURTESY_MILLISECONDS: u64 = 500;
 /// How long an entry waits for bodies of lower UIDs that are on their way, in milliseconds.
 pub const BODY_WAIT_MILLISECONDS: u64 = 2_000;
+/// How far ahead of a node's clock, in seconds, a UIDVALIDITY may lie that a peer founds. A node itself keeps to half.
+pub const GREATEST_VALIDITY_LEAD_SECONDS: u64 = 400 * 24 * 60 * 60;
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,20 +272,16 @@ impl Account {
         of_name.is_some_and(|known| known > epoch.validity)
     }
 
-    /// Rule 9: founds an epoch. The record contains its numbering: the live entries, in the order of their acceptance.
+    /// Rule 9: founds an epoch. The record contains its numbering: the live entries, in the order of their acceptance, as
+    /// many as a record may number; others are placed singly, above them.
     fn found(&mut self, writer: &mut Writer, members: &[NodeSlot], mailbox: MailboxId) -> bool {
         let Some(unit) = self.unit(mailbox).cloned() else { return false };
-        let seconds = writer.now().seconds();
-        let Some(validity) = Validity::found(writer.author().slot, seconds, self.greatest_validity()) else {
-            return false;
-        };
+        let Some(validity) = self.next_validity(writer) else { return false };
         let mut entries: Vec<EntryId> =
             self.pending.get(&mailbox).into_iter().flatten().map(|(entry, _)| *entry).collect();
         entries.extend(self.view(mailbox).rows.iter().map(|row| row.facts.entry));
         entries.retain(|entry| self.has_body(entry));
-        entries.sort_by_key(|entry| {
-            (self.state(entry).and_then(|state| state.facts()).map(|facts| facts.added), *entry)
-        });
+        entries.sort_by_key(|entry| (self.added(entry), *entry));
         entries.dedup();
         let document = DocumentId::Mailbox(self.id(), mailbox);
         let numbering = founded_runs(&entries);
@@ -294,6 +292,14 @@ impl Account {
         );
         self.settle(writer);
         true
+    }
+
+    /// A UIDVALIDITY for a new epoch, above all of the account; none where it would run so far ahead of the clock that
+    /// peers refuse it.
+    pub(crate) fn next_validity(&self, writer: &Writer) -> Option<Validity> {
+        let seconds = writer.now().seconds();
+        let validity = Validity::found(writer.author().slot, seconds, self.greatest_validity())?;
+        (u64::from(validity.0) <= seconds + GREATEST_VALIDITY_LEAD_SECONDS / 2).then_some(validity)
     }
 }
 
@@ -322,5 +328,6 @@ fn founded_runs(entries: &[EntryId]) -> Vec<FoundedRun> {
             _ => runs.push(FoundedRun { segment: entry.segment, index: entry.index, count: 1 }),
         }
     }
-    runs
+    let mut size = FoundingSize::default();
+    runs.into_iter().take_while(|run| size.add(run)).collect()
 }

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Archive, ArchiveError, Replica};
 use crate::clock::{HybridClock, Stamp};
 use crate::document::{self, Chain, ChangeError};
-use crate::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot};
+use crate::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SLOTS};
 use crate::operation::{DocumentId, Operation, OperationError};
+use crate::placement::admission::GREATEST_VALIDITY_LEAD_SECONDS;
 use crate::record::Record;
 use crate::vector::{Sequence, Vector};
-
-/// How far ahead of our clock, in seconds, a UIDVALIDITY may lie that a peer founds.
-const GREATEST_VALIDITY_LEAD_SECONDS: u64 = 400 * 24 * 60 * 60;
 
 /// What a delta brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,6 +113,10 @@ impl<A: Archive> Replica<A> {
         let mut ready = Vec::new();
         let mut new = Vec::new();
         for record in records {
+            // Whether a UID is its author's can only be told where the epoch is at hand.
+            if let Some(account) = record.parts().and_then(|(document, _)| document.account()) {
+                self.load(account)?;
+            }
             if record.sequence <= checking.vector.last(&record.incarnation)
                 || record.incarnation == self.author().incarnation
             {
@@ -177,6 +179,7 @@ impl<A: Archive> Replica<A> {
                 return Err(DeltaError::ClockAhead { incarnation, ahead_seconds });
             }
             self.check_right(&document, incarnation, slot, operation).map_err(inconsistent)?;
+            self.check_past(*stamp, operation).map_err(inconsistent)?;
         }
         checking.vector.raise(incarnation, sequence);
         checking.chains.insert((document, incarnation), checked.chain);
@@ -231,20 +234,39 @@ impl<A: Archive> Replica<A> {
                 let all = runs.iter().flat_map(|run| run.iter()).all(|(_, uid)| owned(uid));
                 if all { Ok(()) } else { Err("it places at a UID that another node owns") }
             }
-            (DocumentId::Mailbox(..), Operation::Found { validity, .. }) => {
-                let latest = self.writer.now().seconds() + GREATEST_VALIDITY_LEAD_SECONDS;
-                let own = validity.0 % u32::from(crate::identity::SLOTS) == u32::from(slot.number());
-                match (own, u64::from(validity.0) <= latest) {
-                    (false, _) => Err("it founds a UIDVALIDITY of another slot"),
-                    (true, false) => Err("it founds a UIDVALIDITY of the far future"),
-                    (true, true) => Ok(()),
-                }
+            (DocumentId::Mailbox(..), Operation::Found { validity, .. })
+                if validity.0 % u32::from(SLOTS) != u32::from(slot.number()) =>
+            {
+                Err("it founds a UIDVALIDITY of another slot")
             }
             (DocumentId::Cluster, Operation::Grant { inviter, .. }) if *inviter != slot => {
                 Err("it grants another's slots")
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks that what the author claims to have seen can have been: moves and flags before its own writing, and a
+    /// UIDVALIDITY that no clock is far from.
+    fn check_past(&self, stamp: Stamp, operation: &Operation) -> Result<(), &'static str> {
+        let validity = match operation {
+            Operation::Expunge { moved, deleted, .. } => {
+                let seen = deleted.unwrap_or(Stamp::ZERO).max(*moved);
+                return if seen < stamp {
+                    Ok(())
+                } else {
+                    Err("it expunges by something that comes after it")
+                };
+            }
+            Operation::Found { validity, .. }
+            | Operation::Place { validity, .. }
+            | Operation::Hold { validity, .. } => Some(*validity),
+            Operation::RenameMailbox { validity, .. } => *validity,
+            _ => None,
+        };
+        let latest = self.writer.now().seconds() + GREATEST_VALIDITY_LEAD_SECONDS;
+        let far = validity.is_some_and(|validity| u64::from(validity.0) > latest);
+        if far { Err("it names a UIDVALIDITY of the far future") } else { Ok(()) }
     }
 
     /// Whether the slot owns the UID, as far as this node can tell: it may not have the founding record yet.

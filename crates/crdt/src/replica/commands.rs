@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Archive, ArchiveError, Replica};
 use crate::account::mailboxes::{INBOX, SEPARATOR};
-use crate::account::{Account, NewEntry, Relocated, Stored};
+use crate::account::{Account, NewEntry, REDELIVERY_MILLISECONDS, Relocated, Stored};
 use crate::clock::{Millis, Timestamp};
 use crate::flag::{Flag, FlagChange};
+use crate::fold::mailbox::Unit;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
-use crate::operation::DefaultMailbox;
+use crate::operation::{DefaultMailbox, LONGEST_TEXT};
 use crate::placement::admission::Eagerness;
-
-/// For how long after a delivery the same octets for the same mailbox are the same delivery, in milliseconds: longer than
-/// MTAs retry (RFC 5321 section 4.5.4.1: four to five days).
-pub const REDELIVERY_MILLISECONDS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Why a command did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +24,9 @@ pub enum CommandError {
     /// The name is taken.
     #[error("the name exists already")]
     AlreadyExists,
+    /// An inferior mailbox would have too long a name.
+    #[error("the name of a mailbox below it would be longer than {LONGEST_TEXT} octets")]
+    NameTooLong,
     /// INBOX cannot be deleted (RFC 9051 section 6.3.5).
     #[error("INBOX cannot be deleted")]
     Inbox,
@@ -263,8 +263,17 @@ impl<A: Archive> Replica<A> {
             self.move_entries(id, source, &entries, target)?;
             return Ok(());
         }
+        let renames = account.renames(from, to);
+        let taken =
+            |name: &String| account.unit_by_name(name).is_some_and(|unit| !is_renamed(&renames, unit));
+        if renames.iter().any(|(_, name)| taken(name)) {
+            return Err(CommandError::AlreadyExists);
+        }
+        if renames.iter().any(|(_, name)| name.len() > LONGEST_TEXT) {
+            return Err(CommandError::NameTooLong);
+        }
         self.create_superiors(id, to)?;
-        with(self, id, |account, writer| account.rename_mailbox(writer, from, to))?;
+        with(self, id, |account, writer| account.rename_mailboxes(writer, renames))?;
         self.settle(id);
         Ok(())
     }
@@ -289,6 +298,10 @@ impl<A: Archive> Replica<A> {
     fn public(&mut self, id: AccountId, mailbox: MailboxId) -> Result<MailboxId, CommandError> {
         self.existing(id)?.unit(mailbox).map(|unit| unit.public).ok_or(CommandError::NoSuchMailbox)
     }
+}
+
+fn is_renamed(renames: &[(Vec<MailboxId>, String)], unit: &Unit) -> bool {
+    renames.iter().any(|(mailboxes, _)| mailboxes.contains(&unit.public))
 }
 
 /// What became of a COPY or MOVE.

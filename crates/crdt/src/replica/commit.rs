@@ -7,7 +7,7 @@ use crate::account::Account;
 use crate::account::dirty::Dirty;
 use crate::account::events::Event;
 use crate::clock::Timestamp;
-use crate::document::{self, Chain, MOST_OPERATIONS};
+use crate::document::{self, Chain};
 use crate::identity::{AccountId, Incarnation};
 use crate::operation::{DocumentId, Operation};
 use crate::record::Record;
@@ -67,7 +67,7 @@ impl<A: Archive> Replica<A> {
         commit
     }
 
-    /// One change for each document that was written to.
+    /// One change for each document that was written to, more where one would be too long.
     fn encode_written(&mut self, records: &mut Vec<Record>) {
         let author = self.author().incarnation;
         let mut documents: Vec<DocumentId> = Vec::new();
@@ -81,9 +81,8 @@ impl<A: Archive> Replica<A> {
         }
         for document in documents {
             let operations = operations.remove(&document).unwrap_or_default();
-            for part in operations.chunks(MOST_OPERATIONS) {
-                let chain = self.chains.entry((document, author)).or_default();
-                let change = document::encode(author, chain, part);
+            let chain = self.chains.entry((document, author)).or_default();
+            for change in document::encode_all(author, chain, &operations) {
                 let sequence = self.vector.last(&author).next();
                 self.vector.raise(author, sequence);
                 records.push(Record::new(author, sequence, &document, &change));

@@ -343,7 +343,9 @@ fn explain(error: CommandError, name: &str) -> RequestError {
         CommandError::NoSuchAccount => RequestError::NoSuchAccount(name.to_owned()),
         CommandError::NoSuchMailbox => RequestError::NoSuchMailbox(name.to_owned()),
         CommandError::AlreadyExists => RequestError::AlreadyExists(name.to_owned()),
-        CommandError::Inbox | CommandError::NoUids => RequestError::NotPossible(error.to_string()),
+        CommandError::Inbox | CommandError::NoUids | CommandError::NameTooLong => {
+            RequestError::NotPossible(error.to_string())
+        }
         CommandError::Archive(error) => RequestError::Storage(error.0),
     }
 }
