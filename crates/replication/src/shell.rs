@@ -9,7 +9,6 @@ mod driver;
 mod endpoint;
 mod join;
 mod link;
-mod mail;
 mod worker;
 
 use std::io;
@@ -29,7 +28,6 @@ use crate::status::Status;
 use crate::store::Store;
 
 pub use join::{JoinError, Joining, Progress, join};
-pub use mail::MailStore;
 
 /// What a node needs to replicate.
 pub struct Settings {

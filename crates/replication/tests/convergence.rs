@@ -206,7 +206,7 @@ fn looks_agree(network: &Network) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn after_any_schedule_of_cuts_all_nodes_are_alike(steps in steps(3), delays in proptest::array::uniform3(1..150u64)) {
