@@ -148,3 +148,12 @@ fn what_needs_no_mailbox() {
     assert_eq!(client.send("LOGOUT"), "* BYE Logging out\r\nt OK Completed\r\n");
     assert!(client.closed);
 }
+
+#[test]
+fn a_node_that_goes_down_says_so() {
+    let store = store();
+    let mut client = Client::selected(&store, "INBOX");
+    assert_eq!(client.send("IDLE"), "+ idling\r\n");
+    assert!(client.shut_down().starts_with("* BYE The node is shutting down"));
+    assert!(client.closed);
+}

@@ -195,6 +195,10 @@ impl Client {
         self.run(Input::Timeout)
     }
 
+    pub(super) fn shut_down(&mut self) -> String {
+        self.run(Input::Shutdown)
+    }
+
     fn run(&mut self, input: Input<'_>) -> String {
         let (mut all, mut out) = (Vec::new(), Vec::new());
         let mut action = self.session.handle(self.now, input, &mut out);
