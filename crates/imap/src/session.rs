@@ -85,7 +85,7 @@ enum Running {
     List(list::Listing),
     Status(status::Asking),
     Append(append::Appending),
-    Fetch(fetch::Fetching),
+    Fetch(Box<fetch::Fetching>),
     Search(search::Searching),
     Store(store::Storing),
     Copy(copy::Copying),

@@ -7,6 +7,7 @@ mod open;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use mailstore::ReadError;
 use mailstore::crdt::flag::{Flag, FlagChange};
 use mailstore::crdt::identity::Uid;
 use mailstore::crdt::view::{MailboxView, Row};
@@ -69,7 +70,7 @@ impl Session {
         // So that flags are as new as can be; they count as told, and who does not ask for them hears of them thereby.
         selected.tell_flags(condstore, out);
         let uid = matches!(messages, Messages::Uids(_));
-        let fetching = Fetching::new(tag, uid, items, changed_since, condstore, places, selected);
+        let fetching = Box::new(Fetching::new(tag, uid, items, changed_since, condstore, places, selected));
         match self.seen_request(&fetching) {
             Some(request) => {
                 self.running = Running::Fetch(fetching);
@@ -105,7 +106,7 @@ impl Session {
 
     pub(super) fn fetch_answered(
         &mut self,
-        mut fetching: Fetching,
+        mut fetching: Box<Fetching>,
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
@@ -132,7 +133,7 @@ impl Session {
         self.produce_fetch(fetching, out)
     }
 
-    pub(super) fn produce_fetch(&mut self, mut fetching: Fetching, out: &mut Vec<u8>) -> Action {
+    pub(super) fn produce_fetch(&mut self, mut fetching: Box<Fetching>, out: &mut Vec<u8>) -> Action {
         match fetching.produce(&mut Bodies::new(&self.store), out) {
             Progress::More => {
                 self.running = Running::Fetch(fetching);
@@ -218,7 +219,11 @@ impl Fetching {
         loop {
             if let Some(mut open) = self.open.take() {
                 match open.write(&self.items, full, out) {
-                    Ok(true) => {}
+                    Ok(true) => {
+                        if let Some(error) = open.take_failure() {
+                            self.note_failure(&error);
+                        }
+                    }
                     Ok(false) => {
                         self.open = Some(open);
                         return Progress::More;
@@ -252,11 +257,13 @@ impl Fetching {
                 open.start(flags, extra.modseq, out);
                 self.open = Some(open);
             }
-            Err(error) => {
-                tracing::error!(%error, "a message could not be read");
-                self.failure.get_or_insert(error.to_string());
-            }
+            Err(error) => self.note_failure(&error),
         }
+    }
+
+    fn note_failure(&mut self, error: &ReadError) {
+        tracing::error!(%error, "a message could not be read");
+        self.failure.get_or_insert(error.to_string());
     }
 
     fn next_row(&mut self, looked: &mut usize) -> Option<(usize, Row)> {

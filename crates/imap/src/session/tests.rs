@@ -157,3 +157,17 @@ fn a_node_that_goes_down_says_so() {
     assert!(client.shut_down().starts_with("* BYE The node is shutting down"));
     assert!(client.closed);
 }
+
+#[test]
+fn a_full_disk_refuses_mail_and_leaves_nothing() {
+    let store = store();
+    let mut client = Client::selected(&store, "INBOX");
+    client.append("INBOX", "()", MAIL);
+    store.disk.set_capacity(Some(store.disk.used()));
+    let large = format!("{MAIL}{}", "x".repeat(4 * 1024 * 1024));
+    let answer = client.append("INBOX", "()", &large);
+    assert!(answer.starts_with("t NO [UNAVAILABLE] "), "{answer}");
+    assert!(client.send("FETCH 1 BODY.PEEK[TEXT]").contains("Hello Joe"), "reading goes on");
+    store.disk.set_capacity(None);
+    assert!(client.append("INBOX", "()", MAIL).starts_with("* 2 EXISTS\r\nt OK [APPENDUID "));
+}

@@ -29,6 +29,8 @@ pub(super) struct OpenMessage {
     any: bool,
     /// What is left of the literal that is being written.
     literal: Option<Range<u64>>,
+    /// Why a section is told as NIL though it is there.
+    failure: Option<ReadError>,
 }
 
 impl OpenMessage {
@@ -43,7 +45,7 @@ impl OpenMessage {
         let body = items.iter().any(item::needs_body).then(|| bodies.body(hash)).transpose()?;
         let structure =
             items.iter().any(item::needs_structure).then(|| bodies.structure(hash)).transpose()?;
-        Ok(OpenMessage { place, row, body, structure, next: 0, any: false, literal: None })
+        Ok(OpenMessage { place, row, body, structure, next: 0, any: false, literal: None, failure: None })
     }
 
     /// Appends the start of the response, with flags that were not asked for where they changed by asking.
@@ -75,10 +77,15 @@ impl OpenMessage {
             let Some(item) = items.get(self.next) else { break };
             self.next += 1;
             self.space(out);
-            self.write_item(item, out)?;
+            self.write_item(item, out);
         }
         out.extend_from_slice(b")\r\n");
         Ok(true)
+    }
+
+    /// Why some of the message could not be read, once the response is complete.
+    pub(super) fn take_failure(&mut self) -> Option<ReadError> {
+        self.failure.take()
     }
 
     /// Appends more of the literal; whether there is none left.
@@ -88,17 +95,15 @@ impl OpenMessage {
             if out.len() >= full {
                 return Ok(false);
             }
-            let end = (rest.start / READ_OCTETS + 1).saturating_mul(READ_OCTETS).min(rest.end);
-            let octets = body.read(rest.start..end)?;
-            // IMAP cannot carry a NUL (RFC 9051 section 9: `CHAR8`); the count of octets has to stay.
-            out.extend(octets.iter().map(|octet| if *octet == 0 { b'?' } else { *octet }));
-            rest.start = end;
+            let piece = first_piece(rest);
+            put_octets(&body.read(piece.clone())?, out);
+            rest.start = piece.end;
         }
         self.literal = None;
         Ok(true)
     }
 
-    fn write_item(&mut self, item: &FetchItem, out: &mut Vec<u8>) -> Result<(), ReadError> {
+    fn write_item(&mut self, item: &FetchItem, out: &mut Vec<u8>) {
         match item {
             FetchItem::Flags => self.write_flags(out),
             FetchItem::Uid => {
@@ -121,25 +126,37 @@ impl OpenMessage {
             FetchItem::Rfc822
             | FetchItem::Rfc822Header
             | FetchItem::Rfc822Text
-            | FetchItem::Section { .. } => self.write_octets(item, out)?,
+            | FetchItem::Section { .. } => self.write_octets(item, out),
         }
-        Ok(())
     }
 
-    fn write_octets(&mut self, item: &FetchItem, out: &mut Vec<u8>) -> Result<(), ReadError> {
+    fn write_octets(&mut self, item: &FetchItem, out: &mut Vec<u8>) {
         item::write_name(item, out);
         out.push(b' ');
-        // Both were got ready for every item that needs them.
-        let octets = match &self.body {
-            Some(body) => item::octets(item, self.structure.as_deref(), body)?,
-            None => Octets::None,
+        let length = out.len();
+        if let Err(error) = self.begin_octets(item, out) {
+            // Nothing of it was told yet, so the rest of the response can be.
+            out.truncate(length);
+            out.extend_from_slice(b"NIL");
+            self.failure = Some(error);
+        }
+    }
+
+    /// Appends what an item means, or the first piece of it.
+    fn begin_octets(&mut self, item: &FetchItem, out: &mut Vec<u8>) -> Result<(), ReadError> {
+        // Body and structure were got ready for every item that needs them.
+        let Some(body) = &self.body else {
+            out.extend_from_slice(b"NIL");
+            return Ok(());
         };
-        match octets {
+        match item::octets(item, self.structure.as_deref(), body)? {
             Octets::None => out.extend_from_slice(b"NIL"),
             Octets::Known(octets) => crate::encode::string(&octets, out),
             Octets::Range(range) => {
+                let piece = first_piece(&range);
                 put!(out, "{{{}}}\r\n", range.end - range.start);
-                self.literal = Some(range);
+                put_octets(&body.read(piece.clone())?, out);
+                self.literal = Some(piece.end..range.end);
             }
         }
         Ok(())
@@ -159,4 +176,15 @@ impl OpenMessage {
             out.push(b' ');
         }
     }
+}
+
+/// What is read of a range at once.
+fn first_piece(range: &Range<u64>) -> Range<u64> {
+    let end = (range.start / READ_OCTETS + 1).saturating_mul(READ_OCTETS);
+    range.start..end.min(range.end)
+}
+
+/// Appends octets of a message. IMAP cannot carry a NUL (RFC 9051 section 9: `CHAR8`), and their number has to stay.
+fn put_octets(octets: &[u8], out: &mut Vec<u8>) {
+    out.extend(octets.iter().map(|octet| if *octet == 0 { b'?' } else { *octet }));
 }

@@ -35,6 +35,7 @@ pub(super) struct Store {
     mailstore: Mailstore,
     committer: Rc<RefCell<Inline>>,
     now: Rc<Cell<Millis>>,
+    pub(super) disk: SimulatedDisk,
 }
 
 /// A store with the account `alice` of the password `secret`.
@@ -49,7 +50,8 @@ pub(super) fn store() -> Store {
 impl Store {
     /// An empty store of the node of this slot.
     pub(super) fn new(slot: u8) -> Store {
-        let storage = Arc::new(Storage::open(Arc::new(SimulatedDisk::new())).expect("a new disk"));
+        let disk = SimulatedDisk::new();
+        let storage = Arc::new(Storage::open(Arc::new(disk.clone())).expect("a new disk"));
         let node = NodeSlot::new(slot).expect("a slot");
         let identity = NodeIdentity { cluster: [1; 16], slot: node, name: format!("node-{slot}") };
         let mut lives = slot;
@@ -59,7 +61,8 @@ impl Store {
         };
         let opened = mailstore::inline::open(storage, identity, Box::new(entropy), START);
         let (mailstore, committer) = opened.expect("a new store");
-        Store { mailstore, committer: Rc::new(RefCell::new(committer)), now: Rc::new(Cell::new(START)) }
+        let (committer, now) = (Rc::new(RefCell::new(committer)), Rc::new(Cell::new(START)));
+        Store { mailstore, committer, now, disk }
     }
 
     /// Asks the store and waits.

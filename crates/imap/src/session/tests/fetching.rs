@@ -145,3 +145,18 @@ fn many_rows_come_from_the_view_alone() {
     assert_eq!(answer.matches("FLAGS ()").count(), 2_000);
     assert!(answer.contains("* 2000 FETCH (UID ") && answer.ends_with(" FLAGS ())\r\nt OK Completed\r\n"));
 }
+
+#[test]
+fn damage_is_told_and_the_rest_is_read() {
+    let store = store();
+    let mut client = Client::selected(&store, "INBOX");
+    client.append("INBOX", "()", MAIL);
+    client.append("INBOX", "()", &MAIL.replace("Hello", "Hallo"));
+    store.disk.corrupt("packs/000001", 300, 1).unwrap();
+    let answer = client.send("FETCH 1:2 (UID BODY.PEEK[TEXT])");
+    assert_eq!(answer.matches("BODY[TEXT] NIL").count(), 1, "{answer}");
+    assert_eq!(answer.matches("do you think").count(), 1, "{answer}");
+    assert!(answer.contains("t NO [SERVERBUG] Some messages could not be read"), "{answer}");
+    assert!(client.send("SEARCH BODY think").contains("t NO [SERVERBUG]"));
+    assert!(client.send("FETCH 1:2 FLAGS").ends_with("t OK Completed\r\n"));
+}
