@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::control::{Question, client};
 use crate::failure::Failure;
 use crate::node::serve;
+use crate::output;
 
 /// Runs a command.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -38,19 +39,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Has a question answered and prints the answer, for people or as JSON.
-fn show(config: &Config, question: Question, output: Output, print: impl FnOnce(&Value)) -> Result<(), Failure> {
+fn show(
+    config: &Config,
+    question: Question,
+    output: Output,
+    print: impl FnOnce(&Value) -> String,
+) -> Result<(), Failure> {
     let answer = client::ask(config, question)?;
-    if output.json {
-        print_json(&answer);
-    } else {
-        print(&answer);
-    }
-    Ok(())
+    if output.json { print_json(&answer) } else { output::write(&print(&answer)) }
 }
 
-fn print_json(answer: &Value) {
+fn print_json(answer: &Value) -> Result<(), Failure> {
     // A value that came from JSON can be written as JSON.
-    println!("{}", serde_json::to_string_pretty(answer).unwrap_or_default());
+    output::line(serde_json::to_string_pretty(answer).unwrap_or_default())
 }
 
 /// A text in a JSON answer; empty where there is none.

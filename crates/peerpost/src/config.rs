@@ -77,7 +77,8 @@ pub struct Cluster {
     pub listen: SocketAddr,
     /// What other nodes dial.
     pub advertise: AdvertisedAddress,
-    /// When a write is acknowledged. Default: `local`.
+    /// When a write is acknowledged. Default: `local`, the one policy of this version: `status` tells it, and no code has to
+    /// choose by it.
     #[serde(default)]
     pub ack: Acknowledge,
 }
@@ -160,7 +161,8 @@ impl Limits {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Uid {
-    /// What a merge does with messages that clients saw in different orders. Default: `reissue`.
+    /// What a merge does with messages that clients saw in different orders. Default: `reissue`, the one policy of this
+    /// version: `status` tells it, and no code has to choose by it.
     pub on_reorder: OnReorder,
 }
 
@@ -227,9 +229,10 @@ impl Config {
                 "[pop3] is set, but this version does not serve POP3 yet: remove the section".to_owned(),
             );
         }
-        if self.console.is_some() {
-            warnings
-                .push("[console] is set, but this version has no console yet: remove the section".to_owned());
+        if let Some(Console { listen }) = &self.console {
+            warnings.push(format!(
+                "[console] is set, but this version has no console yet, and nothing answers on {listen}: remove the section"
+            ));
         }
         if self.auth.plaintext == PlaintextPasswords::Always {
             warnings.push(

@@ -40,7 +40,10 @@ impl Question {
     pub fn only_reads(&self) -> bool {
         !matches!(
             self,
-            Question::AddUser { .. } | Question::SetPassword { .. } | Question::RemoveUser { .. } | Question::Invite
+            Question::AddUser { .. }
+                | Question::SetPassword { .. }
+                | Question::RemoveUser { .. }
+                | Question::Invite
         )
     }
 }

@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod failure;
 mod node;
+mod output;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     match commands::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("peerpost: {failure}");
+            output::tell(format_args!("peerpost: {failure}\n"));
             ExitCode::FAILURE
         }
     }

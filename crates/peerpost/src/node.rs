@@ -74,23 +74,33 @@ impl Files {
     /// What this node is.
     pub fn identity(&self, storage: &Storage) -> Result<NodeIdentity, Failure> {
         let identity = NodeIdentity::read(storage)?;
-        identity.ok_or_else(|| Failure::new(format!("the store in {} was never finished; remove the directory and start again", self.0.display())))
+        identity.ok_or_else(|| {
+            Failure::new(format!(
+                "the store in {} was never finished; remove the directory and start again",
+                self.0.display()
+            ))
+        })
     }
 
     /// The node's key.
     pub fn read_key(&self) -> Result<NodeKey, Failure> {
         let file = self.key();
-        let text = fs::read_to_string(&file).map_err(Failure::of(format!("cannot read the node's key {}", file.display())))?;
+        let text = fs::read_to_string(&file)
+            .map_err(Failure::of(format!("cannot read the node's key {}", file.display())))?;
         Ok(NodeKey::from_pem(&text)?)
     }
 
     /// Makes the data directory, a key and an empty store. The key is written last: a directory with a key is a node.
     pub fn create(&self, identity: &NodeIdentity, key: &NodeKey) -> Result<Arc<Storage>, Failure> {
         self.require_fresh()?;
-        fs::create_dir_all(self.directory()).map_err(Failure::of(format!("cannot make the directory {}", self.0.display())))?;
+        fs::create_dir_all(self.directory())
+            .map_err(Failure::of(format!("cannot make the directory {}", self.0.display())))?;
         let storage = self.storage()?;
         if NodeIdentity::read(&storage)?.is_some() {
-            return Err(Failure::new(format!("there is a store in {} already; remove it, or name another directory", self.0.display())));
+            return Err(Failure::new(format!(
+                "there is a store in {} already; remove it, or name another directory",
+                self.0.display()
+            )));
         }
         identity.write(&storage)?;
         write_secret(&self.key(), &key.to_pem())?;
@@ -100,7 +110,8 @@ impl Files {
     /// The key of a node that is about to join; the same again where an earlier attempt was broken off.
     pub fn joining_key(&self) -> Result<NodeKey, Failure> {
         let file = self.0.join(JOINING_KEY_FILE);
-        fs::create_dir_all(self.directory()).map_err(Failure::of(format!("cannot make the directory {}", self.0.display())))?;
+        fs::create_dir_all(self.directory())
+            .map_err(Failure::of(format!("cannot make the directory {}", self.0.display())))?;
         match fs::read_to_string(&file) {
             Ok(text) => Ok(NodeKey::from_pem(&text)?),
             Err(_) => {
@@ -119,7 +130,9 @@ impl Files {
             Some(known) if known.cluster == identity.cluster && known.slot == identity.slot => {}
             Some(_) => {
                 let directory = self.0.display();
-                return Err(Failure::new(format!("{directory} holds a node that began to join with another token; remove the directory first")));
+                return Err(Failure::new(format!(
+                    "{directory} holds a node that began to join with another token; remove the directory first"
+                )));
             }
         }
         Ok(storage)
@@ -127,7 +140,8 @@ impl Files {
 
     /// The node has joined: from now on the directory holds a node.
     pub fn finish_joining(&self) -> Result<(), Failure> {
-        let renamed = fs::rename(self.0.join(JOINING_KEY_FILE), self.key()).and_then(|()| fs::File::open(self.directory())?.sync_all());
+        let renamed = fs::rename(self.0.join(JOINING_KEY_FILE), self.key())
+            .and_then(|()| fs::File::open(self.directory())?.sync_all());
         renamed.map_err(Failure::of(format!("cannot finish the node's key in {}", self.0.display())))
     }
 
@@ -135,7 +149,9 @@ impl Files {
     pub fn require_fresh(&self) -> Result<(), Failure> {
         if self.key().exists() {
             let directory = self.0.display();
-            return Err(Failure::new(format!("there is a node in {directory} already; `peerpost serve` runs it")));
+            return Err(Failure::new(format!(
+                "there is a node in {directory} already; `peerpost serve` runs it"
+            )));
         }
         Ok(())
     }
@@ -171,6 +187,9 @@ pub fn member(config: &Config, slot: NodeSlot, key: &NodeKey) -> Member {
         slot,
         name: config.node.name.as_str().to_owned(),
         key: key.fingerprint(),
-        advertise: config.cluster.as_ref().map_or_else(String::new, |cluster| cluster.advertise.as_str().to_owned()),
+        advertise: config
+            .cluster
+            .as_ref()
+            .map_or_else(String::new, |cluster| cluster.advertise.as_str().to_owned()),
     }
 }

@@ -17,40 +17,48 @@ use crate::config::Config;
 use crate::control::{Question, client};
 use crate::failure::Failure;
 use crate::node::{self, Files};
+use crate::output;
 
 /// Prints a token that admits one node.
 pub fn invite(config: &Config, output: Output) -> Result<(), Failure> {
     let answer = client::ask(config, Question::Invite)?;
-    if output.json {
-        print_json(&answer);
-    } else {
-        println!("{}", text(&answer, "token"));
-    }
-    Ok(())
+    if output.json { print_json(&answer) } else { output::line(text(&answer, "token")) }
 }
 
 /// Joins the cluster of the token, and fetches what is needed to start. Broken off, it goes on with the same token.
 pub fn join(config: &Config, token: &str) -> Result<(), Failure> {
     let token: Token = token.parse()?;
     let Some(cluster) = &config.cluster else {
-        return Err(Failure::new("the configuration has no [cluster] section; give it one, with `listen` and `advertise`"));
+        return Err(Failure::new(
+            "the configuration has no [cluster] section; give it one, with `listen` and `advertise`",
+        ));
     };
     let files = Files::of(config);
     files.require_fresh()?;
     let key = files.joining_key()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::of("cannot start the runtime"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::of("cannot start the runtime"))?;
     runtime.block_on(async {
         let name = config.node.name.as_str();
-        let joining = ask_to_join(&token, &key, name, cluster.advertise.as_str()).await.map_err(Failure::of("cannot join"))?;
+        let joining = ask_to_join(&token, &key, name, cluster.advertise.as_str())
+            .await
+            .map_err(Failure::of("cannot join"))?;
         let identity = NodeIdentity { cluster: token.cluster.0, slot: token.slot, name: name.to_owned() };
         fetch(config, &files, joining, &identity, &key).await
     })?;
     files.finish_joining()?;
-    println!("{} has joined; next: peerpost serve", config.node.name.as_str());
-    Ok(())
+    output::line(format_args!("{} has joined; next: peerpost serve", config.node.name))
 }
 
-async fn fetch(config: &Config, files: &Files, joining: Joining, identity: &NodeIdentity, key: &NodeKey) -> Result<(), Failure> {
+async fn fetch(
+    config: &Config,
+    files: &Files,
+    joining: Joining,
+    identity: &NodeIdentity,
+    key: &NodeKey,
+) -> Result<(), Failure> {
     let storage = files.joining_storage(identity)?;
     let (store, running) = node::start(Arc::clone(&storage), identity.clone())?;
     let have = store.vector();
@@ -71,17 +79,16 @@ fn apply(store: &Mailstore, records: Vec<Record>) -> Result<Vector, String> {
         // The receiver waits below.
         let _ = sender.send(applied);
     });
-    let applied = tokio::task::block_in_place(|| receiver.recv()).map_err(|_| "the store ended".to_owned())?;
+    let applied =
+        tokio::task::block_in_place(|| receiver.recv()).map_err(|_| "the store ended".to_owned())?;
     applied.map(|_| store.vector()).map_err(|error| error.to_string())
 }
 
 fn show_progress(progress: Progress) {
     if std::io::stderr().is_terminal() {
-        eprint!("\rfetched {} of {} records", progress.fetched, progress.total);
-        if progress.fetched == progress.total {
-            eprintln!();
-        }
+        let end = if progress.fetched == progress.total { "\n" } else { "" };
+        output::tell(format_args!("\rfetched {} of {} records{end}", progress.fetched, progress.total));
     } else if progress.fetched == progress.total {
-        eprintln!("fetched {} records", progress.total);
+        output::tell(format_args!("fetched {} records\n", progress.total));
     }
 }

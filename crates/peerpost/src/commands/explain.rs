@@ -13,6 +13,6 @@ pub fn collect(storage: &Storage, account: &str, mailbox: &str, uid: u32) -> Res
 }
 
 /// The answer for people.
-pub fn print(answer: &Value) {
-    print!("{}", super::text(answer, "words"));
+pub fn print(answer: &Value) -> String {
+    super::text(answer, "words").to_owned()
 }

@@ -16,10 +16,13 @@ pub fn collect(storage: &Storage, account: &str, mailbox: Option<&str>) -> Resul
     let reader = storage.reader()?;
     let id = AccountId::of_name(account);
     if !mailstore::rows::read_heads(&reader)?.get(&id).is_some_and(|head| head.exists()) {
-        return Err(Failure::new(format!("there is no account {account:?}; `peerpost user list` lists them")));
+        return Err(Failure::new(format!(
+            "there is no account {account:?}; `peerpost user list` lists them"
+        )));
     }
     let cluster = mailstore::rows::read_beginning(&reader)?.cluster;
-    let name = |slot| cluster.member(slot).map_or_else(|| format!("slot {slot}"), |member| member.name.clone());
+    let name =
+        |slot| cluster.member(slot).map_or_else(|| format!("slot {slot}"), |member| member.name.clone());
     let merges: Vec<Value> = mailstore::history::read(&reader, id, mailbox)?
         .iter()
         .map(|record| {
@@ -64,37 +67,57 @@ pub fn time(milliseconds: u64) -> String {
 }
 
 /// One line for each mailbox of each merge, then what was reissued and why.
-pub fn print(answer: &Value) {
+pub fn print(answer: &Value) -> String {
+    let mut lines = String::new();
     let merges = list(answer, "merges");
     if merges.is_empty() {
-        println!("no merge has changed what clients of this node see");
+        lines.push_str("no merge has changed what clients of this node see\n");
     }
     for merge in merges {
         let from: Vec<&str> = list(merge, "from").iter().filter_map(Value::as_str).collect();
         let from = if from.is_empty() { "this node".to_owned() } else { from.join(", ") };
         for mailbox in list(merge, "mailboxes") {
-            println!("{}  from {from}  {}  {}", text(merge, "at"), text(mailbox, "mailbox"), summary(mailbox));
-            print_reissues(mailbox);
+            let (at, name) = (text(merge, "at"), text(mailbox, "mailbox"));
+            lines += &format!("{at}  from {from}  {name}  {}\n{}", summary(mailbox), reissues(mailbox));
         }
     }
+    lines
 }
 
 fn summary(mailbox: &Value) -> String {
-    let words = [("shown", "new"), ("flagged", "flagged"), ("expunged", "expunged"), ("moved", "moved away"), ("held", "came late"), ("reissued", "reissued")];
-    let parts: Vec<String> =
-        words.iter().filter(|(key, _)| number(mailbox, key) > 0).map(|(key, word)| format!("{} {word}", number(mailbox, key))).collect();
+    let words = [
+        ("shown", "new"),
+        ("flagged", "flagged"),
+        ("expunged", "expunged"),
+        ("moved", "moved away"),
+        ("held", "came late"),
+        ("reissued", "reissued"),
+    ];
+    let parts: Vec<String> = words
+        .iter()
+        .filter(|(key, _)| number(mailbox, key) > 0)
+        .map(|(key, word)| format!("{} {word}", number(mailbox, key)))
+        .collect();
     match mailbox.get("bumped").filter(|bumped| !bumped.is_null()) {
-        Some(bumped) => format!("{}; UIDVALIDITY {} became {}", parts.join(", "), number(bumped, "from"), number(bumped, "to")),
+        Some(bumped) => format!(
+            "{}; UIDVALIDITY {} became {}",
+            parts.join(", "),
+            number(bumped, "from"),
+            number(bumped, "to")
+        ),
         None => parts.join(", "),
     }
 }
 
-fn print_reissues(mailbox: &Value) {
-    let reissues = list(mailbox, "reissues");
-    for reissue in reissues.iter().take(MOST_REISSUES_SHOWN) {
-        println!("    UID {} became {}: clients of another node had been told a higher UIDNEXT", number(reissue, "from"), number(reissue, "to"));
+fn reissues(mailbox: &Value) -> String {
+    let line = |reissue: &Value| {
+        let (from, to) = (number(reissue, "from"), number(reissue, "to"));
+        format!("    UID {from} became {to}: clients of another node had been told a higher UIDNEXT\n")
+    };
+    let mut lines: String = list(mailbox, "reissues").iter().take(MOST_REISSUES_SHOWN).map(line).collect();
+    let more = number(mailbox, "reissued").saturating_sub(MOST_REISSUES_SHOWN as u64);
+    if more > 0 {
+        lines += &format!("    … and {more} more; --json lists them\n");
     }
-    if reissues.len() > MOST_REISSUES_SHOWN {
-        println!("    … and {} more; --json lists them", number(mailbox, "reissued") - MOST_REISSUES_SHOWN as u64);
-    }
+    lines
 }

@@ -38,6 +38,10 @@ pub fn collect(context: &Context, links: Option<&Links>) -> Result<Value, Failur
             "serving": context.store.is_some(),
             "free_slots": free_slots,
         },
+        "policy": {
+            "acknowledge": context.config.cluster.as_ref().map(|cluster| cluster.ack),
+            "on_reorder": context.config.uid.on_reorder,
+        },
         "members": members,
         "replication": replication,
         "accounts": accounts,
@@ -71,31 +75,34 @@ fn hexadecimal(octets: &[u8]) -> String {
 }
 
 /// The answer for people.
-pub fn print(answer: &Value) {
+pub fn print(answer: &Value) -> String {
     let null = Value::Null;
     let node = answer.get("node").unwrap_or(&null);
-    println!("node {} (slot {}), version {}", text(node, "name"), number(node, "slot"), text(node, "version"));
-    print_peers(answer);
     let storage = answer.get("storage").unwrap_or(&null);
-    println!(
-        "storage: {} messages' bodies in {} packs ({} MiB), tables {} MiB, {} bodies on their way",
+    let warnings = list(answer, "warnings").iter().filter_map(Value::as_str);
+    let warnings: String = warnings.map(|warning| format!("warning: {warning}\n")).collect();
+    format!(
+        "node {} (slot {}), version {}\n{}\
+         storage: {} messages' bodies in {} packs ({} MiB), tables {} MiB, {} bodies on their way\n\
+         accounts: {}\n{warnings}",
+        text(node, "name"),
+        number(node, "slot"),
+        text(node, "version"),
+        peers(answer),
         number(storage, "bodies"),
         number(storage, "packs"),
         number(storage, "pack_bytes") >> 20,
         number(storage, "table_bytes") >> 20,
         number(answer, "bodies_missing"),
-    );
-    println!("accounts: {}", list(answer, "accounts").len());
-    for warning in list(answer, "warnings").iter().filter_map(Value::as_str) {
-        println!("warning: {warning}");
-    }
+        list(answer, "accounts").len(),
+    )
 }
 
-fn print_peers(answer: &Value) {
-    let Some(peers) = answer.get("replication").map(|replication| list(replication, "peers")) else { return };
-    for peer in peers {
-        println!(
-            "  {:<16} slot {:<3} {:<10} round trip {} ms, {} records to fetch, {} to send{}",
+fn peers(answer: &Value) -> String {
+    let peers = answer.get("replication").map_or(&[][..], |replication| list(replication, "peers"));
+    let line = |peer: &Value| {
+        format!(
+            "  {:<16} slot {:<3} {:<10} round trip {} ms, {} records to fetch, {} to send{}\n",
             text(peer, "name"),
             number(peer, "slot"),
             state(peer),
@@ -106,8 +113,9 @@ fn print_peers(answer: &Value) {
                 "" => String::new(),
                 error => format!(" ({error})"),
             }
-        );
-    }
+        )
+    };
+    peers.iter().map(line).collect()
 }
 
 /// One word for how a peer stands.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest name of a node, in bytes: that of a DNS label.
 const LONGEST_NODE_NAME: usize = 63;
@@ -139,8 +139,8 @@ pub enum PlaintextPasswords {
 }
 
 /// When a write is acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
 pub enum Acknowledge {
     /// When it is durable on this node.
     #[default]
@@ -160,8 +160,8 @@ impl TryFrom<String> for Acknowledge {
 }
 
 /// What a merge does with messages that clients of two nodes saw in different orders.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
 pub enum OnReorder {
     /// Those messages alone get new UIDs.
     #[default]

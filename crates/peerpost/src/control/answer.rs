@@ -32,21 +32,27 @@ pub struct Context {
 
 impl Context {
     fn store(&self) -> Result<&Mailstore, Failure> {
-        self.store.as_ref().ok_or_else(|| Failure::new("this command changes mail, but the store was opened for reading alone"))
+        self.store.as_ref().ok_or_else(|| {
+            Failure::new("this command changes mail, but the store was opened for reading alone")
+        })
     }
 }
 
 /// Answers one question.
-pub async fn answer(context: &Context, question: Question, progress: impl Fn(String) + Send) -> Result<Value, Failure> {
+pub async fn answer(
+    context: &Context,
+    question: Question,
+    progress: impl Fn(String) + Send,
+) -> Result<Value, Failure> {
     match question {
         Question::AddUser { name, password } => {
             let password = hashed(&password)?;
             let outcome = context.store()?.ask(Request::AddAccount { name: name.clone(), password }).await;
             match outcome {
                 Ok(_) => Ok(json!({ "added": name })),
-                Err(RequestError::AlreadyExists(_)) => {
-                    Err(Failure::new(format!("there is an account {name:?} already; `peerpost user passwd {name}` changes its password")))
-                }
+                Err(RequestError::AlreadyExists(_)) => Err(Failure::new(format!(
+                    "there is an account {name:?} already; `peerpost user passwd {name}` changes its password"
+                ))),
                 Err(error) => Err(error.into()),
             }
         }
@@ -64,13 +70,21 @@ pub async fn answer(context: &Context, question: Question, progress: impl Fn(Str
         Question::Invite => Invitations::new(Arc::clone(&context.storage)).invite(context).await,
         reading => {
             let (context_storage, links) = (Arc::clone(&context.storage), context.links.clone());
-            tokio::task::block_in_place(|| read(context, &context_storage, links.as_ref(), reading, &progress))
+            tokio::task::block_in_place(|| {
+                read(context, &context_storage, links.as_ref(), reading, &progress)
+            })
         }
     }
 }
 
 /// Questions that read tables, and may take a while.
-fn read(context: &Context, storage: &Storage, links: Option<&Links>, question: Question, progress: &dyn Fn(String)) -> Result<Value, Failure> {
+fn read(
+    context: &Context,
+    storage: &Storage,
+    links: Option<&Links>,
+    question: Question,
+    progress: &dyn Fn(String),
+) -> Result<Value, Failure> {
     match question {
         Question::ListUsers => {
             let mut names = accounts(storage)?;
@@ -78,9 +92,15 @@ fn read(context: &Context, storage: &Storage, links: Option<&Links>, question: Q
             Ok(json!({ "accounts": names }))
         }
         Question::Status => status::collect(context, links),
-        Question::History { account, mailbox } => crate::commands::history::collect(storage, &account, mailbox.as_deref()),
-        Question::Explain { account, mailbox, uid } => crate::commands::explain::collect(storage, &account, &mailbox, uid),
-        Question::Verify { repair } => crate::commands::verify::collect(storage, repair, context.store.is_some(), progress),
+        Question::History { account, mailbox } => {
+            crate::commands::history::collect(storage, &account, mailbox.as_deref())
+        }
+        Question::Explain { account, mailbox, uid } => {
+            crate::commands::explain::collect(storage, &account, &mailbox, uid)
+        }
+        Question::Verify { repair } => {
+            crate::commands::verify::collect(storage, repair, context.store.is_some(), progress)
+        }
         other => Err(Failure::new(format!("{other:?} is answered elsewhere"))),
     }
 }
@@ -92,7 +112,9 @@ pub fn accounts(storage: &Storage) -> Result<Vec<String>, Failure> {
 }
 
 fn account(store: &Mailstore, name: &str) -> Result<mailstore::crdt::identity::AccountId, Failure> {
-    store.account(name).ok_or_else(|| Failure::new(format!("there is no account {name:?}; `peerpost user list` lists them")))
+    store
+        .account(name)
+        .ok_or_else(|| Failure::new(format!("there is no account {name:?}; `peerpost user list` lists them")))
 }
 
 fn hashed(password: &str) -> Result<String, Failure> {
@@ -100,5 +122,7 @@ fn hashed(password: &str) -> Result<String, Failure> {
         return Err(Failure::new("the password is empty; give one on standard input"));
     }
     let hash = password::hash(password, crate::node::random(), PasswordCost::STANDARD);
-    hash.ok_or_else(|| Failure::new(format!("the password is longer than {} octets", password::LONGEST_PASSWORD)))
+    hash.ok_or_else(|| {
+        Failure::new(format!("the password is longer than {} octets", password::LONGEST_PASSWORD))
+    })
 }

@@ -11,6 +11,7 @@ use super::{LONGEST_LINE, Line, Question};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::node::{self, Files};
+use crate::output;
 
 /// Has a question answered.
 pub fn ask(config: &Config, question: Question) -> Result<Value, Failure> {
@@ -53,7 +54,14 @@ fn answer_here(config: &Config, files: &Files, question: Question) -> Result<Val
             (Some(store), Some(running))
         }
     };
-    let context = Context { config: Arc::new(config.clone()), identity, key: key.fingerprint(), storage, store, links: None };
+    let context = Context {
+        config: Arc::new(config.clone()),
+        identity,
+        key: key.fingerprint(),
+        storage,
+        store,
+        links: None,
+    };
     let answer = runtime.block_on(answer(&context, question, |step| show_progress(&step)));
     if let Some(running) = running {
         running.stop();
@@ -62,5 +70,5 @@ fn answer_here(config: &Config, files: &Files, question: Question) -> Result<Val
 }
 
 fn show_progress(step: &str) {
-    eprintln!("{step}");
+    output::tell(format_args!("{step}\n"));
 }

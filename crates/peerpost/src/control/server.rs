@@ -23,7 +23,8 @@ const QUESTION_WITHIN: Duration = Duration::from_secs(10);
 
 /// Listens; a socket that a node left behind when it was killed is replaced. The store's lock says that no other node runs.
 pub fn bind(socket: &Path) -> Result<UnixListener, Failure> {
-    let failed = || Failure::of::<std::io::Error>(format!("cannot listen for commands on {}", socket.display()));
+    let failed =
+        || Failure::of::<std::io::Error>(format!("cannot listen for commands on {}", socket.display()));
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed()(error)),
         _ => {}
@@ -65,7 +66,9 @@ async fn converse(stream: UnixStream, context: &Context) -> std::io::Result<()> 
     let question: Question = match serde_json::from_str(&text) {
         Ok(question) => question,
         Err(error) => {
-            let words = format!("the node did not understand the command ({error}); use the same version of peerpost for both");
+            let words = format!(
+                "the node did not understand the command ({error}); use the same version of peerpost for both"
+            );
             return write(&mut writing, &Line::Failed(words)).await;
         }
     };

@@ -43,7 +43,8 @@ impl Invitations {
         let cluster = context.config.cluster.as_ref().ok_or_else(|| {
             Failure::new("this node has no [cluster] section; give it one, with `listen` and `advertise`, and start it again")
         })?;
-        let store = context.store.as_ref().ok_or_else(|| Failure::new("the store was opened for reading alone"))?;
+        let store =
+            context.store.as_ref().ok_or_else(|| Failure::new("the store was opened for reading alone"))?;
         let granted = store.grant().await?.ok_or_else(|| {
             Failure::new("this node has no slots left to grant; invite from another node (`peerpost status` shows who has some)")
         })?;
@@ -105,7 +106,8 @@ impl Admission for Door {
     }
 
     fn admit(&self, request: &JoinRequest) -> Result<Admitted, String> {
-        let unknown = "the invitation is unknown here: use the token of a node that is running, within its cluster";
+        let unknown =
+            "the invitation is unknown here: use the token of a node that is running, within its cluster";
         let invitation = self.invitations.find(&request.secret).map_err(|error| error.to_string())?;
         let mut invitation = invitation.ok_or(unknown)?;
         if invitation.used_by.is_some_and(|key| key != request.key) {

@@ -28,7 +28,12 @@ pub struct Links(Arc<Replication>);
 
 impl Links {
     /// Opens the socket; nodes dial each other from now on.
-    pub fn start(cluster: &Cluster, identity: &NodeIdentity, key: NodeKey, store: &Mailstore) -> Result<Self, Failure> {
+    pub fn start(
+        cluster: &Cluster,
+        identity: &NodeIdentity,
+        key: NodeKey,
+        store: &Mailstore,
+    ) -> Result<Self, Failure> {
         let door = Door {
             invitations: Invitations::new(Arc::clone(store.storage())),
             store: store.clone(),

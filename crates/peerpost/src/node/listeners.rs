@@ -37,7 +37,13 @@ impl MailListeners {
     }
 
     /// Serves all of them until `shutdown` turns true.
-    pub fn serve(self, store: &Mailstore, config: &Config, shutdown: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
+    pub fn serve(
+        self,
+        store: &Mailstore,
+        config: &Config,
+        shutdown: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) {
         if let Some(listeners) = self.imap {
             tasks.spawn(listeners.serve(store.clone(), self.tls, imap_settings(config), shutdown.clone()));
         }

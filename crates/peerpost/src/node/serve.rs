@@ -1,6 +1,5 @@
 //! `peerpost serve`: one node in the foreground.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::config::Config;
 use crate::control::answer::Context;
 use crate::control::server;
 use crate::failure::Failure;
+use crate::output;
 
 pub use super::links::Links;
 
@@ -59,11 +59,16 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
         None => None,
     };
     mail.serve(&store, &config, &shutdown, &mut tasks);
-    let context =
-        Context { config: Arc::clone(&config), identity, key: fingerprint, storage, store: Some(store), links: links.clone() };
+    let context = Context {
+        config: Arc::clone(&config),
+        identity,
+        key: fingerprint,
+        storage,
+        store: Some(store),
+        links: links.clone(),
+    };
     tasks.spawn(server::serve(control, Arc::new(context), shutdown));
-    println!("ready");
-    std::io::stdout().flush().map_err(Failure::of("cannot say that the node is ready"))?;
+    output::line("ready")?;
     let failed = wait_for_the_end(&running).await?;
     tracing::info!("going down");
     let _ = down.send(true);

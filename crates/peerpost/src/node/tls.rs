@@ -12,19 +12,26 @@ use crate::failure::Failure;
 /// Loads the certificate chain and key of the configuration.
 pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Failure> {
     let certificate = tls.certificate.display();
-    let chain: Result<Vec<CertificateDer<'static>>, _> =
-        CertificateDer::pem_file_iter(&tls.certificate).map_err(Failure::of(format!("cannot read the certificate {certificate}")))?.collect();
+    let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_file_iter(&tls.certificate)
+        .map_err(Failure::of(format!("cannot read the certificate {certificate}")))?
+        .collect();
     let chain = chain.map_err(Failure::of(format!("the certificate {certificate} is damaged")))?;
     if chain.is_empty() {
-        return Err(Failure::new(format!("{certificate} holds no certificate; it needs the chain in PEM form")));
+        return Err(Failure::new(format!(
+            "{certificate} holds no certificate; it needs the chain in PEM form"
+        )));
     }
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(Failure::of(format!("cannot read the key {}", tls.key.display())))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(Failure::of(format!("cannot read the key {}", tls.key.display())))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Failure::of("TLS has no protocol version"))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(Failure::of(format!("the key {} does not fit the certificate {certificate}", tls.key.display())))?;
+        .map_err(Failure::of(format!(
+            "the key {} does not fit the certificate {certificate}",
+            tls.key.display()
+        )))?;
     Ok(Arc::new(config))
 }
