@@ -14,6 +14,9 @@ use crate::reply::Reply;
 /// parameters that extensions add.
 pub const LONGEST_LINE: usize = 2000;
 
+/// The most digits of a size (RFC 1870 section 4), and so of any number here.
+const MOST_DIGITS: usize = 20;
+
 /// Stands for the domain of an address that was given without one, or with an address literal, while smtp-proto parses it.
 const ANY_DOMAIN: &str = "@-";
 
@@ -89,6 +92,9 @@ fn parse_text(line: &[u8]) -> Result<Command, Reply> {
     if text.bytes().any(|octet| octet.is_ascii_control()) {
         return syntax("The line contains a control character");
     }
+    if text.split_ascii_whitespace().any(is_endless_number) {
+        return Err(Reply::new(501, (5, 5, 4), format!("A number has more than {MOST_DIGITS} digits")));
+    }
     let path = Path::find(text);
     let mut given = path.with_domain_name(text);
     given.push('\n');
@@ -121,6 +127,14 @@ fn parse_text(line: &[u8]) -> Result<Command, Reply> {
         | Request::Burl { .. }
         | Request::StartTls => Err(Reply::new(502, (5, 5, 1), format!("{} is not offered", request.name()))),
     }
+}
+
+/// Whether a word, or the value of a parameter, is a number longer than any that means something. smtp-proto begins again at
+/// nothing where a number goes on beyond the greatest it knows: a size without bounds would pass for a small one, and the
+/// octets of such a BDAT for commands.
+fn is_endless_number(word: &str) -> bool {
+    let value = word.rsplit_once('=').map_or(word, |(_, value)| value);
+    value.len() > MOST_DIGITS && value.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 /// The parameters of RFC 1870, RFC 6152 and RFC 6531 are carried out; others were not offered, and some of them

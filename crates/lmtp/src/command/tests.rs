@@ -74,6 +74,18 @@ fn wrong_senders() {
     assert_eq!(code(b"MAIL FROM:<b@c@d>"), (501, (5, 1, 7)));
 }
 
+/// A client said that its message had 99999999999999999999999999 octets, and was told to go on: smtp-proto had made 999999 of
+/// it. A BDAT of that length would have left its octets to be read as commands.
+#[test]
+fn numbers_without_end_are_refused() {
+    assert_eq!(code(b"MAIL FROM:<bob@example.com> SIZE=99999999999999999999999999"), (501, (5, 5, 4)));
+    assert_eq!(code(b"MAIL FROM:<bob@example.com> SIZE=18446744073709551616"), (501, (5, 5, 4)));
+    assert_eq!(sender("MAIL FROM:<bob@example.com> SIZE=18446744073709551614").size, u64::MAX - 1);
+    assert_eq!(code(b"BDAT 99999999999999999999999999 LAST"), (501, (5, 5, 4)));
+    assert!(parse(b"BDAT 99999999999999999999999999 LAST").is_err_and(|refusal| refusal.fatal));
+    assert_eq!(sender("MAIL FROM:<99999999999999999999999999@example.com>").size, 0, "a name may have any digits");
+}
+
 #[test]
 fn the_other_commands() {
     assert_eq!(parse(b"LHLO mx.example.com"), Ok(Command::Lhlo));
