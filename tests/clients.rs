@@ -159,11 +159,11 @@ fn mbsync() {
     }
     let witness = Witness::default();
     let mut client = Client::open(a, &witness);
-    client.ok("CREATE Archive");
-    client.append("Archive", "\\Seen", &message("archived", "for mbsync"));
+    client.ok("CREATE Projects");
+    client.append("Projects", "\\Seen", &message("archived", "for mbsync"));
     let mut other = Client::open(b, &witness);
     eventually("alike before mbsync", || {
-        for (mailbox, count) in [("INBOX", 20), ("Archive", 1)] {
+        for (mailbox, count) in [("INBOX", 20), ("Projects", 1)] {
             if !other.command(&format!("EXAMINE {mailbox}")).untagged.iter().any(|values| {
                 values.len() == 2 && values[0].number() == Some(count) && values[1].text() == "EXISTS"
             }) {
@@ -179,13 +179,13 @@ fn mbsync() {
     run_mbsync(&home, a);
     let synced = maildir(&home.join("mail"));
     assert_eq!(synced.len(), 21, "messages fetched from a");
-    let listings = [client.list("INBOX"), client.list("Archive")];
+    let listings = [client.list("INBOX"), client.list("Projects")];
 
     // The same state against the other node, and back.
     for node in [b, a] {
         run_mbsync(&home, node);
         assert_eq!(maildir(&home.join("mail")), synced, "mbsync with {} changed the maildir", node.name);
     }
-    assert_eq!([client.list("INBOX"), client.list("Archive")], listings, "mbsync changed a mailbox");
-    assert_eq!([other.list("INBOX"), other.list("Archive")], listings);
+    assert_eq!([client.list("INBOX"), client.list("Projects")], listings, "mbsync changed a mailbox");
+    assert_eq!([other.list("INBOX"), other.list("Projects")], listings);
 }

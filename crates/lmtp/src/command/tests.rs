@@ -83,7 +83,11 @@ fn numbers_without_end_are_refused() {
     assert_eq!(sender("MAIL FROM:<bob@example.com> SIZE=18446744073709551614").size, u64::MAX - 1);
     assert_eq!(code(b"BDAT 99999999999999999999999999 LAST"), (501, (5, 5, 4)));
     assert!(parse(b"BDAT 99999999999999999999999999 LAST").is_err_and(|refusal| refusal.fatal));
-    assert_eq!(sender("MAIL FROM:<99999999999999999999999999@example.com>").size, 0, "a name may have any digits");
+    assert_eq!(
+        sender("MAIL FROM:<99999999999999999999999999@example.com>").size,
+        0,
+        "a name may have any digits"
+    );
 }
 
 #[test]
