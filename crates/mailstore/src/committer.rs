@@ -62,7 +62,12 @@ impl Committer {
         let beginning = rows::read_beginning(&reader)?;
         let heads = rows::read_heads(&reader)?;
         let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
-        let published = Arc::new(Published::new(author.incarnation, heads, beginning.vector.clone(), beginning.cluster.clone()));
+        let published = Arc::new(Published::new(
+            author.incarnation,
+            heads,
+            beginning.vector.clone(),
+            beginning.cluster.clone(),
+        ));
         let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
         let mut committer = Committer {
             storage,
@@ -104,6 +109,10 @@ impl Committer {
         let mut outcomes = Vec::new();
         for job in jobs {
             outcomes.extend(self.carry_out(job, &mut batch));
+        }
+        if let Err(error) = self.release_bodies(&batch) {
+            // They wait on, and are shown when a peer sends the bodies once more.
+            tracing::warn!(%error, "it cannot be read which messages wait for bodies that came in");
         }
         self.replica.handle_timeout();
         let commit = self.replica.commit();

@@ -30,7 +30,7 @@ pub struct Granted {
 pub(crate) enum Job {
     Request(Request, Answer<Reply, RequestError>),
     Apply(Vec<Record>, Answer<Applied, DeltaError>),
-    Body(StagedBody, BodyHash, Structure, Answer<(), RequestError>),
+    Body(StagedBody, BodyHash, Box<Structure>, Answer<(), RequestError>),
     /// Loads an account for somebody who logs in.
     Open(AccountId, Answer<watch::Receiver<Arc<AccountView>>, RequestError>),
     LookAway(AccountId, MailboxId),

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod committer;
+pub mod explain;
 pub mod history;
 pub mod identity;
 pub mod inline;
@@ -15,8 +16,10 @@ mod published;
 pub mod request;
 pub mod rows;
 pub mod shell;
+pub mod snapshots;
 mod store;
 mod structures;
+pub mod verify;
 
 pub use crdt;
 pub use job::Granted;

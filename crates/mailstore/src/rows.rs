@@ -23,7 +23,7 @@ use storage::{Batch, Reader, Storage, Table};
 /// The key in [`Table::Meta`] of what a node is.
 pub const IDENTITY: &[u8] = b"identity";
 const CLOCK: &[u8] = b"clock";
-const INCARNATION: &[u8] = b"incarnation";
+pub(crate) const INCARNATION: &[u8] = b"incarnation";
 /// Before the incarnation, in [`Table::Meta`]: its last record here.
 pub(crate) const VECTOR: &[u8] = b"vector:";
 pub(crate) const CLUSTER: &[u8] = b"state";
@@ -226,8 +226,8 @@ pub fn missing_bodies(reader: &Reader, limit: usize) -> Result<Vec<(BodyHash, u6
     Ok(missing)
 }
 
-/// What a new life begins with.
-pub fn read_beginning(reader: &Reader) -> Result<crdt::replica::Beginning, ArchiveError> {
+/// What is here of every life.
+pub fn read_vector(reader: &Reader) -> Result<Vector, ArchiveError> {
     let mut vector = Vector::new();
     for row in reader.prefixed(Table::Meta, VECTOR).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
@@ -237,6 +237,11 @@ pub fn read_beginning(reader: &Reader) -> Result<crdt::replica::Beginning, Archi
             vector.raise(incarnation, Sequence(last));
         }
     }
+    Ok(vector)
+}
+
+/// What a new life begins with.
+pub fn read_beginning(reader: &Reader) -> Result<crdt::replica::Beginning, ArchiveError> {
     let clock = reader
         .get(Table::Meta, CLOCK)
         .map_err(failed)?
@@ -245,7 +250,7 @@ pub fn read_beginning(reader: &Reader) -> Result<crdt::replica::Beginning, Archi
     let predecessor = reader.get(Table::Meta, INCARNATION).map_err(failed)?;
     let cluster = reader.get(Table::Cluster, CLUSTER).map_err(failed)?;
     Ok(crdt::replica::Beginning {
-        vector,
+        vector: read_vector(reader)?,
         cluster: cluster.map(|bytes| decode(Table::Cluster, &bytes)).transpose()?.unwrap_or_default(),
         last: clock.and_then(Timestamp::from_bits).unwrap_or_default(),
         predecessor: predecessor.and_then(|bytes| Incarnation::from_slice(&bytes)),
@@ -285,7 +290,10 @@ pub fn read_account(reader: &Reader, id: AccountId) -> Result<Option<AccountImag
     Ok(Some(AccountImage { head, mailboxes, segments, absent, shown: read_shown(reader, id)? }))
 }
 
-fn read_mailboxes(reader: &Reader, id: AccountId) -> Result<BTreeMap<MailboxId, MailboxState>, ArchiveError> {
+pub(crate) fn read_mailboxes(
+    reader: &Reader,
+    id: AccountId,
+) -> Result<BTreeMap<MailboxId, MailboxState>, ArchiveError> {
     let mut mailboxes = BTreeMap::new();
     for row in reader.prefixed(Table::Mailboxes, &id.0).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
@@ -296,7 +304,7 @@ fn read_mailboxes(reader: &Reader, id: AccountId) -> Result<BTreeMap<MailboxId, 
     Ok(mailboxes)
 }
 
-fn read_segments(
+pub(crate) fn read_segments(
     reader: &Reader,
     id: AccountId,
 ) -> Result<BTreeMap<SegmentId, Vec<EntryState>>, ArchiveError> {
@@ -315,7 +323,7 @@ fn read_segments(
     Ok(segments)
 }
 
-fn read_shown(reader: &Reader, id: AccountId) -> Result<Vec<ShownImage>, ArchiveError> {
+pub(crate) fn read_shown(reader: &Reader, id: AccountId) -> Result<Vec<ShownImage>, ArchiveError> {
     let mut shown = Vec::new();
     for row in reader.prefixed(Table::Announced, &id.0).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;

@@ -249,7 +249,7 @@ impl Mailstore {
         match structures::scan(staged.len(), |range| staged.read(range)) {
             Ok(structure) => {
                 let hash = structures::hash(&staged);
-                self.queue.push(Job::Body(staged, hash, structure, Box::new(answer)));
+                self.queue.push(Job::Body(staged, hash, Box::new(structure), Box::new(answer)));
             }
             Err(error) => answer(Err(RequestError::Storage(error.to_string()))),
         }

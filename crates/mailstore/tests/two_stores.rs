@@ -1,4 +1,5 @@
 //! Two stores with real tables and packs on simulated disks, their deltas carried by hand.
+#![allow(clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -56,6 +56,17 @@ impl Batch {
         self.bodies.insert(body.hash(), BodyChange::Add(body));
     }
 
+    /// The bodies that it keeps.
+    pub fn kept_bodies(&self) -> impl Iterator<Item = &BodyHash> {
+        self.bodies.iter().filter(|(_, change)| !matches!(change, BodyChange::Remove)).map(|(hash, _)| hash)
+    }
+
+    /// Whether it keeps this body.
+    #[must_use]
+    pub fn keeps_body(&self, hash: &BodyHash) -> bool {
+        self.bodies.get(hash).is_some_and(|change| !matches!(change, BodyChange::Remove))
+    }
+
     /// Keeps a body even where the index says that the store has it: for one that turned out damaged.
     pub fn repair_body(&mut self, body: StagedBody) {
         self.bodies.insert(body.hash(), BodyChange::Repair(body));

@@ -241,6 +241,11 @@ impl Account {
         }
     }
 
+    /// Entries that came in this batch without their bodies.
+    pub fn newly_absent(&self) -> impl Iterator<Item = &EntryId> {
+        self.dirty.absent.iter().filter(|(_, absent)| **absent).map(|(entry, _)| entry)
+    }
+
     pub(crate) fn has_body(&self, entry: &EntryId) -> bool {
         !self.absent.contains(entry)
     }

@@ -1,11 +1,12 @@
 //! What each job does to the replica, and what its answer will be made of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crdt::account::NewEntry;
-use crdt::identity::{AccountId, BodyHash, DeliveryKey, MailboxId};
+use crdt::identity::{AccountId, BodyHash, DeliveryKey, EntryId, MailboxId};
 use crdt::operation::DefaultMailbox;
-use crdt::replica::{CommandError, DeltaError};
+use crdt::replica::{ArchiveError, CommandError, DeltaError};
 use crdt::view::MailboxView;
 use storage::Batch;
 use tokio::sync::watch;
@@ -24,12 +25,10 @@ impl Committer {
     pub(super) fn carry_out(&mut self, job: Job, batch: &mut Batch) -> Option<Outcome> {
         match job {
             Job::Request(request, answer) => Some(self.request(request, answer, batch)),
-            Job::Apply(records, answer) => Some(self.apply(records, answer)),
+            Job::Apply(records, answer) => Some(self.apply(records, answer, batch)),
             Job::Body(staged, hash, structure, answer) => {
-                let done = self.body(hash);
-                structures::put(batch, &hash, &structure);
-                batch.add_body(staged);
-                Some(outcome(answer, move |_| done))
+                keep(batch, &hash, &structure, staged);
+                Some(outcome(answer, |_| Ok(())))
             }
             Job::Open(account, answer) => Some(self.open_account(account, answer)),
             Job::LookAway(account, mailbox) => {
@@ -72,13 +71,15 @@ impl Committer {
         &mut self,
         records: Vec<crdt::record::Record>,
         answer: Answer<crdt::replica::Applied, DeltaError>,
+        batch: &Batch,
     ) -> Outcome {
         let failed = |error: String| DeltaError::Archive(crdt::replica::ArchiveError(error));
         let applied = match self.storage.reader() {
             // A body that cannot be looked up counts as missing: it is asked for again, and known by then.
-            Ok(reader) => self
-                .replica
-                .apply(records, |hash| reader.has_body(&structures::stored(hash)).unwrap_or(false)),
+            Ok(reader) => self.replica.apply(records, |hash| {
+                let hash = structures::stored(hash);
+                batch.keeps_body(&hash) || reader.has_body(&hash).unwrap_or(false)
+            }),
             Err(error) => Err(failed(error.to_string())),
         };
         Box::new(move |finished| {
@@ -87,12 +88,30 @@ impl Committer {
         })
     }
 
-    /// A body has come in: the entries that wait for it can be shown.
-    fn body(&mut self, hash: BodyHash) -> Result<(), RequestError> {
-        let reader = self.storage.reader().map_err(|error| RequestError::Storage(error.to_string()))?;
-        let waiting = rows::waiting_for(&reader, &hash).map_err(|error| RequestError::Storage(error.0))?;
+    /// Bodies have come in, from peers or with messages of their own: the entries that wait for them can be shown.
+    pub(super) fn release_bodies(&mut self, batch: &Batch) -> Result<(), ArchiveError> {
+        if batch.kept_bodies().next().is_none() {
+            return Ok(());
+        }
+        let mut waiting: BTreeMap<AccountId, Vec<EntryId>> = BTreeMap::new();
+        for account in self.replica.loaded() {
+            let kept = |entry: &&EntryId| {
+                let facts = account.entry(entry).and_then(|state| state.facts());
+                facts.is_some_and(|facts| batch.keeps_body(&structures::stored(&facts.body)))
+            };
+            let entries: Vec<EntryId> = account.newly_absent().filter(kept).copied().collect();
+            if !entries.is_empty() {
+                waiting.insert(account.id(), entries);
+            }
+        }
+        let reader = self.storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
+        for hash in batch.kept_bodies() {
+            for (account, entries) in rows::waiting_for(&reader, &BodyHash(*hash.as_bytes()))? {
+                waiting.entry(account).or_default().extend(entries);
+            }
+        }
         for (account, entries) in waiting {
-            self.replica.body_arrived(account, &entries).map_err(|error| RequestError::Storage(error.0))?;
+            self.replica.body_arrived(account, &entries)?;
         }
         Ok(())
     }
