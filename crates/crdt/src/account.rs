@@ -73,7 +73,7 @@ pub(crate) struct Pending {
 }
 
 /// One account on one node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Account {
     id: AccountId,
     head: AccountHead,

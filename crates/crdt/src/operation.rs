@@ -362,7 +362,7 @@ impl Operation {
         use Operation::*;
         let long = |text: &str| text.len() > LONGEST_TEXT;
         let bad_name = |name: &str| name.is_empty() || long(name) || name.chars().any(char::is_control);
-        let bad = match self {
+        match self {
             Start { .. } | Grant { .. } | RemoveAccount | DeleteMailbox { .. } => None,
             Admit(member) => (long(&member.name) || long(&member.advertise)).then_some("member"),
             CreateAccount { name, mailboxes } => {
@@ -397,8 +397,7 @@ impl Operation {
             Place { validity, runs, .. } | Hold { validity, runs, .. } => {
                 (validity.0 == 0 || !are_placements(runs)).then_some("placements")
             }
-        };
-        bad
+        }
     }
 }
 

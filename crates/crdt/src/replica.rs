@@ -65,7 +65,7 @@ pub struct Beginning {
 }
 
 /// One node as a pure state machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replica<A> {
     archive: A,
     writer: Writer,

@@ -25,7 +25,7 @@ pub struct Written {
 }
 
 /// Stamps and collects the operations of one batch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Writer {
     author: Author,
     clock: HybridClock,

@@ -28,7 +28,7 @@ pub struct AccountCommit {
 pub struct Commit {
     /// New records, own and foreign.
     pub records: Vec<Record>,
-    /// The ends of foreign chains.
+    /// The ends of the chains that grew. Own ones too: should the disk be rolled back, peers send their rest.
     pub chains: Vec<(DocumentId, Incarnation, Chain)>,
     /// Changed accounts.
     pub accounts: Vec<AccountCommit>,
@@ -81,6 +81,7 @@ impl<A: Archive> Replica<A> {
         }
         for document in documents {
             let operations = operations.remove(&document).unwrap_or_default();
+            self.changed_chains.insert((document, author));
             let chain = self.chains.entry((document, author)).or_default();
             for change in document::encode_all(author, chain, &operations) {
                 let sequence = self.vector.last(&author).next();
@@ -90,7 +91,7 @@ impl<A: Archive> Replica<A> {
         }
     }
 
-    /// Foreign chains can be read again from disk; own ones of this life cannot, and stay.
+    /// Chains can be read again from disk; those of this life are needed most, and stay.
     fn bound_chains(&mut self) {
         const MOST_CHAINS: usize = 10_000;
         let own = self.author().incarnation;
