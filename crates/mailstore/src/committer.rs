@@ -131,7 +131,8 @@ impl Committer {
                 self.replica.loaded().map(|account| (account.id(), account)).collect();
             rows::write_commit(&mut batch, commit, &accounts, self.replica.cluster());
             rows::write_incarnation(&mut batch, &self.replica.author().incarnation);
-            history::write(&mut batch, &reader, commit, &accounts, self.replica.cluster())
+            let own = self.replica.author().incarnation;
+            history::write(&mut batch, &reader, commit, &accounts, self.replica.cluster(), &own)
                 .map_err(damaged)?;
         }
         if batch.is_empty() { Ok(()) } else { self.storage.commit(batch) }

@@ -6,7 +6,7 @@ use crdt::account::Account;
 use crdt::account::events::Event;
 use crdt::clock::{Millis, Timestamp};
 use crdt::fold::cluster::ClusterState;
-use crdt::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
+use crdt::identity::{AccountId, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity};
 use crdt::replica::{ArchiveError, Commit};
 use serde::{Deserialize, Serialize};
 use storage::{Batch, Reader, Table};
@@ -96,12 +96,13 @@ pub(crate) fn write(
     commit: &Commit,
     accounts: &BTreeMap<AccountId, &Account>,
     cluster: &ClusterState,
+    own: &Incarnation,
 ) -> Result<(), ArchiveError> {
     for changed in &commit.accounts {
         let repaired = |event: &Event| {
             matches!(event, Event::Held { .. } | Event::Reissued { .. } | Event::Bumped { .. })
         };
-        let foreign = foreign_records(commit, changed.account, cluster);
+        let foreign = foreign_records(commit, changed.account, cluster, own);
         if changed.events.is_empty() || (foreign.is_empty() && !changed.events.iter().any(repaired)) {
             continue;
         }
@@ -124,10 +125,14 @@ pub(crate) fn write(
 }
 
 /// How many records of other nodes the batch brought for an account, by node.
-fn foreign_records(commit: &Commit, account: AccountId, cluster: &ClusterState) -> BTreeMap<NodeSlot, u64> {
-    let foreign: BTreeSet<_> = commit.chains.iter().map(|(_, author, _)| *author).collect();
+fn foreign_records(
+    commit: &Commit,
+    account: AccountId,
+    cluster: &ClusterState,
+    own: &Incarnation,
+) -> BTreeMap<NodeSlot, u64> {
     let mut counts = BTreeMap::new();
-    for record in commit.records.iter().filter(|record| foreign.contains(&record.incarnation)) {
+    for record in commit.records.iter().filter(|record| record.incarnation != *own) {
         let concerned = record.parts().and_then(|(document, _)| document.account()) == Some(account);
         if let Some(slot) = cluster.slot_of(&record.incarnation).filter(|_| concerned) {
             *counts.entry(slot).or_default() += 1;

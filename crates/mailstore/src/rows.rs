@@ -23,7 +23,7 @@ use storage::{Batch, Reader, Storage, Table};
 /// The key in [`Table::Meta`] of what a node is.
 pub const IDENTITY: &[u8] = b"identity";
 const CLOCK: &[u8] = b"clock";
-pub(crate) const INCARNATION: &[u8] = b"incarnation";
+const INCARNATION: &[u8] = b"incarnation";
 /// Before the incarnation, in [`Table::Meta`]: its last record here.
 pub(crate) const VECTOR: &[u8] = b"vector:";
 pub(crate) const CLUSTER: &[u8] = b"state";

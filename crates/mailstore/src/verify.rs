@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crdt::fold::cluster::ClusterState;
-use crdt::identity::{AccountId, BodyHash, Incarnation, NodeSlot};
+use crdt::identity::{AccountId, BodyHash, Incarnation};
 use crdt::replica::ArchiveError;
 use serde::Serialize;
 use storage::{Batch, Reader, Storage, Table};
@@ -133,8 +133,6 @@ struct Verification<'a> {
     more: usize,
     /// The cluster as folded from the log.
     cluster: ClusterState,
-    /// The slot of this node, if its store says so.
-    own_slot: Option<NodeSlot>,
     /// Rows of the table of chains that were compared.
     chains_seen: u64,
     /// Bodies whose bytes are wrong, and why.
@@ -160,7 +158,6 @@ impl<'a> Verification<'a> {
             found: Repaired::default(),
             more: 0,
             cluster: ClusterState::default(),
-            own_slot: None,
             chains_seen: 0,
             damaged_bodies: BTreeMap::new(),
             damaged_messages: BTreeSet::new(),

@@ -275,3 +275,49 @@ fn a_lost_announcement_is_found() {
     change(storage, Table::Announced, key, None);
     only_finding(storage, &["table announced", "is missing"]);
 }
+
+#[test]
+fn a_body_releases_whoever_waits_for_it_in_the_same_batch_or_before() {
+    let (mut a, mut b) = (Node::new(0), Node::new(1));
+    let account = a.add_account("alice");
+    a.sync_to(&mut b);
+    for (number, before) in [(1, true), (2, false)] {
+        a.deliver(account, &mail(number));
+        let delta = a.store.delta_since(&b.store.vector(), usize::MAX).expect("readable");
+        let (message, deliver) = (b.message(&mail(number)), |message| peerpost_mailstore::Request::Deliver {
+            account,
+            mailbox: "Archive".into(),
+            sender: "other@example.com".into(),
+            message,
+        });
+        if before {
+            b.store.submit(deliver(message), |answer| drop(answer.expect("delivered")));
+            b.store.apply_delta(delta, |applied| drop(applied.expect("a good delta")));
+        } else {
+            b.store.apply_delta(delta, |applied| drop(applied.expect("a good delta")));
+            b.store.submit(deliver(message), |answer| drop(answer.expect("delivered")));
+        }
+        b.run();
+        assert_eq!(findings(b.store.storage()), vec![]);
+        assert_eq!(b.store.wanted_bodies(10).expect("readable"), vec![]);
+    }
+    let inbox = b.inbox(account);
+    assert_eq!(b.look(account, inbox).view.borrow().rows.len(), 2);
+}
+
+#[test]
+fn a_restored_disk_learns_its_own_past_from_peers() {
+    let (mut a, mut b) = (Node::new(0), Node::new(1));
+    let account = a.add_account("alice");
+    a.deliver(account, &mail(1));
+    let backup = a.disk.snapshot();
+    a.deliver(account, &mail(2));
+    a.sync_to(&mut b);
+    let now = a.now;
+    drop(a);
+    let mut a = common::open(backup, 0, 9, now);
+    b.sync_to(&mut a);
+    assert_eq!(findings(a.store.storage()), vec![]);
+    let inbox = a.inbox(account);
+    assert_eq!(a.look(account, inbox).view.borrow().rows.len(), 2);
+}

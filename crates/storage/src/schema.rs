@@ -19,7 +19,7 @@ pub enum Table {
     Meta,
     /// Primary. Records as their origin encoded them: incarnation ‖ sequence → document and change.
     Log,
-    /// View. Where the chain of a foreign author in a document ends: document ‖ incarnation → length, hash, operations.
+    /// View. Where the chain of an author in a document ends: document ‖ incarnation → length, hash, operations.
     Chains,
     /// View. Saved documents, so that `verify` need not build them from their first change: document → what is covered of
     /// each author's chain, and the saved document.

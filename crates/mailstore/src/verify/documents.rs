@@ -115,7 +115,7 @@ impl Verification<'_> {
         self.reader.get(Table::Chains, &rows::chain_key(document, author)).map_err(failed)
     }
 
-    /// The ends of foreign chains are kept, so that what a peer sends can be checked; own lives' may be.
+    /// The ends of chains are kept, so that what a peer sends can be checked.
     fn compare_chain(
         &mut self,
         document: &DocumentId,
@@ -124,11 +124,8 @@ impl Verification<'_> {
     ) -> Result<(), ArchiveError> {
         let stored = self.stored_chain(document, &author)?;
         self.chains_seen += u64::from(stored.is_some());
-        let foreign = self.own_slot.is_some() && self.cluster.slot_of(&author) != self.own_slot;
-        let right = match &stored {
-            Some(row) => rows::decode::<Chain>(Table::Chains, row).is_ok_and(|stored| stored == chain),
-            None => !foreign,
-        };
+        let read = stored.as_ref().map(|row| rows::decode::<Chain>(Table::Chains, row));
+        let right = matches!(read, Some(Ok(stored)) if stored == chain);
         if !right {
             let title = self.title(document);
             let what = match stored {
