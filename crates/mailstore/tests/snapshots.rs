@@ -150,3 +150,40 @@ fn a_document_that_cannot_be_saved_goes_to_quarantine_and_the_node_goes_on() {
     assert_eq!(saved(storage).len(), 1);
     assert_eq!(verify(storage, &mut |_| {}), Ok(vec![]));
 }
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the shell is tested with its own clock and thread")]
+fn an_idle_node_saves_its_documents() {
+    use peerpost_mailstore::{Request, identity::NodeIdentity, message::Scanner, shell};
+    use std::sync::{Arc, mpsc};
+    let storage = Arc::new(Storage::open(Arc::new(storage::SimulatedDisk::new())).expect("the store opens"));
+    let slot = peerpost_mailstore::crdt::identity::NodeSlot::FIRST;
+    let identity = NodeIdentity { cluster: [1; 16], slot, name: "a".into() };
+    let (store, running) =
+        shell::start(Arc::clone(&storage), identity, Box::new(|| [7; 16])).expect("started");
+    let (answered, answers) = mpsc::channel();
+    let ask = |request| {
+        let answered = answered.clone();
+        store.submit(request, move |answer| answered.send(answer.is_ok()).expect("somebody waits"));
+        assert!(answers.recv().expect("an answer"));
+    };
+    ask(Request::AddAccount { name: "alice".into(), password: "hash".into() });
+    for number in 0..CHANGES_PER_SNAPSHOT as u32 {
+        let octets = mail(number);
+        let mut body = store.body_writer();
+        body.write(&octets).expect("room");
+        let mut scanner = Scanner::new();
+        scanner.push(&octets);
+        let (body, structure) = (body.finish().expect("staged"), Arc::new(scanner.finish()));
+        let message = peerpost_mailstore::NewMessage { body, structure, flags: vec![], received: None };
+        let account = AccountId::of_name("alice");
+        ask(Request::Deliver { account, mailbox: "INBOX".into(), sender: "a@example.com".into(), message });
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while saved(&storage).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "no snapshot within 30 s");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(verify(&storage, &mut |_| {}), Ok(vec![]));
+    assert_eq!(running.stop(), None);
+}
