@@ -11,6 +11,7 @@ mod kit;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,10 +23,15 @@ use kit::{lmtp, message};
 
 const KILLS: usize = 20;
 
-/// Delivers until the node is gone; the Message-IDs that were acknowledged.
-fn deliver_until_killed(address: std::net::SocketAddr, prefix: &str, acknowledged: &Mutex<BTreeSet<String>>) {
+/// Delivers until the node is gone or the round is over; the Message-IDs that were acknowledged.
+fn deliver_until(
+    over: &AtomicBool,
+    address: std::net::SocketAddr,
+    prefix: &str,
+    acknowledged: &Mutex<BTreeSet<String>>,
+) {
     let Ok(mut client) = lmtp::Client::connect(address) else { return };
-    for number in 0.. {
+    for number in (0..).take_while(|_| !over.load(Ordering::Relaxed)) {
         let id = format!("{prefix}-{number}");
         match client.offer(&[ACCOUNT], &message(&id, "before the crash")) {
             Ok(replies) if replies.iter().all(|reply| reply.code == 250) => {
@@ -42,25 +48,33 @@ fn everything_acknowledged_survives_twenty_kills() {
     let mut cluster = Cluster::two();
     let witness = Witness::default();
     let acknowledged = Mutex::new(BTreeSet::new());
+    let mut sessions: Vec<Client> = cluster.nodes.iter().map(|node| Client::open(node, &witness)).collect();
     for round in 0..KILLS {
         let victim = round % 2;
+        let over = AtomicBool::new(false);
         thread::scope(|scope| {
+            // The other node takes mail too: the victim is killed while it applies what comes from there.
             for (index, node) in cluster.nodes.iter().enumerate() {
                 let (address, prefix) = (node.lmtp, format!("round-{round}-{index}"));
-                let acknowledged = &acknowledged;
-                if index == victim {
-                    scope.spawn(move || deliver_until_killed(address, &prefix, acknowledged));
-                }
+                let (acknowledged, over) = (&acknowledged, &over);
+                scope.spawn(move || deliver_until(over, address, &prefix, acknowledged));
             }
             // Another moment in each round.
             thread::sleep(Duration::from_millis(40 + 37 * (round as u64 % 7)));
+            // What a client was shown just before is a promise that the next life has to keep: the witness looks after it.
+            for session in &mut sessions {
+                session.list("INBOX");
+            }
             let process = cluster.nodes[victim].process_id().unwrap();
             let killed =
                 std::process::Command::new("sh").args(["-c", &format!("kill -9 {process}")]).status();
             assert!(killed.unwrap().success());
+            over.store(true, Ordering::Relaxed);
         });
         cluster.nodes[victim].kill();
         cluster.nodes[victim].start();
+        sessions[victim] = Client::open(&cluster.nodes[victim], &witness);
+        sessions[victim].list("INBOX");
     }
     let acknowledged = acknowledged.into_inner().unwrap();
     println!("{} messages were acknowledged over {KILLS} kills", acknowledged.len());

@@ -126,6 +126,46 @@ fn idle_tells_of_mail_that_came_in_on_the_other_node() {
     assert_eq!(reader.view().uids().len(), 1);
 }
 
+/// Offers a message; it must be accepted.
+fn offer(node: &Node, bytes: &[u8]) {
+    lmtp::Client::open(node).deliver(bytes);
+}
+
+/// An MTA that hears nothing from one node offers the message to the other.
+#[test]
+fn a_message_offered_to_both_nodes_while_apart_is_there_once_after_the_merge() {
+    let cluster = Cluster::two();
+    let witness = Witness::default();
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    let (seen, unseen) = (message("seen", "offered twice"), message("unseen", "offered twice"));
+    cluster.part();
+    // The first is looked at on both sides, and gets a flag of its own on each.
+    let mut sessions = [Client::open(a, &witness), Client::open(b, &witness)];
+    for ((session, node), flag) in sessions.iter_mut().zip([a, b]).zip(["\\Seen", "\\Flagged"]) {
+        offer(node, &seen);
+        session.list("INBOX");
+        assert_eq!(session.view().len(), 1, "{} while apart", node.name);
+        session.ok(&format!("STORE 1 +FLAGS ({flag})"));
+        session.ok("UNSELECT");
+    }
+    offer(a, &unseen);
+    offer(b, &unseen);
+    offer(b, &message("other", "offered once"));
+
+    cluster.meet();
+    let merged = alike("alike after the merge", &cluster.nodes, &witness, 3);
+    let wanted = vec!["other".to_owned(), "seen".to_owned(), "unseen".to_owned()];
+    assert_eq!((ids(a, &witness), ids(b, &witness)), (wanted.clone(), wanted));
+    let flags: Vec<_> = merged.messages.values().filter(|message| !message.flags.is_empty()).collect();
+    assert_eq!(flags.len(), 1, "{merged:?}");
+    assert_eq!(flags[0].flags, ["\\Flagged", "\\Seen"].map(str::to_owned).into());
+
+    // Offered once more, on either side, it stays one.
+    offer(a, &seen);
+    offer(b, &unseen);
+    assert_eq!(alike("alike after a third offer", &cluster.nodes, &witness, 3), merged);
+}
+
 /// One side while the nodes are apart: mail in, each tenth followed by the session that looks on.
 fn live_apart(node: &Node, session: Option<&mut Client>) {
     let mut lmtp = lmtp::Client::open(node);

@@ -19,13 +19,15 @@ pub struct Setup {
     pub seed: u64,
     /// With a certificate of its own for mail clients.
     pub tls: bool,
+    /// Each node reaches its neighbours alone, and was invited by the one before it.
+    pub line: bool,
     /// More sections of each configuration file.
     pub more: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { nodes: 2, seed: 1, tls: false, more: String::new() }
+        Self { nodes: 2, seed: 1, tls: false, line: false, more: String::new() }
     }
 }
 
@@ -49,7 +51,13 @@ impl Cluster {
         Self::start(Setup { nodes: 1, ..Setup::default() })
     }
 
-    /// The first node is `init`ed; each of the others joins with an invitation of the first.
+    /// Three nodes in a line: the first and the last never reach each other.
+    #[track_caller]
+    pub fn line_of_three() -> Self {
+        Self::start(Setup { nodes: 3, line: true, ..Setup::default() })
+    }
+
+    /// The first node is `init`ed; each of the others joins with an invitation of the first, or of the one before it.
     #[track_caller]
     pub fn start(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -67,14 +75,19 @@ impl Cluster {
         for (index, node) in nodes.iter().enumerate() {
             node.configure(relay.front(index), &setup.more);
         }
-        let (first, others) = nodes.split_first_mut().unwrap();
-        first.succeeds(&["init"]);
-        first.start();
-        first.add_user(ACCOUNT, PASSWORD);
-        for node in others {
-            let token = first.succeeds(&["cluster", "invite"]);
-            node.succeeds(&["cluster", "join", token.trim_end()]);
-            node.start();
+        if setup.line {
+            for one in 0..nodes.len() {
+                (one + 2..nodes.len()).for_each(|other| relay.cut(one, other));
+            }
+        }
+        nodes[0].succeeds(&["init"]);
+        nodes[0].start();
+        nodes[0].add_user(ACCOUNT, PASSWORD);
+        for joiner in 1..nodes.len() {
+            let inviter = if setup.line { joiner - 1 } else { 0 };
+            let token = nodes[inviter].succeeds(&["cluster", "invite"]);
+            nodes[joiner].succeeds(&["cluster", "join", token.trim_end()]);
+            nodes[joiner].start();
         }
         Self { nodes, relay, directory }
     }

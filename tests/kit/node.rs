@@ -9,6 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::ports::free_address;
 use super::wait::{self, Outcome};
 
@@ -106,6 +108,15 @@ impl Node {
     #[track_caller]
     pub fn succeeds(&self, arguments: &[&str]) -> String {
         self.run(arguments, "").success(&format!("{} on {}", arguments.join(" "), self.name)).stdout
+    }
+
+    /// How it stands with the peer of this name, as `status --json` tells.
+    #[track_caller]
+    pub fn peer(&self, name: &str) -> Value {
+        let status: Value = serde_json::from_str(&self.succeeds(&["status", "--json"])).unwrap();
+        let peers = status["replication"]["peers"].as_array().unwrap();
+        let peer = peers.iter().find(|peer| peer["name"] == name);
+        peer.unwrap_or_else(|| panic!("{} knows no peer {name}: {status}", self.name)).clone()
     }
 
     /// Adds an account.

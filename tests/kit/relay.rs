@@ -20,6 +20,9 @@ const MOST_QUEUED: usize = 20_000;
 /// How often a waiting thread looks whether the relay has ended.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Stands for whoever dials from a port that no node listens at.
+const JOINER: usize = usize::MAX;
+
 /// What happens to datagrams in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Direction {
@@ -174,10 +177,10 @@ impl Shared {
     /// A socket that stands for one sender towards the node, and a thread that carries the answers.
     fn open_way_back(self: &Arc<Self>, node: usize, source: SocketAddr) -> (usize, Arc<UdpSocket>) {
         let sender = self.nodes.iter().position(|endpoint| endpoint.node == source);
-        // Of two nodes it can only be the other one, whatever port it dials from.
+        // Of two nodes it can only be the other one, whatever port it dials from. Of more, it is none that serves: those dial
+        // from where they listen. It is on its way to join.
         let other = (self.nodes.len() == 2).then_some(1 - node.min(1));
-        let sender =
-            sender.or(other).unwrap_or_else(|| panic!("the relay cannot tell which node {source} is"));
+        let sender = sender.or(other).unwrap_or(JOINER);
         let socket = Arc::new(listening(UdpSocket::bind("127.0.0.1:0").unwrap()));
         let (shared, answers) = (Arc::clone(self), Arc::clone(&socket));
         thread::spawn(move || {
