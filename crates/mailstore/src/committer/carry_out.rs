@@ -246,11 +246,14 @@ impl Committer {
             done.map(|()| public).map_err(CommandError::from)
         });
         self.looks_changed |= lasting && looked.is_ok();
+        // Made before the commit: when that fails, the guard is dropped with the answer and the look ends.
         let queue = self.queue.clone();
-        with(answer, looked, move |finished, public| {
-            let view = (*view(finished, account, public)?).clone();
+        let guarded = looked.map(|public| {
             let end = move || queue.push(Job::LookAway(account, public));
-            let guard = lasting.then(|| LookGuard { end: Some(Box::new(end)) });
+            (public, lasting.then(|| LookGuard { end: Some(Box::new(end)) }))
+        });
+        with(answer, guarded, move |finished, (public, guard)| {
+            let view = (*view(finished, account, public)?).clone();
             Ok(Reply::Looked(Look { view: finished.published.watch(view), _guard: guard }))
         })
     }

@@ -82,6 +82,6 @@ fn imap_settings(config: &Config) -> imap::shell::Settings {
         connections_per_address: config.limits.sessions,
         ..imap::shell::Settings::default()
     };
-    settings.framing.line = config.limits.line_bytes;
+    settings.framing = imap::framing::Limits::for_line(config.limits.line_bytes);
     settings
 }

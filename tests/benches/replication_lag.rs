@@ -1,0 +1,57 @@
+//! How long after the OK of an APPEND on one node a client in IDLE on the other is told EXISTS, at 0 and at 40 ms of one-way
+//! delay between the nodes.
+//!
+//! ```text
+//! cargo bench -p peerpost --bench replication_lag
+//! ```
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
+
+#[allow(dead_code, reason = "a benchmark uses a part of the kit")]
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use std::time::{Duration, Instant};
+
+use kit::cluster::Cluster;
+use kit::imap::Client;
+use kit::relay::Direction;
+use kit::witness::Witness;
+
+const MESSAGES: usize = 300;
+
+fn main() {
+    println!("| one-way delay | p50 | p99 |");
+    println!("|---|---|---|");
+    for milliseconds in [0, 40] {
+        let mut times = measure(milliseconds);
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        println!("| {milliseconds} ms | {:.1} ms | {:.1} ms |", at(0.5), at(0.99));
+    }
+}
+
+/// The milliseconds from sending an APPEND on one node to EXISTS on the other.
+fn measure(delay: u64) -> Vec<f64> {
+    let cluster = Cluster::two();
+    cluster.nodes[0].add_user("lag", "pass");
+    let direction = Direction { delay: Duration::from_millis(delay), ..Direction::default() };
+    cluster.relay.set_both(0, 1, direction);
+    let witness = Witness::default();
+    std::thread::sleep(Duration::from_secs(2));
+    let mut writer = Client::open(&cluster.nodes[0], &witness);
+    writer.login("lag", "pass");
+    writer.select("INBOX");
+    let mut reader = Client::open(&cluster.nodes[1], &witness);
+    reader.login("lag", "pass");
+    reader.select("INBOX");
+    (0..MESSAGES)
+        .map(|number| {
+            let message = kit::message(&format!("lag-{delay}-{number}@example.com"), "lag");
+            let start = Instant::now();
+            writer.append("INBOX", "", &message);
+            let told = reader.idle(Duration::from_secs(30), |view| view.len() > number);
+            assert!(told, "the other node never said EXISTS");
+            start.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect()
+}
