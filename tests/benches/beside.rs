@@ -6,9 +6,11 @@
 //!
 //! Every server needs the accounts `u1` to `u16` with the password `pass`. Without a server on the command line a node of
 //! Peerpost is started. The first server is what the others are compared with. Loopback only.
-#![allow(clippy::disallowed_methods, reason = "a benchmark measures wall time, with a thread for each connection")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures wall time, with a thread for each connection"
+)]
 
-#[allow(dead_code, reason = "a benchmark uses a part of the kit")]
 #[path = "../kit/mod.rs"]
 mod kit;
 
@@ -144,7 +146,8 @@ fn message(run: u32, connection: usize, number: usize, octets: usize) -> Vec<u8>
     )
     .into_bytes();
     while text.len() + 78 < octets {
-        let line = format!("{number:>8} the quick brown fox jumps over the lazy dog and the rest of them\r\n");
+        let line =
+            format!("{number:>8} the quick brown fox jumps over the lazy dog and the rest of them\r\n");
         text.extend(line.as_bytes());
     }
     text.resize(octets - 2, b'.');
@@ -178,7 +181,8 @@ fn rate(connections: usize, most: usize, prepare: impl Fn(usize) -> Box<dyn FnMu
             .collect();
         start_line.wait();
         let began = Instant::now();
-        let times: Vec<f64> = threads.into_iter().flat_map(|thread| thread.join().expect("a client")).collect();
+        let times: Vec<f64> =
+            threads.into_iter().flat_map(|thread| thread.join().expect("a client")).collect();
         (times, began.elapsed().as_secs_f64())
     });
     let mut sorted = times;
@@ -270,7 +274,11 @@ fn main() {
         for account in 1..=16 {
             cluster.nodes[0].add_user(&format!("u{account}"), "pass");
         }
-        targets.push(Target { name: "peerpost".into(), imap: cluster.nodes[0].imap, lmtp: cluster.nodes[0].lmtp });
+        targets.push(Target {
+            name: "peerpost".into(),
+            imap: cluster.nodes[0].imap,
+            lmtp: cluster.nodes[0].lmtp,
+        });
         own = Some(cluster);
     }
     assert!(targets.iter().all(|target| target.imap.ip().is_loopback()), "loopback only");
@@ -279,25 +287,37 @@ fn main() {
     println!("in brackets: the rate or speed as a multiple of the first server's\n");
     println!("| | {} |", targets.iter().map(|target| target.name.clone()).collect::<Vec<_>>().join(" | "));
     println!("|---|{}", "---|".repeat(targets.len()));
-    let each = |name: &str, measure: &dyn Fn(&Target) -> Figure| print(name, &targets.iter().map(measure).collect::<Vec<_>>());
+    let each = |name: &str, measure: &dyn Fn(&Target) -> Figure| {
+        print(name, &targets.iter().map(measure).collect::<Vec<_>>())
+    };
     for octets in [4096, 65536] {
         for connections in [1, 16] {
             let kib = octets / 1024;
             let run = run.wrapping_add(connections as u32 * 7919 + octets as u32);
-            each(&format!("LMTP {kib} KiB, {connections} connections"), &|target| deliveries(target, run, connections, octets));
-            each(&format!("APPEND {kib} KiB, {connections} connections"), &|target| appends(target, run, connections, octets));
+            each(&format!("LMTP {kib} KiB, {connections} connections"), &|target| {
+                deliveries(target, run, connections, octets)
+            });
+            each(&format!("APPEND {kib} KiB, {connections} connections"), &|target| {
+                appends(target, run, connections, octets)
+            });
         }
     }
     targets.iter().for_each(|target| fill(target, run));
     each("SELECT 10,000", &|target| time(target, "", "SELECT large", 15));
     each("FETCH FLAGS of 10,000", &|target| time(target, "SELECT large", "FETCH 1:* (UID FLAGS)", 9));
     each("FETCH ENVELOPE of 10,000", &|target| time(target, "SELECT large", "FETCH 1:* (UID ENVELOPE)", 9));
-    each("FETCH BODY.PEEK[] of 10,000", &|target| time(target, "SELECT large", "FETCH 1:* (UID BODY.PEEK[])", 5));
+    each("FETCH BODY.PEEK[] of 10,000", &|target| {
+        time(target, "SELECT large", "FETCH 1:* (UID BODY.PEEK[])", 5)
+    });
     drop(own);
 }
 
 fn parse(argument: &str) -> Target {
     let (name, addresses) = argument.split_once('=').expect("NAME=IMAP,LMTP");
     let (imap, lmtp) = addresses.split_once(',').expect("NAME=IMAP,LMTP");
-    Target { name: name.into(), imap: imap.parse().expect("an address"), lmtp: lmtp.parse().expect("an address") }
+    Target {
+        name: name.into(),
+        imap: imap.parse().expect("an address"),
+        lmtp: lmtp.parse().expect("an address"),
+    }
 }

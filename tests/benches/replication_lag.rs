@@ -6,7 +6,6 @@
 //! ```
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
 
-#[allow(dead_code, reason = "a benchmark uses a part of the kit")]
 #[path = "../kit/mod.rs"]
 mod kit;
 

@@ -1,6 +1,7 @@
 //! `peerpost verify`: documents against views against bodies.
 
 use mailstore::Storage;
+use mailstore::verify::{self, VerifyStep};
 use serde_json::{Value, json};
 
 use super::{list, print_json, text};
@@ -22,33 +23,68 @@ pub fn collect(
             "views cannot be repaired while the node serves; stop it first, then run `peerpost verify --repair`",
         ));
     }
-    let _ = (storage, progress);
-    let findings: Vec<u32> = vec![];
-    let repaired = 0;
-    Ok(json!({ "findings": findings, "repaired": repaired }))
+    let mut steps = Steps::default();
+    let mut report = |step: VerifyStep| {
+        if let Some(words) = steps.next(&step) {
+            progress(words);
+        }
+    };
+    match repair {
+        true => {
+            let done = verify::repair(storage, &mut report)?;
+            Ok(json!({ "findings": done.remaining, "repaired": done.repaired }))
+        }
+        false => Ok(json!({ "findings": verify::verify(storage, &mut report)?, "repaired": [] })),
+    }
 }
 
 /// Runs the command; exit status 1 where something differs.
 pub fn run(config: &Config, repair: bool, output: Output) -> Result<(), Failure> {
     let answer = client::ask(config, Question::Verify { repair })?;
-    let findings = list(&answer, "findings");
-    let repaired = super::number(&answer, "repaired");
+    let (findings, repaired) = (list(&answer, "findings"), list(&answer, "repaired"));
     if output.json {
         print_json(&answer)?;
-    } else if findings.is_empty() {
-        output::line("documents, views and bodies agree")?;
     } else {
-        let line = |finding: &Value| {
-            format!("{} {}: {}\n", text(finding, "account"), text(finding, "what"), text(finding, "remedy"))
+        let line = |word: &str, finding: &Value| {
+            let (account, what) = (text(finding, "account"), text(finding, "what"));
+            format!("{word} {account} {what}: {}\n", text(finding, "remedy"))
         };
-        output::write(&findings.iter().map(line).collect::<String>())?;
+        let repaired = repaired.iter().map(|finding| line("repaired:", finding));
+        let found = findings.iter().map(|finding| line("wrong:", finding));
+        output::write(&repaired.chain(found).collect::<String>())?;
+        if findings.is_empty() {
+            output::line("documents, views and bodies agree")?;
+        }
     }
-    match (findings.is_empty(), repair && repaired > 0) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Failure::new(format!(
-            "{} findings, {repaired} repaired; run `peerpost verify` again",
-            findings.len()
-        ))),
-        (false, false) => Err(Failure::new(format!("{} findings", findings.len()))),
+    match findings.len() {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} things are not as they should be; each says what to do"))),
+    }
+}
+
+/// Every how many records or bodies a step is told.
+const STEP: u64 = 50_000;
+
+/// Tells how far the work is, now and then.
+#[derive(Default)]
+struct Steps {
+    told: u64,
+}
+
+impl Steps {
+    fn next(&mut self, step: &VerifyStep) -> Option<String> {
+        let (count, words) = match step {
+            VerifyStep::Log { records } => (*records, format!("read {records} records of the log")),
+            VerifyStep::Bodies { bodies, octets } => {
+                (*bodies, format!("read {bodies} bodies, {} MiB", octets >> 20))
+            }
+            VerifyStep::Account { name, number, of } => {
+                return Some(format!("account {name} ({number} of {of})"));
+            }
+        };
+        let step = count / STEP;
+        let tell = step > 0 && step != self.told;
+        self.told = step;
+        tell.then_some(words)
     }
 }
