@@ -22,5 +22,5 @@ pub fn collect(storage: &Storage, account: &str, mailbox: &str, uid: u32) -> Res
 
 /// The answer for people.
 pub fn print(answer: &Value) -> String {
-    super::text(answer, "words").to_owned()
+    format!("{}\n", super::text(answer, "words"))
 }
