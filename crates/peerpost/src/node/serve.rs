@@ -1,5 +1,6 @@
 //! `peerpost serve`: one node in the foreground.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
