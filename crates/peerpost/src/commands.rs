@@ -1,6 +1,7 @@
 //! What each command of the command line does.
 
 pub mod cluster;
+pub mod demo;
 pub mod explain;
 pub mod history;
 pub mod init;
@@ -21,7 +22,7 @@ use crate::output;
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = || Config::load(&arguments.config);
     match arguments.command {
-        Command::Demo { exit } => Err(Failure::new(format!("the demo is not there yet (exit: {exit})"))),
+        Command::Demo { exit } => demo::run(exit),
         Command::Init => init::run(&config()?),
         Command::Serve => serve::run(config()?),
         Command::Cluster(ClusterCommand::Invite { output }) => cluster::invite(&config()?, output),

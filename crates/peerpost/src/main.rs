@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod demo;
 mod failure;
 mod node;
 mod output;
