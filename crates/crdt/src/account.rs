@@ -385,6 +385,7 @@ impl Account {
                 self.remember_validity(name, *validity);
                 self.mailboxes_changed = true;
             }
+            Operation::BearName { name, validity } => self.remember_validity(name, Some(*validity)),
             Operation::DeleteMailbox { mailbox } => {
                 self.mailbox_mut(*mailbox).delete(stamp);
                 self.mailboxes_changed = true;

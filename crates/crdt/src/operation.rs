@@ -258,6 +258,14 @@ pub enum Operation {
         /// Whether it is.
         subscribed: bool,
     },
+    /// Clients are shown a UIDVALIDITY under a name that neither a founding record nor a rename tells of: the mailbox came
+    /// to the name because another left it, or was founded under a former one.
+    BearName {
+        /// The full name.
+        name: String,
+        /// UIDVALIDITY.
+        validity: Validity,
+    },
     // --- mailbox head ---
     /// An epoch begins: its members then, in order of their slots, and the numbering of the founder's live entries as 1 to N.
     Found {
@@ -348,9 +356,10 @@ impl Operation {
             CreateAccount { .. } | SetPassword(_) | RemoveAccount => {
                 matches!(document, DocumentId::Account(_))
             }
-            CreateMailbox { .. } | RenameMailbox { .. } | DeleteMailbox { .. } | Subscribe { .. } => {
+            CreateMailbox { .. } | RenameMailbox { .. } | DeleteMailbox { .. } => {
                 matches!(document, DocumentId::Account(_))
             }
+            Subscribe { .. } | BearName { .. } => matches!(document, DocumentId::Account(_)),
             Found { .. } => matches!(document, DocumentId::Mailbox(..)),
             Add(_) | ChangeFlags { .. } | Move { .. } | Expunge { .. } | Place { .. } | Hold { .. } => {
                 matches!(document, DocumentId::Segment(..))
@@ -379,7 +388,7 @@ impl Operation {
                 (bad_name(name) || mailboxes.is_empty() || mailboxes.len() > MOST_IDENTITIES)
                     .then_some("name")
             }
-            Subscribe { name, .. } => bad_name(name).then_some("name"),
+            Subscribe { name, .. } | BearName { name, .. } => bad_name(name).then_some("name"),
             Found { validity, name, members, numbering } => {
                 (validity.0 == 0 || bad_name(name) || members.len() > 128 || !is_numbering(numbering))
                     .then_some("founding record")

@@ -87,6 +87,7 @@ impl Account {
         if self.must_found(mailbox) && !self.found(writer, members, mailbox) {
             return;
         }
+        self.bear_name(writer, mailbox);
         if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
@@ -270,6 +271,16 @@ impl Account {
         let Some(epoch) = self.epoch(mailbox) else { return true };
         let of_name = self.unit(mailbox).and_then(|unit| self.validity_of_name(&unit.name));
         of_name.is_some_and(|known| known > epoch.validity)
+    }
+
+    /// Makes sure that the name remembers the UIDVALIDITY that it is about to be shown with.
+    fn bear_name(&mut self, writer: &mut Writer, mailbox: MailboxId) {
+        let Some(name) = self.unit(mailbox).map(|unit| unit.name.clone()) else { return };
+        let Some(validity) = self.epoch(mailbox).map(|epoch| epoch.validity) else { return };
+        if self.validity_of_name(&name) < Some(validity) {
+            let document = DocumentId::Account(self.id());
+            self.write(writer, document, Operation::BearName { name, validity });
+        }
     }
 
     /// Rule 9: founds an epoch. The record contains its numbering: the live entries, in the order of their acceptance, as

@@ -259,6 +259,7 @@ impl<A: Archive> Replica<A> {
                 };
             }
             Operation::Found { validity, .. }
+            | Operation::BearName { validity, .. }
             | Operation::Place { validity, .. }
             | Operation::Hold { validity, .. } => Some(*validity),
             Operation::RenameMailbox { validity, .. } => *validity,

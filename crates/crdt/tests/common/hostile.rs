@@ -155,6 +155,7 @@ fn account_operation() -> impl Strategy<Value = Operation> {
         (prop::collection::vec(mailbox(), 1..3), name(), prop::option::of(validity()))
             .prop_map(|(mailboxes, name, validity)| Operation::RenameMailbox { mailboxes, name, validity }),
         mailbox().prop_map(|mailbox| Operation::DeleteMailbox { mailbox }),
+        (name(), validity()).prop_map(|(name, validity)| Operation::BearName { name, validity }),
         (name(), any::<bool>()).prop_map(|(name, subscribed)| Operation::Subscribe { name, subscribed }),
     ]
 }

@@ -1,0 +1,327 @@
+//! The rules of placement one by one, each in the smallest story that needs it.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::Witness;
+use peerpost_crdt::account::NewEntry;
+use peerpost_crdt::clock::Millis;
+use peerpost_crdt::flag::{Flag, FlagChange};
+use peerpost_crdt::identity::{
+    AccountId, BodyHash, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
+};
+use peerpost_crdt::operation::DefaultMailbox;
+use peerpost_crdt::record::Record;
+use peerpost_crdt::replica::{Beginning, NoArchive, Replica};
+use peerpost_crdt::view::ReceivedAt;
+use peerpost_crdt::writer::Author;
+
+const START: u64 = 1_790_000_000_000;
+
+struct Pair {
+    nodes: [Replica<NoArchive>; 2],
+    logs: [Vec<Record>; 2],
+    now: u64,
+    witness: Witness,
+}
+
+fn account() -> AccountId {
+    AccountId::of_name("alice")
+}
+
+fn inbox() -> MailboxId {
+    MailboxId::of_default(account(), "INBOX")
+}
+
+impl Pair {
+    fn new() -> Self {
+        let node = |number: u8| {
+            let slot = NodeSlot::new(number).expect("a slot");
+            let author = Author { slot, incarnation: Incarnation([number + 1; 16]) };
+            Replica::start(NoArchive, author, Beginning::default(), Millis(START))
+        };
+        let mut pair = Pair {
+            nodes: [node(0), node(1)],
+            logs: [vec![], vec![]],
+            now: START,
+            witness: Witness::default(),
+        };
+        let defaults = [DefaultMailbox { name: "INBOX".to_owned(), special_use: None }];
+        pair.on(0).add_account("alice", "hash", &defaults).expect("added");
+        pair.sync(0, 1);
+        pair.sync(1, 0);
+        pair
+    }
+
+    /// A node, a millisecond later; what it wrote before is committed.
+    fn on(&mut self, node: usize) -> &mut Replica<NoArchive> {
+        self.commit(node);
+        self.now += 1;
+        self.nodes[node].begin(Millis(self.now));
+        &mut self.nodes[node]
+    }
+
+    fn commit(&mut self, node: usize) {
+        self.logs[node].extend(self.nodes[node].commit().records);
+        let looks: Vec<MailboxId> = self.nodes[node].looks().own().iter().map(|(_, id)| *id).collect();
+        self.witness.observe(node, &self.nodes[node], &looks);
+    }
+
+    /// One way, everything; with what is looked at.
+    fn sync(&mut self, from: usize, to: usize) {
+        self.commit(from);
+        let records = self.logs[from].clone();
+        let (slot, looks) = (self.nodes[from].author().slot, self.nodes[from].looks().own());
+        let node = self.on(to);
+        node.set_peer_looks(slot, Some(looks));
+        let vector = node.vector().clone();
+        let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
+        node.apply(missing.collect(), |_| true).expect("a delta of an honest node");
+        self.commit(to);
+    }
+
+    fn part(&mut self) {
+        for node in 0..2 {
+            let peer = NodeSlot::new(1 - node as u8).expect("a slot");
+            self.on(node).set_peer_looks(peer, None);
+        }
+    }
+
+    fn deliver(&mut self, node: usize, mailbox: MailboxId) {
+        let new = NewEntry {
+            body: BodyHash([self.now as u8; 32]),
+            size: 1,
+            received: ReceivedAt::default(),
+            flags: vec![],
+            email: None,
+            delivery: None,
+        };
+        self.on(node).deliver(account(), mailbox, new).expect("delivered");
+        self.commit(node);
+    }
+
+    fn look(&mut self, node: usize, mailbox: MailboxId) {
+        self.on(node).look(account(), mailbox).expect("no disk");
+        self.commit(node);
+    }
+
+    fn shown(&self, node: usize, mailbox: MailboxId) -> Vec<(Uid, EntryId)> {
+        let view = self.nodes[node].loaded().next().expect("alice").view(mailbox);
+        view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect()
+    }
+
+    fn named(&self, node: usize, name: &str) -> Option<MailboxId> {
+        let account = self.nodes[node].loaded().next()?;
+        account.unit_by_name(name).map(|unit| unit.public)
+    }
+
+    fn validity(&self, node: usize, mailbox: MailboxId) -> Option<Validity> {
+        self.nodes[node].loaded().next().expect("alice").view(mailbox).validity
+    }
+}
+
+/// Both have taken a message apart, with clients looking.
+fn met_again() -> Pair {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.look(1, inbox());
+    pair.sync(0, 1);
+    pair.sync(1, 0);
+    pair.part();
+    pair.deliver(0, inbox());
+    pair.deliver(1, inbox());
+    pair
+}
+
+#[test]
+fn what_is_held_is_told_and_reissued_by_the_lowest_that_looks() {
+    let mut pair = met_again();
+    let late = pair.shown(0, inbox())[0].1;
+    pair.sync(0, 1);
+    // The second node holds it, tells so, and leaves the reissue to the first for half a second.
+    assert!(pair.shown(1, inbox()).iter().all(|(_, entry)| *entry != late));
+    pair.sync(1, 0);
+    pair.sync(0, 1);
+    assert_eq!(pair.shown(0, inbox()), pair.shown(1, inbox()));
+    assert_eq!(pair.shown(1, inbox()).len(), 2);
+}
+
+#[test]
+fn whoever_holds_reissues_when_nobody_else_does() {
+    let mut pair = met_again();
+    pair.sync(0, 1);
+    assert_eq!(pair.shown(1, inbox()).len(), 1);
+    pair.now += 1000;
+    pair.on(1).handle_timeout();
+    pair.commit(1);
+    assert_eq!(pair.shown(1, inbox()).len(), 2);
+}
+
+#[test]
+fn placing_is_left_to_the_node_that_accepted_the_message_for_half_a_second() {
+    let mut pair = Pair::new();
+    pair.deliver(1, inbox());
+    pair.sync(1, 0);
+    let looks = BTreeSet::from([(account(), inbox())]);
+    pair.on(0).set_peer_looks(NodeSlot::new(1).expect("a slot"), Some(looks));
+    pair.look(0, inbox());
+    assert_eq!(pair.shown(0, inbox()).len(), 0);
+    assert!(pair.nodes[0].poll_timeout().is_some_and(|until| until < Millis(pair.now + 500)));
+    pair.now += 600;
+    pair.on(0).handle_timeout();
+    assert_eq!(pair.shown(0, inbox()).len(), 1);
+}
+
+#[test]
+fn a_small_message_does_not_overtake_a_large_one() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.deliver(0, inbox());
+    let large = pair.shown(0, inbox())[0].1;
+    let hash =
+        pair.nodes[0].loaded().next().expect("alice").view(inbox()).rows.at(0).expect("a row").facts.body;
+    pair.deliver(0, inbox());
+    pair.look(1, inbox());
+    let records = pair.logs[0].clone();
+    let node = pair.on(1);
+    let vector = node.vector().clone();
+    let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
+    node.apply(missing.collect(), |body| *body != hash).expect("a delta of an honest node");
+    assert_eq!(pair.shown(1, inbox()).len(), 0, "what is above waits, and what has no body is not shown");
+    pair.now += 1000;
+    pair.on(1).body_arrived(account(), &[large]).expect("no disk");
+    pair.commit(1);
+    assert_eq!(pair.shown(0, inbox()), pair.shown(1, inbox()), "nothing is reissued");
+}
+
+#[test]
+fn what_waits_for_a_body_that_does_not_come_is_shown_after_all() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.deliver(0, inbox());
+    pair.deliver(0, inbox());
+    pair.look(1, inbox());
+    let bodies: Vec<BodyHash> = {
+        let view = pair.nodes[0].loaded().next().expect("alice").view(inbox());
+        view.rows.iter().map(|row| row.facts.body).collect()
+    };
+    let records = pair.logs[0].clone();
+    let node = pair.on(1);
+    let vector = node.vector().clone();
+    let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
+    node.apply(missing.collect(), |body| *body == bodies[1]).expect("a delta of an honest node");
+    pair.now += 3000;
+    pair.on(1).handle_timeout();
+    pair.commit(1);
+    assert_eq!(pair.shown(1, inbox()).len(), 1);
+}
+
+#[test]
+fn the_numbering_of_an_epoch_is_in_its_founding_record() {
+    let mut pair = Pair::new();
+    pair.on(0).create_mailbox(account(), "work", None).expect("created");
+    let work = pair.named(0, "work").expect("work");
+    for _ in 0..10 {
+        pair.deliver(0, work);
+    }
+    pair.look(0, work);
+    let uids: Vec<u32> = pair.shown(0, work).iter().map(|(uid, _)| uid.0).collect();
+    assert_eq!(uids, (1..=10).collect::<Vec<_>>());
+    // One record names the epoch and all its numbers: a peer that has it shows them without a word of its own.
+    let top = |node: usize| {
+        let account = pair.nodes[node].loaded().next().expect("alice");
+        let epoch = account.mailbox_state(&work).and_then(|state| state.epoch()).expect("founded");
+        epoch.founded
+    };
+    assert_eq!(top(0), 10);
+    pair.sync(0, 1);
+    pair.look(1, work);
+    assert_eq!(pair.shown(0, work), pair.shown(1, work));
+}
+
+#[test]
+fn a_name_that_another_mailbox_leaves_keeps_its_validities_in_mind() {
+    let mut pair = Pair::new();
+    for name in ["early", "late"] {
+        pair.on(0).create_mailbox(account(), name, None).expect("created");
+    }
+    let (early, late) = (pair.named(0, "early").expect("early"), pair.named(0, "late").expect("late"));
+    pair.look(0, early);
+    pair.sync(0, 1);
+    pair.sync(1, 0);
+    // Both go to one name, apart. "late" is founded under its old name by the side that has not heard of it.
+    pair.on(0).rename_mailbox(account(), "late", "x").expect("renamed");
+    pair.look(1, late);
+    pair.on(1).rename_mailbox(account(), "early", "x").expect("renamed");
+    pair.sync(0, 1);
+    pair.sync(1, 0);
+    let x = pair.named(0, "x").expect("x");
+    assert_eq!(x, late);
+    pair.look(0, x);
+    let shown = pair.validity(0, x).expect("founded");
+    assert!(shown > pair.validity(0, early).expect("founded"));
+    // The one that has the name goes; the other one, with its lesser UIDVALIDITY, comes to it.
+    pair.on(0).delete_mailbox(account(), x).expect("deleted");
+    assert_eq!(pair.named(0, "x"), Some(early));
+    pair.look(0, early);
+    assert!(pair.validity(0, early) > Some(shown), "U6: the UIDVALIDITY of a name fell");
+}
+
+#[test]
+fn no_two_mailboxes_of_an_account_share_a_validity() {
+    let mut pair = Pair::new();
+    let mut validities = BTreeSet::from([pair.nodes[0]
+        .loaded()
+        .next()
+        .and_then(|account| account.mailbox_state(&inbox())?.epoch().map(|epoch| epoch.validity))]);
+    for name in ["a", "b", "c"] {
+        pair.on(0).create_mailbox(account(), name, None).expect("created");
+        let mailbox = pair.named(0, name).expect("created");
+        pair.look(0, mailbox);
+        validities.insert(pair.validity(0, mailbox));
+    }
+    assert_eq!(validities.len(), 4);
+}
+
+fn offered(pair: &mut Pair, node: usize) {
+    let new = NewEntry {
+        body: BodyHash([9; 32]),
+        size: 1,
+        received: ReceivedAt::default(),
+        flags: vec![],
+        email: None,
+        delivery: Some(DeliveryKey([9; 16])),
+    };
+    pair.on(node).deliver(account(), inbox(), new).expect("delivered");
+    pair.commit(node);
+}
+
+#[test]
+fn a_message_offered_to_both_sides_is_one_with_the_flags_and_the_expunge_of_both() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.look(1, inbox());
+    pair.part();
+    offered(&mut pair, 0);
+    offered(&mut pair, 1);
+    let (of_a, of_b) = (pair.shown(0, inbox())[0].1, pair.shown(1, inbox())[0].1);
+    let mut flag = |node: usize, entry, flag| {
+        pair.on(node)
+            .change_flags(account(), inbox(), &[entry], FlagChange::Add, &[flag], None)
+            .expect("stored");
+    };
+    flag(0, of_a, Flag::Seen);
+    flag(1, of_b, Flag::Deleted);
+    for _ in 0..2 {
+        pair.sync(0, 1);
+        pair.sync(1, 0);
+    }
+    assert_eq!(pair.shown(0, inbox()).len(), 1);
+    assert_eq!(pair.shown(0, inbox()), pair.shown(1, inbox()));
+    let row = pair.nodes[1].loaded().next().expect("alice").view(inbox()).rows.at(0).cloned().expect("a row");
+    assert!(row.flags.contains(&Flag::Seen) && row.flags.contains(&Flag::Deleted));
+    pair.on(1).expunge(account(), inbox(), &[row.facts.entry]).expect("expunged");
+    pair.sync(1, 0);
+    assert_eq!(pair.shown(0, inbox()).len() + pair.shown(1, inbox()).len(), 0);
+}
