@@ -179,7 +179,7 @@ impl Demo {
     async fn tell_what_was_reissued(&mut self, words: &mut Words) -> Result<(), Failure> {
         words.heading("What was reissued, and why")?;
         let mut rows = vec![["message", "accepted by", "UID before", "UID now"].map(str::to_owned).to_vec()];
-        let mut reasons = Vec::new();
+        let (mut reasons, mut example) = (Vec::new(), None);
         for (side, site) in self.sites.iter().enumerate() {
             let before = &self.before[side];
             for message in site.client.messages() {
@@ -190,6 +190,7 @@ impl Demo {
                 let (subject, new) = (&message.subject, message.uid);
                 rows.push(vec![subject.clone(), here.to_owned(), old.to_string(), new.to_string()]);
                 reasons.push((here, there, self.announced[1 - side]));
+                example.get_or_insert((side, new));
             }
         }
         if rows.len() == 1 {
@@ -203,14 +204,26 @@ impl Demo {
             words.paragraph(&format!(
                 "While the nodes were apart, {there} told its client that new messages would have UID {announced} or \
                  higher (UIDNEXT), and IMAP clients rely on that: they look for new mail only there. The messages above \
-                 came from {here} with lower UIDs. Clients of {there} would never have found them, so they got new UIDs, \
+                 came from {here} with lower UIDs. Clients of {there} could have missed them, so they got new UIDs, \
                  on both nodes. Flags and EMAILID stay; no other message changed its UID."
             ))?;
         }
-        self.tell_history(words).await
+        self.tell_history(words).await?;
+        match example {
+            Some((side, uid)) => self.tell_life(words, side, uid).await,
+            None => Ok(()),
+        }
     }
 
-    /// What an operator is told of it.
+    /// What an operator is told of the life of one message.
+    async fn tell_life(&self, words: &mut Words, side: usize, uid: u32) -> Result<(), Failure> {
+        let Some(site) = self.sites.get(side) else { return Ok(()) };
+        let uid = uid.to_string();
+        let life = site.node.run(&["explain", ACCOUNT, "INBOX", &uid], "").await?;
+        words.lines(&format!("{}$ peerpost explain alice INBOX {uid}\n{life}", site.name()))
+    }
+
+    /// What an operator is told of the merge.
     async fn tell_history(&self, words: &mut Words) -> Result<(), Failure> {
         for site in &self.sites {
             let history = site.node.run(&["history", ACCOUNT, "INBOX"], "").await?;
