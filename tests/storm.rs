@@ -1,0 +1,239 @@
+//! Everything at once: clients on both nodes deliver, append, flag, copy, move and expunge, while the link comes and goes.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test of real processes reads the clock, starts threads and fails by panicking"
+)]
+
+mod kit;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use kit::cluster::{Cluster, Setup};
+use kit::imap::{Client, Listing, Status};
+use kit::lmtp;
+use kit::message;
+use kit::node::Node;
+use kit::relay::Direction;
+use kit::wait::eventually;
+use kit::witness::Witness;
+
+/// What each worker does in one test.
+const STEPS: usize = 60;
+/// How often the link changes while they work.
+const LINK_CHANGES: Duration = Duration::from_millis(400);
+/// Chooses what happens; set PEERPOST_STORM_SEED to choose another storm.
+const SEED: u64 = 20_091_029;
+/// Where messages are moved and copied to.
+const OTHER: &str = "Projects";
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+}
+
+/// What was accepted, and what anybody tried to expunge.
+#[derive(Default)]
+struct Books {
+    accepted: Mutex<BTreeSet<String>>,
+    expunged: Mutex<BTreeSet<String>>,
+}
+
+impl Books {
+    fn accepted(&self, id: String) {
+        self.accepted.lock().unwrap().insert(id);
+    }
+}
+
+/// One client with a session of its own.
+struct Worker<'a> {
+    node: &'a Node,
+    name: String,
+    session: Client,
+    lmtp: lmtp::Client,
+    random: Random,
+    books: &'a Books,
+    witness: &'a Witness,
+}
+
+impl Worker<'_> {
+    fn work(mut self) {
+        self.session.list("INBOX");
+        // What came while that was answered is known by its number alone.
+        self.session.follow();
+        for step in 0..STEPS {
+            self.step(step);
+        }
+    }
+
+    fn step(&mut self, step: usize) {
+        let id = format!("{}-{step}", self.name);
+        match self.random.below(10) {
+            0..=2 => {
+                self.lmtp.deliver(&message(&id, "delivered in a storm"));
+                self.books.accepted(id);
+            }
+            3 => {
+                self.session.append("INBOX", "\\Seen", &message(&id, "appended in a storm"));
+                self.books.accepted(id);
+            }
+            4 => self.on_one("UID STORE", "+FLAGS (\\Flagged)"),
+            5 => self.on_one("UID STORE", "-FLAGS (\\Flagged \\Seen)"),
+            6 => self.on_one("UID MOVE", OTHER),
+            7 => self.expunge(),
+            8 => {
+                self.session.idle(Duration::from_millis(120), |_| false);
+            }
+            _ => {
+                // Another pair of eyes, that comes and goes.
+                Client::open(self.node, self.witness).list(["INBOX", OTHER][self.random.below(2)]);
+            }
+        }
+        self.session.follow();
+    }
+
+    /// Some UID of the view that is known.
+    fn any(&mut self) -> Option<u32> {
+        let uids = self.session.view().uids();
+        (!uids.is_empty()).then(|| uids[self.random.below(uids.len())])
+    }
+
+    /// A command on one message.
+    fn on_one(&mut self, command: &str, rest: &str) {
+        if let Some(uid) = self.any() {
+            self.session.ok(&format!("{command} {uid} {rest}"));
+        }
+    }
+
+    fn expunge(&mut self) {
+        let Some(uid) = self.any() else { return };
+        // Written down before it is tried: the other side may have moved it.
+        if let Some(id) = self.session.message_ids().remove(&uid) {
+            self.books.expunged.lock().unwrap().insert(id);
+        }
+        self.session.ok(&format!("UID STORE {uid} +FLAGS.SILENT (\\Deleted)"));
+        let reply = self.session.command(&format!("UID EXPUNGE {uid}"));
+        assert_eq!(reply.status, Status::Ok, "{}", reply.text);
+    }
+}
+
+/// Cuts, spoils and heals the link until all is done; heals it at the end.
+fn weather(cluster: &Cluster, mut random: Random, over: &AtomicBool) {
+    let millis = Duration::from_millis;
+    while !over.load(Ordering::Relaxed) {
+        match random.below(5) {
+            0 | 1 => cluster.part(),
+            2 => {
+                let from = random.below(2);
+                cluster.relay.cut_one_way(from, 1 - from);
+            }
+            3 => cluster.relay.set_both(
+                0,
+                1,
+                Direction { delay: millis(20), jitter: millis(30), loss_per_mille: 100, cut: false },
+            ),
+            _ => cluster.meet(),
+        }
+        thread::sleep(LINK_CHANGES * (1 + random.below(8) as u32));
+    }
+    cluster.meet();
+}
+
+fn seed() -> u64 {
+    env::var("PEERPOST_STORM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED)
+}
+
+/// Both mailboxes on both nodes, once they are alike.
+#[track_caller]
+fn settled(what: &str, cluster: &Cluster, witness: &Witness) -> Vec<Listing> {
+    let mut clients: Vec<Client> = cluster.nodes.iter().map(|node| Client::open(node, witness)).collect();
+    eventually(what, || {
+        let mut all = ["INBOX", OTHER].map(|mailbox| {
+            let listings: Vec<Listing> = clients.iter_mut().map(|client| client.list(mailbox)).collect();
+            (mailbox, listings)
+        });
+        for (mailbox, listings) in &all {
+            let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
+            if listings[0] != listings[1] {
+                return Err(format!("{mailbox}: {counts:?} messages"));
+            }
+        }
+        Ok(all.each_mut().map(|(_, listings)| listings.remove(0)).into())
+    })
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_or_aliased_in_a_storm() {
+    let seed = seed();
+    println!("seed {seed}");
+    let cluster = Cluster::start(Setup { seed, ..Setup::default() });
+    let (witness, books) = (Witness::default(), Books::default());
+    let mut random = Random(seed);
+    // Looked at before, so that the two sides do not number it on their own: that would end sessions, and rightly.
+    let mut first = Client::open(&cluster.nodes[0], &witness);
+    first.ok(&format!("CREATE {OTHER}"));
+    first.list(OTHER);
+    eventually("the other mailbox is everywhere", || {
+        let status =
+            Client::open(&cluster.nodes[1], &witness).command(&format!("STATUS {OTHER} (UIDVALIDITY)"));
+        if status.status == Status::Ok { Ok(()) } else { Err(status.text) }
+    });
+    settled("alike before the storm", &cluster, &witness);
+
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let weathered = Random(seed ^ 1);
+        scope.spawn(|| weather(&cluster, weathered, &over));
+        let workers: Vec<_> = (0..4)
+            .map(|number| {
+                let node = &cluster.nodes[number % 2];
+                let worker = Worker {
+                    node,
+                    name: format!("worker-{number}"),
+                    session: Client::open(node, &witness),
+                    lmtp: lmtp::Client::open(node),
+                    random: Random(random.below(usize::MAX) as u64),
+                    books: &books,
+                    witness: &witness,
+                };
+                scope.spawn(move || worker.work())
+            })
+            .collect();
+        let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "a worker failed");
+    });
+
+    let listings = settled("alike after the storm", &cluster, &witness);
+    let (accepted, expunged) = (books.accepted.into_inner().unwrap(), books.expunged.into_inner().unwrap());
+    let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
+    println!("{} accepted, {} expunged, {counts:?} left", accepted.len(), expunged.len());
+    for node in &cluster.nodes {
+        let mut client = Client::open(node, &witness);
+        let mut shown: Vec<String> = Vec::new();
+        for mailbox in ["INBOX", OTHER] {
+            client.select(mailbox);
+            shown.extend(client.message_ids().into_values());
+        }
+        let once: BTreeSet<String> = shown.iter().cloned().collect();
+        assert_eq!(once.len(), shown.len(), "a message is there twice on {}", node.name);
+        let lost: Vec<&String> =
+            accepted.iter().filter(|id| !once.contains(*id) && !expunged.contains(*id)).collect();
+        assert!(lost.is_empty(), "lost on {}: {lost:?}", node.name);
+    }
+}
