@@ -1,4 +1,4 @@
-//! Everything at once: clients on both nodes deliver, append, flag, copy, move and expunge, while the link comes and goes.
+//! Everything at once: clients on all nodes deliver, append, flag, move and expunge, while the links come and go.
 
 #![allow(
     clippy::disallowed_methods,
@@ -27,7 +27,7 @@ use kit::witness::Witness;
 
 /// What each worker does in one test.
 const STEPS: usize = 60;
-/// How often the link changes while they work.
+/// How often a link changes while they work.
 const LINK_CHANGES: Duration = Duration::from_millis(400);
 /// Chooses what happens; set PEERPOST_STORM_SEED to choose another storm.
 const SEED: u64 = 20_091_029;
@@ -132,33 +132,32 @@ impl Worker<'_> {
     }
 }
 
-/// Cuts, spoils and heals the link until all is done; heals it at the end.
+/// Cuts, spoils and heals links until all is done; heals them at the end.
 fn weather(cluster: &Cluster, mut random: Random, over: &AtomicBool) {
     let millis = Duration::from_millis;
+    let bad = Direction { delay: millis(20), jitter: millis(30), loss_per_mille: 100, cut: false };
+    let nodes = cluster.nodes.len();
     while !over.load(Ordering::Relaxed) {
+        let one = random.below(nodes);
+        let other = (one + 1 + random.below(nodes - 1)) % nodes;
         match random.below(5) {
-            0 | 1 => cluster.part(),
-            2 => {
-                let from = random.below(2);
-                cluster.relay.cut_one_way(from, 1 - from);
-            }
-            3 => cluster.relay.set_both(
-                0,
-                1,
-                Direction { delay: millis(20), jitter: millis(30), loss_per_mille: 100, cut: false },
-            ),
-            _ => cluster.meet(),
+            0 | 1 => cluster.relay.cut(one, other),
+            2 => cluster.relay.cut_one_way(one, other),
+            3 => cluster.relay.set_both(one, other, bad),
+            _ => cluster.relay.heal(one, other),
         }
         thread::sleep(LINK_CHANGES * (1 + random.below(8) as u32));
     }
-    cluster.meet();
+    for (one, other) in (0..nodes).flat_map(|one| (0..one).map(move |other| (one, other))) {
+        cluster.relay.heal(one, other);
+    }
 }
 
 fn seed() -> u64 {
     env::var("PEERPOST_STORM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED)
 }
 
-/// Both mailboxes on both nodes, once they are alike.
+/// Both mailboxes, once all nodes show the same.
 #[track_caller]
 fn settled(what: &str, cluster: &Cluster, witness: &Witness) -> Vec<Listing> {
     let mut clients: Vec<Client> = cluster.nodes.iter().map(|node| Client::open(node, witness)).collect();
@@ -169,7 +168,7 @@ fn settled(what: &str, cluster: &Cluster, witness: &Witness) -> Vec<Listing> {
         });
         for (mailbox, listings) in &all {
             let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
-            if listings[0] != listings[1] {
+            if listings.iter().any(|listing| *listing != listings[0]) {
                 return Err(format!("{mailbox}: {counts:?} messages"));
             }
         }
@@ -178,30 +177,32 @@ fn settled(what: &str, cluster: &Cluster, witness: &Witness) -> Vec<Listing> {
 }
 
 #[test]
-fn nothing_is_lost_or_doubled_or_aliased_in_a_storm() {
+fn nothing_is_lost_or_doubled_or_aliased_on_two_nodes() {
+    storm(2);
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_or_aliased_on_three_nodes() {
+    storm(3);
+}
+
+/// Two clients on each node, in all weathers.
+fn storm(nodes: usize) {
     let seed = seed();
     println!("seed {seed}");
-    let cluster = Cluster::start(Setup { seed, ..Setup::default() });
+    let cluster = Cluster::start(Setup { nodes, seed, ..Setup::default() });
     let (witness, books) = (Witness::default(), Books::default());
     let mut random = Random(seed);
-    // Looked at before, so that the two sides do not number it on their own: that would end sessions, and rightly.
-    let mut first = Client::open(&cluster.nodes[0], &witness);
-    first.ok(&format!("CREATE {OTHER}"));
-    first.list(OTHER);
-    eventually("the other mailbox is everywhere", || {
-        let status =
-            Client::open(&cluster.nodes[1], &witness).command(&format!("STATUS {OTHER} (UIDVALIDITY)"));
-        if status.status == Status::Ok { Ok(()) } else { Err(status.text) }
-    });
+    create_other(&cluster, &witness);
     settled("alike before the storm", &cluster, &witness);
 
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let weathered = Random(seed ^ 1);
         scope.spawn(|| weather(&cluster, weathered, &over));
-        let workers: Vec<_> = (0..4)
+        let workers: Vec<_> = (0..2 * nodes)
             .map(|number| {
-                let node = &cluster.nodes[number % 2];
+                let node = &cluster.nodes[number % nodes];
                 let worker = Worker {
                     node,
                     name: format!("worker-{number}"),
@@ -219,12 +220,31 @@ fn nothing_is_lost_or_doubled_or_aliased_in_a_storm() {
         assert!(ended.iter().all(Result::is_ok), "a worker failed");
     });
 
-    let listings = settled("alike after the storm", &cluster, &witness);
+    everything_is_there_once(&cluster, &witness, books);
+}
+
+/// Makes the other mailbox. It is looked at before the storm, so that no two sides number it on their own: that would end
+/// sessions, and rightly.
+fn create_other(cluster: &Cluster, witness: &Witness) {
+    let mut first = Client::open(&cluster.nodes[0], witness);
+    first.ok(&format!("CREATE {OTHER}"));
+    first.list(OTHER);
+    for node in &cluster.nodes {
+        eventually(&format!("the other mailbox is on {}", node.name), || {
+            let status = Client::open(node, witness).command(&format!("STATUS {OTHER} (UIDVALIDITY)"));
+            if status.status == Status::Ok { Ok(()) } else { Err(status.text) }
+        });
+    }
+}
+
+/// All nodes show the same, and each message that was accepted and not expunged once.
+fn everything_is_there_once(cluster: &Cluster, witness: &Witness, books: Books) {
+    let listings = settled("alike after the storm", cluster, witness);
     let (accepted, expunged) = (books.accepted.into_inner().unwrap(), books.expunged.into_inner().unwrap());
     let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
     println!("{} accepted, {} expunged, {counts:?} left", accepted.len(), expunged.len());
     for node in &cluster.nodes {
-        let mut client = Client::open(node, &witness);
+        let mut client = Client::open(node, witness);
         let mut shown: Vec<String> = Vec::new();
         for mailbox in ["INBOX", OTHER] {
             client.select(mailbox);
