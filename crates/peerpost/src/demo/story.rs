@@ -255,8 +255,10 @@ impl Demo {
         words.table(&rows)?;
         words.lines(&format!("user      {ACCOUNT}\npassword  {}", self.password))?;
         let config = self.sites[0].node.config.display();
+        // As the reader started it, which need not be in the PATH.
+        let peerpost = std::env::args().next().unwrap_or_else(|| "peerpost".into());
         words.lines(&format!(
-            "peerpost --config {config} status\npeerpost --config {config} history alice\n\
+            "{peerpost} --config {config} status\n{peerpost} --config {config} history alice\n\
              curl -u {ACCOUNT}:{} 'imap://{}/INBOX;UID=1'",
             self.password, self.sites[0].node.imap
         ))?;
