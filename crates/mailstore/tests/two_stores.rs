@@ -148,3 +148,37 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let look = a.look(account, inbox);
     assert_eq!(look.view.borrow().rows.len(), 2 + 38 - refused);
 }
+
+/// A merge brings bodies one by one, the smallest first. Messages that came too late for their UIDs were reissued as their
+/// bodies came, and stood in another order than that in which they had been accepted.
+#[test]
+fn late_messages_are_reissued_in_the_order_of_their_acceptance() {
+    let (mut a, mut b) = (Node::new(0), Node::new(1));
+    let account = a.add_account("alice");
+    a.sync_to(&mut b);
+    let inbox = a.inbox(account);
+    let (mut on_a, _on_b) = (a.look(account, inbox), b.look(account, inbox));
+    b.deliver(account, &[mail(1), vec![b'x'; 5000]].concat());
+    b.deliver(account, &mail(2));
+    // Beyond b's first block, so that both of b's messages are too late here.
+    for number in 100..170 {
+        a.deliver(account, &mail(number));
+    }
+    let delta = b.store.delta_since(&a.store.vector(), usize::MAX).expect("readable");
+    a.store.apply_delta(delta, |applied| {
+        applied.expect("a good delta");
+    });
+    a.run();
+    let mut wanted = a.store.wanted_bodies(10).expect("readable");
+    wanted.sort_by_key(|(_, size)| *size);
+    for (hash, size) in wanted {
+        let mut writer = a.store.body_writer();
+        writer.write(&b.store.body(&hash).expect("here").read(0..size).expect("readable")).expect("room");
+        a.store.add_body(writer.finish().expect("staged"), |kept| kept.expect("kept"));
+        a.run();
+    }
+    let view = on_a.view.borrow_and_update().clone();
+    let sizes: Vec<u64> = view.rows.iter().skip(70).map(|row| row.facts.size).collect();
+    assert_eq!(sizes.len(), 2);
+    assert!(sizes[0] > sizes[1], "the large one was accepted first: {sizes:?}");
+}

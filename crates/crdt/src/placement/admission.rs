@@ -190,9 +190,17 @@ impl Account {
         let queue = self.queue(circumstances.mailbox);
         self.hold(writer, circumstances, &queue.late);
         let mut chosen = Vec::new();
+        // A small message must not overtake a large one here either: one whose body is on its way holds up those that were
+        // accepted after it.
+        let mut held_up = false;
         for (entry, _) in &queue.late {
-            let turn = circumstances.is_first_looker() || circumstances.must(entry);
-            if self.has_body(entry) && (turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS)) {
+            if !self.has_body(entry) {
+                held_up |= self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS);
+                continue;
+            }
+            let turn = circumstances.is_first_looker();
+            let due = !held_up && (turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
+            if due || circumstances.must(entry) {
                 chosen.push(*entry);
             }
         }
