@@ -306,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn an_expunge_that_knew_a_move_unheard_of_waits_for_it() {
+        let mut state = entry();
+        state.expunge(stamp(5), None);
+        assert!(state.is_live());
+        state.move_to(stamp(5), ARCHIVE);
+        assert!(!state.is_live());
+        state.move_to(stamp(6), INBOX);
+        assert!(state.is_live());
+    }
+
+    #[test]
     fn of_two_moves_the_later_wins_whatever_the_order() {
         let (mut a, mut b) = (entry(), entry());
         a.move_to(stamp(2), ARCHIVE);
