@@ -115,8 +115,10 @@ impl Waiting {
     pub async fn a_little(&self, words: &mut Words, state: &str) -> Result<(), Failure> {
         let elapsed = self.since.elapsed();
         if elapsed > self.longest {
+            // What is told of it begins on a line of its own.
+            words.write(if words.terminal { "\n" } else { "" })?;
             let (what, longest) = (&self.what, self.longest.as_secs());
-            return Err(Failure::new(format!("{what}: not after {longest} s; {state}")));
+            return Err(Failure::new(format!("waited {longest} s for this: {what}; {state}")));
         }
         if words.terminal {
             words.write(&format!("\r  {} … {:.1} s", self.what, elapsed.as_secs_f64()))?;
@@ -127,7 +129,8 @@ impl Waiting {
 
     /// It is there.
     pub fn over(self, words: &mut Words) -> Result<(), Failure> {
+        // Over what was shown while it went on, which is no longer than this.
         let back = if words.terminal { "\r" } else { "" };
-        words.write(&format!("{back}  {}: {:.1} s\n\n", self.what, self.since.elapsed().as_secs_f64()))
+        words.write(&format!("{back}  {}, after {:.1} s\n\n", self.what, self.since.elapsed().as_secs_f64()))
     }
 }
