@@ -1,0 +1,206 @@
+//! Clients: MTAs that deliver, sessions that look, append, flag, expunge, copy and move.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crdt::flag::{Flag, FlagChange};
+use crdt::identity::{EntryId, MailboxId, Validity};
+use crdt::view::{MailboxView, Row};
+use mailstore::Look;
+
+use crate::chance::Chance;
+
+/// The number of a message: its octets follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub u32);
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "m{}", self.0)
+    }
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Deliver { message: Token, mailbox: String },
+    Append { messages: Vec<Token>, mailbox: MailboxId, flags: Vec<Flag> },
+    Store { mailbox: MailboxId, entries: Vec<EntryId>, change: FlagChange, flag: Flag },
+    Expunge { mailbox: MailboxId, entries: Vec<EntryId> },
+    Copy { from: MailboxId, entries: Vec<EntryId>, to: MailboxId },
+    Move { from: MailboxId, entries: Vec<EntryId>, to: MailboxId },
+    Look { mailbox: MailboxId, lasting: bool },
+    Create { name: String },
+    Rename { from: String, to: String },
+}
+
+/// A lasting look, and what its client was told last.
+pub(crate) struct Session {
+    pub(crate) look: Look,
+    /// The name that the client selected.
+    pub(crate) name: String,
+    pub(crate) told: Option<Arc<MailboxView>>,
+    /// The UIDVALIDITY that the client was told; a session ends when it changes.
+    pub(crate) validity: Option<Validity>,
+}
+
+pub(crate) struct Client {
+    pub(crate) node: usize,
+    /// Whether it goes to another node now and then.
+    pub(crate) roams: bool,
+    /// What it asked and was not answered yet.
+    pub(crate) waiting: Option<(u64, Command)>,
+    pub(crate) last_ticket: u64,
+    pub(crate) sessions: BTreeMap<MailboxId, Session>,
+    /// Deliveries whose outcome it does not know, or that were refused for a while: offered again, anywhere.
+    pub(crate) retries: Vec<(Token, String)>,
+    pub(crate) chance: Chance,
+}
+
+/// What a client could do next.
+pub(crate) enum Wish {
+    Command(Command),
+    /// A message that has no number yet.
+    DeliverNew(String),
+    AppendNew { count: u64, mailbox: MailboxId, flags: Vec<Flag> },
+    LookAway(MailboxId),
+    Roam,
+}
+
+impl Client {
+    pub(crate) fn new(node: usize, mut chance: Chance) -> Self {
+        let roams = chance.percent(20);
+        Client {
+            node,
+            roams,
+            waiting: None,
+            last_ticket: 0,
+            sessions: BTreeMap::new(),
+            retries: vec![],
+            chance,
+        }
+    }
+
+    /// What this client wants now, given the mailboxes of the account by name.
+    pub(crate) fn wish(&mut self, mailboxes: &[(String, MailboxId)], mailboxes_change: bool) -> Option<Wish> {
+        let unlooked: Vec<MailboxId> =
+            mailboxes.iter().map(|(_, id)| *id).filter(|id| !self.sessions.contains_key(id)).collect();
+        if self.sessions.is_empty() || self.chance.percent(12) {
+            if let Some(mailbox) = self.chance.pick(&unlooked) {
+                return Some(Wish::Command(Command::Look { mailbox: *mailbox, lasting: true }));
+            }
+        }
+        if !self.retries.is_empty() && self.chance.percent(50) {
+            let at = self.chance.index(self.retries.len());
+            let (message, mailbox) = self.retries.swap_remove(at);
+            return Some(Wish::Command(Command::Deliver { message, mailbox }));
+        }
+        match self.chance.below(100) {
+            0..30 => {
+                let name = if self.chance.percent(80) { "INBOX" } else { "Work" };
+                Some(Wish::DeliverNew(name.into()))
+            }
+            30..42 => {
+                let mailbox = self.any(mailboxes)?;
+                let flags = if self.chance.percent(30) { vec![Flag::Seen] } else { vec![] };
+                Some(Wish::AppendNew { count: self.chance.between(1, 3), mailbox, flags })
+            }
+            42..85 => self.wish_for_messages(mailboxes).map(Wish::Command),
+            85..90 => Some(Wish::Command(Command::Look { mailbox: self.any(mailboxes)?, lasting: false })),
+            90..94 => {
+                let open: Vec<MailboxId> = self.sessions.keys().copied().collect();
+                self.chance.pick(&open).map(|mailbox| Wish::LookAway(*mailbox))
+            }
+            94..97 if mailboxes_change => Some(Wish::Command(self.wish_for_mailbox())),
+            97.. if self.roams => Some(Wish::Roam),
+            _ => None,
+        }
+    }
+
+    fn any(&mut self, mailboxes: &[(String, MailboxId)]) -> Option<MailboxId> {
+        let at = self.chance.index(mailboxes.len());
+        mailboxes.get(at).map(|(_, id)| *id)
+    }
+
+    fn wish_for_mailbox(&mut self) -> Command {
+        let names = ["Work", "Lists", "Work/Old", "Done"];
+        let mut name = || (*self.chance.pick(&names).unwrap_or(&"Work")).to_owned();
+        let (from, to) = (name(), name());
+        if self.chance.percent(60) || from == to { Command::Create { name: from } } else { Command::Rename { from, to } }
+    }
+
+    /// A command over messages that this client was told of.
+    fn wish_for_messages(&mut self, mailboxes: &[(String, MailboxId)]) -> Option<Command> {
+        let told: Vec<(MailboxId, Arc<MailboxView>)> = self
+            .sessions
+            .iter()
+            .filter_map(|(id, session)| Some((*id, session.told.clone()?)))
+            .filter(|(_, view)| !view.rows.is_empty())
+            .collect();
+        let (mailbox, view) = self.chance.pick(&told)?.clone();
+        let deleted = |row: &&Row| row.flags.contains(&Flag::Deleted);
+        match self.chance.below(10) {
+            0..6 => {
+                let flags = [Flag::Seen, Flag::Flagged, Flag::Deleted, Flag::Answered, Flag::parse("$Todo")?];
+                let flag = self.chance.pick(&flags)?.clone();
+                let change = match self.chance.below(10) {
+                    0..7 => FlagChange::Add,
+                    7..9 => FlagChange::Remove,
+                    _ => FlagChange::Replace,
+                };
+                Some(Command::Store { mailbox, entries: self.some(view.rows.iter())?, change, flag })
+            }
+            6..8 => {
+                let entries = self.some(view.rows.iter().filter(deleted))?;
+                Some(Command::Expunge { mailbox, entries })
+            }
+            8 => {
+                let entries = self.some(view.rows.iter())?;
+                Some(Command::Copy { from: mailbox, entries, to: self.any(mailboxes)? })
+            }
+            _ => {
+                let entries = self.some(view.rows.iter())?;
+                let to = self.any(mailboxes).filter(|to| *to != mailbox)?;
+                Some(Command::Move { from: mailbox, entries, to })
+            }
+        }
+    }
+
+    /// Up to four entries; none where there is none.
+    fn some<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) -> Option<Vec<EntryId>> {
+        let mut entries: Vec<EntryId> = rows.map(|row| row.facts.entry).collect();
+        let count = self.chance.between(1, 4);
+        let mut chosen = Vec::new();
+        while !entries.is_empty() && (chosen.len() as u64) < count {
+            let at = self.chance.index(entries.len());
+            chosen.push(entries.swap_remove(at));
+        }
+        (!chosen.is_empty()).then_some(chosen)
+    }
+
+    /// Forgets everything that belonged to a connection; gives the command that was never answered.
+    pub(crate) fn disconnect(&mut self) -> Option<Command> {
+        self.sessions.clear();
+        self.waiting.take().map(|(_, command)| command)
+    }
+}
+
+/// The octets of a message.
+pub(crate) fn octets(seed: u64, message: Token) -> Vec<u8> {
+    let mut chance = Chance::new(seed ^ (u64::from(message.0) << 32));
+    let mut text = format!(
+        "From: a{0}@example.com\r\nTo: alice@example.com\r\nMessage-ID: <{0}.{seed}@example.com>\r\nSubject: message {0}\r\n\r\n",
+        message.0
+    )
+    .into_bytes();
+    // Most are small; some are of several pieces and arrive after smaller ones that left later.
+    let lines = match chance.below(100) {
+        0..85 => chance.between(1, 20),
+        85..96 => chance.between(100, 600),
+        _ => chance.between(1_000, 3_000),
+    };
+    for line in 0..lines {
+        text.extend(format!("line {line} of message {}: {:016x}{:016x}\r\n", message.0, chance.next(), line).bytes());
+    }
+    text
+}

@@ -1,0 +1,267 @@
+//! What clients saw and what was accepted, and what must hold of it (`docs/uid-mapping.md`: U1 to U4, and nothing lost).
+
+mod rest;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt::flag::{Flag, FlagChange, FlagSet};
+use crdt::identity::{BodyHash, EntryId, MailboxId};
+use mailstore::Reply;
+
+use crate::client::{Command, Token};
+pub(crate) use rest::Rest;
+use views::{Named, Seen};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}: {what}")]
+pub struct Violation {
+    /// What was violated.
+    pub rule: &'static str,
+    /// How.
+    pub what: String,
+    /// The messages and mailboxes concerned, as the trace names them.
+    pub subjects: Vec<String>,
+}
+
+impl Violation {
+    pub(crate) fn new(rule: &'static str, what: String, subjects: impl IntoIterator<Item = String>) -> Self {
+        Violation { rule, what, subjects: subjects.into_iter().collect() }
+    }
+}
+
+/// What is known of one message from the outside.
+#[derive(Clone, Debug)]
+struct Mail {
+    /// Whether an MTA offers it: then it is stored once, however often it is offered.
+    delivered: bool,
+    offered: u32,
+    refused: u32,
+    accepted: u32,
+    copies_asked: u32,
+    copies_answered: u32,
+    /// Whether somebody asked to expunge one of its entries.
+    expunge_asked: bool,
+}
+
+/// What is known of one entry that was shown.
+#[derive(Clone, Debug)]
+struct Entry {
+    message: Token,
+    facts: (String, u64, i64),
+    expunge_asked: bool,
+    expunge_answered: bool,
+    /// Whether \Deleted was taken off at some time, or the entry was moved: then an expunge need not hold.
+    spared: bool,
+    flags: BTreeMap<Flag, Register>,
+    replaced: bool,
+}
+
+/// What was asked of one flag of one entry.
+#[derive(Clone, Debug, Default)]
+struct Register {
+    asked: u32,
+    answered: Option<bool>,
+}
+
+/// Everything that was asked, answered and shown.
+pub struct Ledger {
+    mail: BTreeMap<Token, Mail>,
+    of_hash: BTreeMap<BodyHash, Token>,
+    entries: BTreeMap<EntryId, Entry>,
+    named: BTreeMap<(String, u32, u32), Named>,
+    seen: BTreeMap<(usize, MailboxId, u32), Seen>,
+    /// The greatest UIDVALIDITY that each node has told of each name.
+    validities: BTreeMap<(usize, String), u32>,
+    /// How many views were looked at.
+    pub views: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Ledger {
+            mail: BTreeMap::new(),
+            of_hash: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            named: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            validities: BTreeMap::new(),
+            views: 0,
+        }
+    }
+
+    /// How many messages were accepted.
+    pub fn accepted(&self) -> usize {
+        self.mail.values().filter(|mail| mail.accepted > 0).count()
+    }
+
+    /// A new message; its octets follow from its number.
+    pub(crate) fn compose(&mut self, delivered: bool, octets: impl FnOnce(Token) -> Vec<u8>) -> Token {
+        let message = Token(u32::try_from(self.mail.len()).unwrap_or(u32::MAX));
+        let hash = BodyHash(*storage::BodyHash::of(&octets(message)).as_bytes());
+        let mail = Mail {
+            delivered,
+            offered: 0,
+            refused: 0,
+            accepted: 0,
+            copies_asked: 0,
+            copies_answered: 0,
+            expunge_asked: false,
+        };
+        self.mail.insert(message, mail);
+        self.of_hash.insert(hash, message);
+        message
+    }
+
+    /// The messages of these entries, for the trace.
+    pub(crate) fn names(&self, entries: &[EntryId]) -> String {
+        let name = |entry: &EntryId| match self.entries.get(entry) {
+            Some(entry) => entry.message.to_string(),
+            None => "m?".to_owned(),
+        };
+        entries.iter().map(name).collect::<Vec<_>>().join(" ")
+    }
+
+    fn mail_of(&mut self, entry: &EntryId) -> Option<&mut Mail> {
+        let message = self.entries.get(entry)?.message;
+        self.mail.get_mut(&message)
+    }
+
+    /// A client asks: from now on it may happen.
+    pub(crate) fn asked(&mut self, command: &Command) {
+        match command {
+            Command::Deliver { message, .. } => self.offer(&[*message]),
+            Command::Append { messages, .. } => self.offer(messages),
+            Command::Store { entries, change, flag, .. } => {
+                for id in entries {
+                    let Some(entry) = self.entries.get_mut(id) else { continue };
+                    entry.flags.entry(flag.clone()).or_default().asked += 1;
+                    entry.replaced |= *change == FlagChange::Replace;
+                    entry.spared |= match change {
+                        FlagChange::Add => false,
+                        FlagChange::Remove => *flag == Flag::Deleted,
+                        FlagChange::Replace => *flag != Flag::Deleted,
+                    };
+                }
+            }
+            Command::Expunge { entries, .. } => {
+                for id in entries {
+                    if let Some(entry) = self.entries.get_mut(id) {
+                        entry.expunge_asked = true;
+                    }
+                    if let Some(mail) = self.mail_of(id) {
+                        mail.expunge_asked = true;
+                    }
+                }
+            }
+            Command::Copy { entries, .. } => {
+                for id in entries {
+                    if let Some(mail) = self.mail_of(id) {
+                        mail.copies_asked += 1;
+                    }
+                }
+            }
+            Command::Move { entries, .. } => {
+                for id in entries {
+                    if let Some(entry) = self.entries.get_mut(id) {
+                        entry.spared = true;
+                    }
+                }
+            }
+            Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } => {}
+        }
+    }
+
+    fn offer(&mut self, messages: &[Token]) {
+        for message in messages {
+            if let Some(mail) = self.mail.get_mut(message) {
+                mail.offered += 1;
+            }
+        }
+    }
+
+    /// The node said no: nothing of it may happen.
+    pub(crate) fn refused(&mut self, command: &Command) {
+        let messages = match command {
+            Command::Deliver { message, .. } => std::slice::from_ref(message),
+            Command::Append { messages, .. } => messages.as_slice(),
+            Command::Copy { entries, .. } => {
+                for id in entries {
+                    if let Some(mail) = self.mail_of(id) {
+                        mail.copies_asked -= 1;
+                    }
+                }
+                return;
+            }
+            _ => return,
+        };
+        for message in messages {
+            if let Some(mail) = self.mail.get_mut(message) {
+                mail.refused += 1;
+            }
+        }
+    }
+
+    /// The node said yes: it has happened, for good. `target` is the name of the mailbox that new UIDs are in.
+    pub(crate) fn accepted_by(
+        &mut self,
+        command: &Command,
+        reply: &Reply,
+        target: Option<&str>,
+    ) -> Result<(), Violation> {
+        match (command, reply) {
+            (Command::Deliver { message, .. }, Reply::Delivered { .. }) => self.accept(&[*message]),
+            (Command::Append { messages, .. }, Reply::Appended { validity, uids, .. }) => {
+                self.accept(messages);
+                if messages.len() != uids.len() || !uids.is_sorted_by(|a, b| a < b) {
+                    return Err(Violation::new("APPENDUID", format!("{messages:?} got {uids:?}"), vec![]));
+                }
+                for (message, uid) in messages.iter().zip(uids) {
+                    self.promised(target, validity.0, uid.0, *message)?;
+                }
+            }
+            (Command::Copy { .. } | Command::Move { .. }, Reply::Copied { validity, pairs, .. }) => {
+                for (entry, uid) in pairs {
+                    let Some(message) = self.entries.get(entry).map(|entry| entry.message) else { continue };
+                    if matches!(command, Command::Copy { .. })
+                        && let Some(mail) = self.mail.get_mut(&message)
+                    {
+                        mail.copies_answered += 1;
+                    }
+                    self.promised(target, validity.0, uid.0, message)?;
+                }
+            }
+            (Command::Store { entries, change, flag, .. }, Reply::Stored { modified, gone, .. }) => {
+                for id in entries.iter().filter(|id| !modified.contains(id) && !gone.contains(id)) {
+                    if let Some(register) = self.entries.get_mut(id).and_then(|entry| entry.flags.get_mut(flag)) {
+                        register.answered = Some(*change != FlagChange::Remove);
+                    }
+                }
+            }
+            (Command::Expunge { entries, .. }, Reply::View(view)) => {
+                let left: BTreeSet<EntryId> = view.rows.iter().map(|row| row.facts.entry).collect();
+                for id in entries.iter().filter(|id| !left.contains(id)) {
+                    if let Some(entry) = self.entries.get_mut(id) {
+                        entry.expunge_answered = true;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, messages: &[Token]) {
+        for message in messages {
+            if let Some(mail) = self.mail.get_mut(message) {
+                mail.accepted += 1;
+            }
+        }
+    }
+}
+
+/// Flags as text.
+fn flags_text(flags: &FlagSet) -> String {
+    flags.iter().map(Flag::to_string).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,309 @@
+//! What clients ask of the nodes, and what they are answered and shown.
+
+use std::sync::Arc;
+
+use crdt::flag::Flag;
+use crdt::identity::MailboxId;
+use crdt::view::MailboxView;
+use mailstore::{NewMessage, Reply, Request, RequestError};
+use message::Scanner;
+
+use super::{Event, Violation, World};
+use crate::client::{Command, Session, Token, Wish, octets};
+
+/// How long a client waits before it knocks at a dead node again, in milliseconds.
+const KNOCK_MILLISECONDS: u64 = 400;
+
+impl World {
+    /// A client does its next thing, and thinks.
+    pub(super) fn wake(&mut self, client: usize) -> Result<(), Violation> {
+        if self.resting {
+            return Ok(());
+        }
+        let mean = self.settings.thinking_milliseconds;
+        let pause = self.clients[client].chance.between(1, mean * 2);
+        let node = self.clients[client].node;
+        if self.nodes[node].life.is_none() {
+            self.knock_elsewhere(client);
+            self.schedule(KNOCK_MILLISECONDS, Event::Wake { client });
+            return Ok(());
+        }
+        self.schedule(pause, Event::Wake { client });
+        if self.clients[client].waiting.is_some() {
+            return Ok(());
+        }
+        let mailboxes = self.mailboxes(node);
+        let changing = self.settings.mailboxes_change;
+        match self.clients[client].wish(&mailboxes, changing) {
+            None => Ok(()),
+            Some(Wish::Command(command)) => self.give(client, command),
+            Some(Wish::DeliverNew(mailbox)) => {
+                let message = self.compose(true);
+                self.give(client, Command::Deliver { message, mailbox })
+            }
+            Some(Wish::AppendNew { count, mailbox, flags }) => {
+                let messages = (0..count).map(|_| self.compose(false)).collect();
+                self.give(client, Command::Append { messages, mailbox, flags })
+            }
+            Some(Wish::LookAway(mailbox)) => {
+                self.clients[client].sessions.remove(&mailbox);
+                self.kick(node);
+                Ok(())
+            }
+            Some(Wish::Roam) => {
+                self.roam(client);
+                Ok(())
+            }
+        }
+    }
+
+    fn compose(&mut self, delivered: bool) -> Token {
+        let seed = self.seed;
+        self.ledger.compose(delivered, |message| octets(seed, message))
+    }
+
+    fn knock_elsewhere(&mut self, client: usize) {
+        if self.clients[client].roams {
+            self.roam(client);
+        }
+    }
+
+    /// Goes to another node.
+    fn roam(&mut self, client: usize) {
+        let from = self.clients[client].node;
+        self.clients[client].disconnect();
+        self.kick(from);
+        let others = self.nodes.len() - 1;
+        let to = (from + 1 + self.clients[client].chance.index(others)) % self.nodes.len();
+        self.clients[client].node = to;
+        self.note(format!("c{client} goes from n{from} to n{to}"));
+    }
+
+    /// Gives a command to the client's node.
+    fn give(&mut self, client: usize, command: Command) -> Result<(), Violation> {
+        let node = self.clients[client].node;
+        let text = self.describe(node, &command);
+        self.note(format!("c{client} n{node} {text}"));
+        self.commands += 1;
+        self.ledger.asked(&command);
+        match self.request(node, &command) {
+            Ok(request) => {
+                let state = &mut self.clients[client];
+                state.last_ticket += 1;
+                state.waiting = Some((state.last_ticket, command));
+                let ticket = state.last_ticket;
+                if let Some(life) = &self.nodes[node].life {
+                    life.submit(client, ticket, request);
+                }
+                self.kick(node);
+            }
+            Err(why) => {
+                // Its octets were not even taken in.
+                self.note(format!("c{client} is refused: {why}"));
+                self.refused(client, command);
+            }
+        }
+        self.check_power(node)
+    }
+
+    fn refused(&mut self, client: usize, command: Command) {
+        self.ledger.refused(&command);
+        if let Command::Deliver { message, mailbox } = command {
+            self.clients[client].retries.push((message, mailbox));
+        }
+    }
+
+    fn request(&self, node: usize, command: &Command) -> Result<Request, String> {
+        let account = self.account;
+        Ok(match command.clone() {
+            Command::Deliver { message, mailbox } => Request::Deliver {
+                account,
+                mailbox,
+                sender: "a@example.com".into(),
+                message: self.take_in(node, message, vec![])?,
+            },
+            Command::Append { messages, mailbox, flags } => {
+                let messages = messages.into_iter().map(|message| self.take_in(node, message, flags.clone()));
+                Request::Append { account, mailbox, messages: messages.collect::<Result<_, _>>()? }
+            }
+            Command::Store { mailbox, entries, change, flag } => {
+                Request::Store { account, mailbox, entries, change, flags: vec![flag], unchanged_since: None }
+            }
+            Command::Expunge { mailbox, entries } => Request::Expunge { account, mailbox, entries },
+            Command::Copy { from, entries, to } => Request::Copy { account, from, entries, to },
+            Command::Move { from, entries, to } => Request::Move { account, from, entries, to },
+            Command::Look { mailbox, lasting } => Request::Look { account, mailbox, lasting },
+            Command::Create { name } => Request::CreateMailbox { account, name, special_use: None },
+            Command::Rename { from, to } => Request::RenameMailbox { account, from, to },
+        })
+    }
+
+    fn take_in(&self, node: usize, message: Token, flags: Vec<Flag>) -> Result<NewMessage, String> {
+        let octets = octets(self.seed, message);
+        let life = self.nodes[node].life.as_ref().ok_or("the node is gone")?;
+        let mut writer = life.store.body_writer();
+        writer.write(&octets).map_err(|error| error.to_string())?;
+        let mut scanner = Scanner::new();
+        scanner.push(&octets);
+        let body = writer.finish().map_err(|error| error.to_string())?;
+        Ok(NewMessage { body, structure: Arc::new(scanner.finish()), flags, received: None })
+    }
+
+    /// A client hears what became of its command.
+    pub(super) fn answered(
+        &mut self,
+        node: usize,
+        client: usize,
+        ticket: u64,
+        result: Result<Reply, RequestError>,
+    ) -> Result<(), Violation> {
+        let waits = self.clients[client].waiting.as_ref().is_some_and(|(asked, _)| *asked == ticket);
+        if !waits {
+            return Ok(());
+        }
+        let Some((_, command)) = self.clients[client].waiting.take() else { return Ok(()) };
+        match result {
+            Err(why) => {
+                self.note(format!("c{client} n{node} no: {why}"));
+                self.refused(client, command);
+                Ok(())
+            }
+            Ok(reply) => self.succeeded(node, client, &command, reply),
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        node: usize,
+        client: usize,
+        command: &Command,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        let target = match command {
+            Command::Append { mailbox, .. } => Some(*mailbox),
+            Command::Copy { to, .. } | Command::Move { to, .. } => Some(*to),
+            _ => None,
+        };
+        let target = target.and_then(|mailbox| self.name_of(node, mailbox));
+        self.note(format!("c{client} n{node} ok: {}", describe_reply(&reply)));
+        self.ledger.accepted_by(command, &reply, target.as_deref())?;
+        match reply {
+            Reply::Looked(look) => {
+                let view = look.view.borrow().clone();
+                let name = self.name_of(node, view.mailbox);
+                if let Some(name) = &name {
+                    self.ledger.selected(node, name, &view)?;
+                }
+                let validity = view.validity;
+                let session = Session { look, name: name.unwrap_or_default(), told: None, validity };
+                self.clients[client].sessions.insert(view.mailbox, session);
+                // What it shows is looked at with all other sessions, once every answer of this commit was heard.
+                Ok(())
+            }
+            Reply::Appended { view, .. } | Reply::Stored { view, .. } | Reply::View(view) => {
+                self.show(node, &view)
+            }
+            Reply::Copied { source, .. } => self.show(node, &source),
+            Reply::Done | Reply::Created(_) | Reply::Delivered { .. } => Ok(()),
+        }
+    }
+
+    /// A view that came with an answer.
+    fn show(&mut self, node: usize, view: &MailboxView) -> Result<(), Violation> {
+        match self.name_of(node, view.mailbox) {
+            Some(name) => self.observe(node, &name, view),
+            None => Ok(()),
+        }
+    }
+
+    fn observe(&mut self, node: usize, name: &str, view: &MailboxView) -> Result<(), Violation> {
+        if let Some(line) = self.ledger.observe(node, name, view)? {
+            self.note(line);
+        }
+        Ok(())
+    }
+
+    /// Every session of a node is told what its mailbox looks like now.
+    pub(super) fn look_around(&mut self, node: usize) -> Result<(), Violation> {
+        for client in 0..self.clients.len() {
+            if self.clients[client].node != node {
+                continue;
+            }
+            let open: Vec<MailboxId> = self.clients[client].sessions.keys().copied().collect();
+            for mailbox in open {
+                self.look_at(node, client, mailbox)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, node: usize, client: usize, mailbox: MailboxId) -> Result<(), Violation> {
+        let Some(session) = self.clients[client].sessions.get_mut(&mailbox) else { return Ok(()) };
+        if session.told.is_some() && !session.look.view.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let view = session.look.view.borrow_and_update().clone();
+        let name = session.name.clone();
+        let ends = session.validity != view.validity || view.deleted || view.mailbox != mailbox;
+        if ends {
+            // As a session does: the client is told goodbye, and nothing of the new epoch under the old one.
+            self.note(format!("c{client} n{node} BYE: {name} has changed"));
+            self.clients[client].sessions.remove(&mailbox);
+            self.kick(node);
+            return Ok(());
+        }
+        session.told = Some(Arc::clone(&view));
+        self.observe(node, &name, &view)
+    }
+
+    /// The clients of a node that died lose what they held; MTAs will offer again what was not answered.
+    pub(super) fn disconnect_clients(&mut self, node: usize) {
+        for client in self.clients.iter_mut().filter(|client| client.node == node) {
+            if let Some(Command::Deliver { message, mailbox }) = client.disconnect() {
+                client.retries.push((message, mailbox));
+            }
+        }
+    }
+
+    fn describe(&self, node: usize, command: &Command) -> String {
+        let name = |mailbox: &MailboxId| self.name_of(node, *mailbox).unwrap_or_else(|| mailbox.to_string());
+        let names = |entries: &[_]| self.ledger.names(entries);
+        match command {
+            Command::Deliver { message, mailbox } => format!("delivers {message} to {mailbox}"),
+            Command::Append { messages, mailbox, .. } => {
+                let messages: Vec<String> = messages.iter().map(Token::to_string).collect();
+                format!("appends {} to {}", messages.join(" "), name(mailbox))
+            }
+            Command::Store { mailbox, entries, change, flag } => {
+                format!("stores {change:?} {flag} on {} in {}", names(entries), name(mailbox))
+            }
+            Command::Expunge { mailbox, entries } => {
+                format!("expunges {} in {}", names(entries), name(mailbox))
+            }
+            Command::Copy { from, entries, to } => {
+                format!("copies {} from {} to {}", names(entries), name(from), name(to))
+            }
+            Command::Move { from, entries, to } => {
+                format!("moves {} from {} to {}", names(entries), name(from), name(to))
+            }
+            Command::Look { mailbox, lasting } => {
+                format!("{} {}", if *lasting { "selects" } else { "asks the status of" }, name(mailbox))
+            }
+            Command::Create { name } => format!("creates {name}"),
+            Command::Rename { from, to } => format!("renames {from} to {to}"),
+        }
+    }
+}
+
+fn describe_reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Delivered { duplicate } => if *duplicate { "known" } else { "stored" }.into(),
+        Reply::Appended { validity, uids, .. } => format!("appended as {validity}:{uids:?}"),
+        Reply::Copied { validity, pairs, gone, .. } => {
+            let uids: Vec<u32> = pairs.iter().map(|(_, uid)| uid.0).collect();
+            format!("now {validity}:{uids:?}, {} gone", gone.len())
+        }
+        Reply::Stored { modified, gone, .. } => format!("{} modified, {} gone", modified.len(), gone.len()),
+        _ => "done".into(),
+    }
+}

@@ -1,0 +1,135 @@
+//! Replication between the nodes: what its state machines ask for is done on the simulated network and the real stores.
+
+use replication::event::{Departure, Event as Told, LinkId, Output};
+use replication::limits::DIAL_LIMIT;
+
+use super::{Event, Violation, World};
+use crate::network::Packet;
+use crate::node::slot;
+
+/// The longest that a read of the store takes, in milliseconds.
+const READ_DELAY: u64 = 2;
+
+impl World {
+    /// Tells the replication of a node something, and does what it asks for.
+    pub(super) fn tell(&mut self, node: usize, event: Told) -> Result<(), Violation> {
+        let clocks = self.nodes[node].clocks(self.now);
+        let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+        let line = line(node, &event);
+        life.replicator.handle(clocks, event);
+        let outputs: Vec<Output> = std::iter::from_fn(|| life.replicator.poll_output()).collect();
+        if let Some(line) = line {
+            self.note(line);
+        }
+        for output in outputs {
+            self.obey(node, output)?;
+        }
+        self.check_power(node)
+    }
+
+    fn obey(&mut self, node: usize, output: Output) -> Result<(), Violation> {
+        match output {
+            Output::Dial { slot, .. } => {
+                let to = usize::from(slot.number());
+                let delay = 2 * self.network.latency(node, to) + self.network.latency(to, node);
+                let life = self.nodes[node].lives;
+                self.schedule(delay, Event::Handshake { from: node, life, to });
+            }
+            Output::Send { link, frame } => {
+                let packet = Packet::frame(&frame)
+                    .map_err(|why| Violation::new("frames fit", format!("n{node} sends {why}"), vec![]))?;
+                self.send(link, packet);
+            }
+            Output::Disconnect { link, reason } => {
+                self.note(format!("n{node} closes link {link}: {reason}"));
+                self.send(link, Packet::Close(Departure::Goodbye(reason)));
+                self.network.close(link);
+            }
+            store => {
+                let commits = matches!(
+                    store,
+                    Output::Apply { .. } | Output::FinishBody { .. } | Output::PeerLooks { .. }
+                );
+                let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
+                if let Some(event) = life.obey(store) {
+                    let life = self.nodes[node].lives;
+                    // One delay for all reads at a time: their answers keep the order in which they were asked for.
+                    self.schedule(READ_DELAY, Event::Tell { node, life, event });
+                }
+                if commits {
+                    self.kick(node);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, link: LinkId, packet: Packet) {
+        if let Some((at, other)) = self.network.send(self.now, link, &packet) {
+            self.schedule_at(at, Event::Arrive { link: other, packet });
+        }
+    }
+
+    pub(super) fn shake_hands(&mut self, from: usize, life: u64, to: usize) -> Result<(), Violation> {
+        if self.nodes[from].lives != life || self.nodes[from].life.is_none() {
+            return Ok(());
+        }
+        let cut = self.network.is_cut(from, to) || self.network.is_cut(to, from);
+        if cut || self.nodes[to].life.is_none() {
+            let event = Told::DialFailed { slot: slot(to), why: "nobody answers".into() };
+            self.schedule(DIAL_LIMIT, Event::Tell { node: from, life, event });
+            return Ok(());
+        }
+        let (here, _) = self.network.connect((from, life), (to, self.nodes[to].lives));
+        self.send(here, Packet::Up);
+        self.tell(from, Told::Connected { slot: slot(to), link: here, dialled: true })
+    }
+
+    pub(super) fn arrive(&mut self, link: LinkId, packet: Packet) -> Result<(), Violation> {
+        match self.network.arrive(link, packet) {
+            Some(packet) => self.take(link, packet),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn release(&mut self, link: LinkId) -> Result<(), Violation> {
+        for packet in self.network.release(link) {
+            self.take(link, packet)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, link: LinkId, packet: Packet) -> Result<(), Violation> {
+        let Some(end) = self.network.end(link) else { return Ok(()) };
+        let (node, peer) = (end.node, end.peer);
+        if end.life != self.nodes[node].lives {
+            return Ok(());
+        }
+        let event = match packet {
+            Packet::Up => Told::Connected { slot: slot(peer), link, dialled: false },
+            Packet::Frame(_, octets) => match Packet::decode(&octets) {
+                Ok(frame) => Told::Frame { link, frame },
+                Err(why) => return Err(Violation::new("frames come back", why, vec![])),
+            },
+            Packet::Close(departure) => {
+                self.network.close(link);
+                Told::Disconnected { link, departure }
+            }
+        };
+        self.tell(node, event)
+    }
+}
+
+fn line(node: usize, event: &Told) -> Option<String> {
+    match event {
+        Told::Connected { slot, link, dialled } => {
+            let how = if *dialled { "dialled" } else { "was dialled by" };
+            Some(format!("n{node} {how} n{slot}: link {link}"))
+        }
+        Told::Disconnected { link, departure } => Some(format!("n{node} lost link {link}: {departure:?}")),
+        Told::Applied { result: Err(why), .. } => Some(format!("! n{node} refused a delta: {why}")),
+        Told::BodyStored { result: Err(why), .. } => Some(format!("n{node} did not store a body: {why}")),
+        Told::BadFrame { why, .. } => Some(format!("! n{node} got a bad frame: {why}")),
+        _ => None,
+    }
+}

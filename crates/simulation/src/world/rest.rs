@@ -1,0 +1,176 @@
+//! The end: everything is mended, everybody looks at everything, and what then stands is compared.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crdt::identity::MailboxId;
+use crdt::view::MailboxView;
+use mailstore::{Look, Reply, Request, rows};
+
+use super::faults::Repair;
+use super::{Event, Violation, World, broken};
+use crate::ledger::Rest;
+
+/// How long the nodes may take to agree once nothing stands in their way, in milliseconds.
+const PATIENCE: u64 = 120_000;
+/// How long they have to go on agreeing.
+const CALM: u64 = 5_000;
+/// How often they are compared meanwhile.
+const INTERVAL: u64 = 500;
+
+impl World {
+    pub(super) fn come_to_rest(&mut self) -> Result<(), Violation> {
+        self.resting = true;
+        self.note("! everything is mended");
+        self.mend_everything()?;
+        let end = self.now.after(PATIENCE);
+        let mut calm_since = None;
+        let mut looks: Vec<Looks> = (0..self.nodes.len()).map(|_| Looks::new()).collect();
+        loop {
+            let until = self.now.after(INTERVAL);
+            while self.step(until)? {}
+            self.now = until;
+            let differs = self.look_everywhere(&mut looks)?;
+            match (differs, calm_since) {
+                (None, None) => calm_since = Some(self.now),
+                (None, Some(since)) if self.now >= since.after(CALM) => break,
+                (None, Some(_)) => {}
+                (Some(violation), _) if self.now >= end => return Err(violation),
+                (Some(_), _) => calm_since = None,
+            }
+        }
+        let rests = self.rests(&looks);
+        for rest in &rests {
+            self.ledger.check_rest(rest)?;
+        }
+        self.check_stores()?;
+        drop(looks);
+        self.check_restart(&rests)
+    }
+
+    fn mend_everything(&mut self) -> Result<(), Violation> {
+        for from in 0..self.nodes.len() {
+            for to in 0..self.nodes.len() {
+                self.mend(from, to);
+            }
+            self.nodes[from].disk.set_capacity(None);
+            self.nodes[from].disk.crash_after(u64::MAX / 2);
+            if self.nodes[from].life.is_none() {
+                self.schedule(0, Event::Repair(Repair::Start { node: from }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every mailbox on every node; tells how they differ, if they do.
+    fn look_everywhere(&mut self, looks: &mut [Looks]) -> Result<Option<Violation>, Violation> {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].life.is_none() {
+                continue;
+            }
+            for (_, mailbox) in self.mailboxes(node) {
+                if !looks[node].contains_key(&mailbox) {
+                    let look = self.look_once(node, mailbox)?;
+                    looks[node].insert(mailbox, look);
+                }
+            }
+            self.committed(node)?;
+            let views: Vec<(MailboxId, Arc<MailboxView>)> =
+                looks[node].iter_mut().map(|(id, look)| (*id, look.view.borrow_and_update().clone())).collect();
+            for (mailbox, view) in views {
+                if let Some(name) = self.name_of(node, mailbox) {
+                    if let Some(line) = self.ledger.observe(node, &name, &view)? {
+                        self.note(line);
+                    }
+                }
+            }
+        }
+        Ok(self.difference(looks))
+    }
+
+    fn look_once(&mut self, node: usize, mailbox: MailboxId) -> Result<Look, Violation> {
+        let wall = self.nodes[node].wall(self.now);
+        let account = self.account;
+        let Some(life) = &mut self.nodes[node].life else { return Err(broken(node, "it is gone".into())) };
+        let store = life.store.clone();
+        match life.ask(wall, store.ask(Request::Look { account, mailbox, lasting: true })) {
+            Ok(Reply::Looked(look)) => Ok(look),
+            other => Err(broken(node, format!("a look was answered with {other:?}"))),
+        }
+    }
+
+    fn rests(&self, looks: &[Looks]) -> Vec<Rest> {
+        let rest = |(node, looks): (usize, &Looks)| {
+            let named = self.mailboxes(node).into_iter();
+            let views = named.filter_map(|(name, id)| Some((name, looks.get(&id)?.view.borrow().clone())));
+            Rest { node, mailboxes: views.collect() }
+        };
+        looks.iter().enumerate().map(rest).collect()
+    }
+
+    fn difference(&self, looks: &[Looks]) -> Option<Violation> {
+        let vectors: Vec<_> =
+            self.nodes.iter().map(|node| node.life.as_ref().map(|life| life.store.vector())).collect();
+        if let Some((node, _)) = vectors.iter().enumerate().find(|(_, vector)| vector.is_none() || **vector != vectors[0]) {
+            let what = format!("n{node} and n0 have other records");
+            return Some(Violation::new("U4 convergence", what, vec![]));
+        }
+        let rests = self.rests(looks);
+        let first = rests.first()?;
+        rests.iter().skip(1).find_map(|rest| self.ledger.difference(first, rest))
+    }
+
+    /// Digests are equal, nothing is missing, every body is whole.
+    fn check_stores(&mut self) -> Result<(), Violation> {
+        let mut digests = BTreeMap::new();
+        for node in 0..self.nodes.len() {
+            let Some(life) = &self.nodes[node].life else { return Err(broken(node, "it is gone".into())) };
+            let storage = life.store.storage();
+            let reader = storage.reader().map_err(|error| broken(node, error.to_string()))?;
+            let digest = rows::digest(&reader, &self.account).map_err(|error| broken(node, error.0))?;
+            digests.insert(digest, node);
+            let wanted = life.store.wanted_bodies(1).map_err(|error| broken(node, error.to_string()))?;
+            if !wanted.is_empty() {
+                return Err(broken(node, format!("bodies are missing at rest: {wanted:?}")));
+            }
+            let damaged = storage.verify_bodies(|_| ControlFlow::Continue(()));
+            let damaged = damaged.map_err(|error| broken(node, error.to_string()))?;
+            if !damaged.is_empty() {
+                return Err(broken(node, format!("bodies are damaged: {damaged:?}")));
+            }
+        }
+        if digests.len() > 1 {
+            let what = format!("the digests of the account differ: {digests:?}");
+            return Err(Violation::new("U4 convergence", what, vec![]));
+        }
+        Ok(())
+    }
+
+    /// What was shown is on the disk: a node that is started anew, alone, shows it again.
+    fn check_restart(&mut self, before: &[Rest]) -> Result<(), Violation> {
+        for rest in before {
+            let node = rest.node;
+            self.nodes[node].life = None;
+            self.nodes[node].disk = self.nodes[node].disk.snapshot();
+            let (now, account) = (self.now, self.account);
+            let state = &mut self.nodes[node];
+            state.start(now).and_then(|()| state.open_account(now, account)).map_err(|why| broken(node, why))?;
+            let mut looks = Looks::new();
+            for (_, mailbox) in self.mailboxes(node) {
+                looks.insert(mailbox, self.look_once(node, mailbox)?);
+            }
+            let mailboxes = self.mailboxes(node).into_iter();
+            let views = mailboxes.filter_map(|(name, id)| Some((name, looks.get(&id)?.view.borrow().clone())));
+            let again = Rest { node, mailboxes: views.collect() };
+            if let Some(difference) = self.ledger.difference(rest, &again) {
+                let what = format!("after a restart {}", difference.what);
+                return Err(Violation::new("what was shown is durable", what, difference.subjects));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks that last to the end.
+type Looks = BTreeMap<MailboxId, Look>;

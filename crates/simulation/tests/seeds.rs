@@ -1,0 +1,30 @@
+//! Whole nodes under seeds: each seed twice, with equal traces.
+//!
+//! `PEERPOST_SEEDS=first..last` plays other seeds, `cargo run --release --example seeds` many of them.
+
+use peerpost_simulation::{Report, Settings, run, seeds_from};
+
+/// Plays a seed; a failure tells its history.
+fn play(seed: u64) -> Report {
+    run(seed, Settings::of_seed(seed)).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn play_all(ours: impl Fn(u64) -> bool) {
+    let text = std::env::var("PEERPOST_SEEDS").unwrap_or_else(|_| "1..20".into());
+    let seeds = seeds_from(&text).expect("PEERPOST_SEEDS is first..last");
+    for seed in seeds.filter(|seed| ours(*seed)) {
+        let report = play(seed);
+        assert_eq!(report, play(seed), "one seed gave two traces");
+        println!("{report:?}");
+    }
+}
+
+#[test]
+fn odd_seeds_hold_and_repeat() {
+    play_all(|seed| seed % 2 == 1);
+}
+
+#[test]
+fn even_seeds_hold_and_repeat() {
+    play_all(|seed| seed % 2 == 0);
+}
