@@ -245,9 +245,12 @@ impl<A: Archive> Replica<A> {
     /// Shows and places what is this node's turn, in every mailbox that is looked at here and has something waiting.
     fn admit_where_looked_at(&mut self) {
         for (account, mailbox) in self.looks.own() {
-            let waiting = self.accounts.get(&account).is_some_and(|account| account.needs_admission(mailbox));
-            if waiting {
+            let Some(state) = self.accounts.get_mut(&account) else { continue };
+            if state.needs_admission(mailbox) {
                 self.admit(account, mailbox, Eagerness::InTurn);
+            } else {
+                // What it was for is gone, expunged or moved: a deadline left behind would be due for ever.
+                state.deadlines.remove(&mailbox);
             }
         }
     }

@@ -173,6 +173,29 @@ fn placing_is_left_to_the_node_that_accepted_the_message_for_half_a_second() {
     assert_eq!(pair.shown(0, inbox()).len(), 1);
 }
 
+/// Found by the simulation: the deadline stayed, was always due, and the committer ran without end.
+#[test]
+fn what_goes_away_while_it_waits_leaves_no_deadline() {
+    let mut pair = Pair::new();
+    pair.deliver(1, inbox());
+    pair.sync(1, 0);
+    pair.look(1, inbox());
+    let looks = BTreeSet::from([(account(), inbox())]);
+    pair.on(0).set_peer_looks(NodeSlot::new(1).expect("a slot"), Some(looks));
+    pair.look(0, inbox());
+    assert!(pair.nodes[0].poll_timeout().is_some(), "the placing is left to the other node");
+    let entries = [pair.shown(1, inbox())[0].1];
+    let delete =
+        pair.on(1).change_flags(account(), inbox(), &entries, FlagChange::Add, &[Flag::Deleted], None);
+    delete.expect("stored");
+    pair.on(1).expunge(account(), inbox(), &entries).expect("expunged");
+    pair.sync(1, 0);
+    pair.now += 600;
+    pair.on(0).handle_timeout();
+    pair.commit(0);
+    assert_eq!(pair.nodes[0].poll_timeout(), None);
+}
+
 #[test]
 fn a_small_message_does_not_overtake_a_large_one() {
     let mut pair = Pair::new();

@@ -35,12 +35,13 @@ pub fn open(
 }
 
 impl Inline {
-    /// Commits everything that was asked for, and what time asks for. Says whether there was anything to do.
+    /// Commits everything that was asked for, and what time asks for, once: a deadline that is still due afterwards is the
+    /// caller's to see. Says whether there was anything to do.
     pub fn run(&mut self, now: Millis) -> bool {
         let mut any = false;
         loop {
             let batch: Vec<Job> = self.jobs.try_iter().take(MOST_JOBS).collect();
-            let due = self.committer.poll_timeout().is_some_and(|deadline| deadline <= now);
+            let due = !any && self.committer.poll_timeout().is_some_and(|deadline| deadline <= now);
             if batch.is_empty() && !due {
                 return any;
             }

@@ -81,6 +81,7 @@ impl Account {
         mailbox: MailboxId,
         eagerness: Eagerness<'_>,
     ) {
+        self.deadlines.remove(&mailbox);
         if self.unit(mailbox).is_none_or(|unit| unit.public != mailbox) {
             return;
         }
@@ -91,7 +92,6 @@ impl Account {
         if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
-        self.deadlines.remove(&mailbox);
         for _round in 0..2 {
             let Some(circumstances) = self.circumstances(writer, looks, mailbox, eagerness) else { return };
             let queue = self.queue(mailbox);
