@@ -62,7 +62,11 @@ pub(crate) enum Wish {
     Command(Command),
     /// A message that has no number yet.
     DeliverNew(String),
-    AppendNew { count: u64, mailbox: MailboxId, flags: Vec<Flag> },
+    AppendNew {
+        count: u64,
+        mailbox: MailboxId,
+        flags: Vec<Flag>,
+    },
     LookAway(MailboxId),
     Roam,
 }
@@ -126,7 +130,11 @@ impl Client {
         let names = ["Work", "Lists", "Work/Old", "Done"];
         let mut name = || (*self.chance.pick(&names).unwrap_or(&"Work")).to_owned();
         let (from, to) = (name(), name());
-        if self.chance.percent(60) || from == to { Command::Create { name: from } } else { Command::Rename { from, to } }
+        if self.chance.percent(60) || from == to {
+            Command::Create { name: from }
+        } else {
+            Command::Rename { from, to }
+        }
     }
 
     /// A command over messages that this client was told of.
@@ -200,7 +208,9 @@ pub(crate) fn octets(seed: u64, message: Token) -> Vec<u8> {
         _ => chance.between(1_000, 3_000),
     };
     for line in 0..lines {
-        text.extend(format!("line {line} of message {}: {:016x}{:016x}\r\n", message.0, chance.next(), line).bytes());
+        text.extend(
+            format!("line {line} of message {}: {:016x}{:016x}\r\n", message.0, chance.next(), line).bytes(),
+        );
     }
     text
 }

@@ -234,7 +234,9 @@ impl Ledger {
             }
             (Command::Store { entries, change, flag, .. }, Reply::Stored { modified, gone, .. }) => {
                 for id in entries.iter().filter(|id| !modified.contains(id) && !gone.contains(id)) {
-                    if let Some(register) = self.entries.get_mut(id).and_then(|entry| entry.flags.get_mut(flag)) {
+                    if let Some(register) =
+                        self.entries.get_mut(id).and_then(|entry| entry.flags.get_mut(flag))
+                    {
                         register.answered = Some(*change != FlagChange::Remove);
                     }
                 }

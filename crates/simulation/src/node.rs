@@ -112,11 +112,8 @@ impl Node {
         let entropy = Box::new(move || names.octets());
         let (store, inline) = inline::open(Arc::new(storage), identity, entropy, self.wall(now))
             .map_err(|error| error.to_string())?;
-        let identity = Identity {
-            cluster: ClusterId(CLUSTER),
-            slot: self.slot(),
-            incarnation: store.incarnation(),
-        };
+        let identity =
+            Identity { cluster: ClusterId(CLUSTER), slot: self.slot(), incarnation: store.incarnation() };
         let replicator = Replicator::new(identity, store.vector(), seed);
         self.life = Some(Life {
             store,
@@ -230,10 +227,9 @@ impl Life {
                 }
                 Some(Event::BodyWritten { length: bytes.len() as u64 })
             }
-            Output::FinishBody { hash } => self
-                .finish_body(hash)
-                .err()
-                .map(|why| Event::BodyStored { hash, result: Err(why) }),
+            Output::FinishBody { hash } => {
+                self.finish_body(hash).err().map(|why| Event::BodyStored { hash, result: Err(why) })
+            }
             Output::AbandonBody { hash } => {
                 self.staged.remove(&hash);
                 None
@@ -285,4 +281,3 @@ pub(crate) fn member(number: usize) -> Member {
         advertise: number.to_string(),
     }
 }
-

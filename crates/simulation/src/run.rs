@@ -73,7 +73,8 @@ pub fn run(seed: u64, settings: Settings) -> Result<Report, Box<Failure>> {
             views: world.ledger.views,
         }),
         Err(violation) => {
-            let history = world.trace.history(&violation.subjects, HISTORY_LINES).into_iter().cloned().collect();
+            let history =
+                world.trace.history(&violation.subjects, HISTORY_LINES).into_iter().cloned().collect();
             let trace = std::mem::take(&mut world.trace);
             // What a panic left behind is not asked to clean up after itself.
             std::mem::forget(world);

@@ -29,13 +29,28 @@ const COMMIT_DELAY: u64 = 4;
 /// Something that will happen.
 enum Event {
     /// A client does the next thing.
-    Wake { client: usize },
+    Wake {
+        client: usize,
+    },
     /// An answer of the store for replication, in this life of a node.
-    Tell { node: usize, life: u64, event: Told },
-    Arrive { link: LinkId, packet: Packet },
+    Tell {
+        node: usize,
+        life: u64,
+        event: Told,
+    },
+    Arrive {
+        link: LinkId,
+        packet: Packet,
+    },
     /// A path may be whole again.
-    Release { link: LinkId },
-    Handshake { from: usize, life: u64, to: usize },
+    Release {
+        link: LinkId,
+    },
+    Handshake {
+        from: usize,
+        life: u64,
+        to: usize,
+    },
     Fault,
     Repair(Repair),
 }
@@ -145,7 +160,8 @@ impl World {
     fn carry_log(&mut self, from: usize, to: usize) -> Result<(), Violation> {
         let lacks = self.nodes[to].life.as_ref().map(|life| life.store.vector()).unwrap_or_default();
         let Some(giver) = &self.nodes[from].life else { return Ok(()) };
-        let records = giver.store.delta_since(&lacks, usize::MAX).map_err(|why| broken(from, why.to_string()))?;
+        let records =
+            giver.store.delta_since(&lacks, usize::MAX).map_err(|why| broken(from, why.to_string()))?;
         let wall = self.nodes[to].wall(self.now);
         if let Some(life) = &mut self.nodes[to].life {
             life.store.apply_delta(records, |_| {});

@@ -27,7 +27,10 @@ impl Rest {
             lines.extend(view.rows.iter().map(|row| {
                 let message = ledger.of_hash.get(&row.facts.body).map_or("m?".into(), Token::to_string);
                 let (email, flags) = (row.facts.email, flags_text(&row.flags));
-                format!("{name} {validity}:{} {message} {email} {} ({flags})", row.uid, row.facts.received.seconds)
+                format!(
+                    "{name} {validity}:{} {message} {email} {} ({flags})",
+                    row.uid, row.facts.received.seconds
+                )
             }));
         }
         lines
@@ -51,8 +54,7 @@ impl Ledger {
             return None;
         }
         let text = |line: &Option<String>| line.clone().unwrap_or_else(|| "nothing".into());
-        let what =
-            format!("n{} shows [{}] where n{} shows [{}]", a.node, text(&left), b.node, text(&right));
+        let what = format!("n{} shows [{}] where n{} shows [{}]", a.node, text(&left), b.node, text(&right));
         let lines = [left, right];
         let words = lines.iter().flatten().flat_map(|line| line.split(' '));
         let messages = words.filter(|word| word.starts_with('m') && word.len() > 1).map(str::to_owned);

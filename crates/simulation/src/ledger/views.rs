@@ -48,8 +48,13 @@ impl Ledger {
         let key = (mailbox.to_owned(), validity, uid);
         let named = self.named.entry(key).or_insert(Named { message, entry: None });
         if named.message != message {
-            let what = format!("{mailbox} {validity}:{uid} named {} and was promised for {message}", named.message);
-            return Err(Violation::new("U1 no alias", what, [named.message.to_string(), message.to_string()]));
+            let what =
+                format!("{mailbox} {validity}:{uid} named {} and was promised for {message}", named.message);
+            return Err(Violation::new(
+                "U1 no alias",
+                what,
+                [named.message.to_string(), message.to_string()],
+            ));
         }
         Ok(())
     }
@@ -114,7 +119,11 @@ impl Ledger {
         let other = named.entry.is_some_and(|named| named != entry);
         if named.message != message || other {
             let what = format!("{place}: UID {} named {} and now {message}", row.uid, named.message);
-            return Err(Violation::new("U1 no alias", what, [named.message.to_string(), message.to_string()]));
+            return Err(Violation::new(
+                "U1 no alias",
+                what,
+                [named.message.to_string(), message.to_string()],
+            ));
         }
         named.entry = Some(entry);
         Ok(Known { entry, message, modseq: row.modseq.bits(), flags: Arc::clone(&row.flags) })
@@ -152,7 +161,8 @@ fn check_step(before: &Seen, now: &Seen, place: &str) -> Result<Option<String>, 
             }
             Some(known) if known.flags != row.flags => {
                 if row.modseq <= before.highest_modseq {
-                    let what = format!("flags of {uid} changed without a MODSEQ above {}", before.highest_modseq);
+                    let what =
+                        format!("flags of {uid} changed without a MODSEQ above {}", before.highest_modseq);
                     return fail("MODSEQ only rises", what, message);
                 }
                 let _ = write!(text, " *{uid}={}({})", row.message, flags_text(&row.flags));

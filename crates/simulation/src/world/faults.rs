@@ -10,11 +10,21 @@ const LAST_ROOM: u64 = 256 * 1024;
 
 /// The end of a fault.
 pub(super) enum Repair {
-    Path { from: usize, to: usize },
-    Room { node: usize },
-    Start { node: usize },
+    Path {
+        from: usize,
+        to: usize,
+    },
+    Room {
+        node: usize,
+    },
+    Start {
+        node: usize,
+    },
     /// A kill that no operation of the disk has met yet happens now.
-    Kill { node: usize, life: u64 },
+    Kill {
+        node: usize,
+        life: u64,
+    },
 }
 
 impl World {
@@ -142,7 +152,9 @@ impl World {
             if told {
                 // The system answers for the dead process: the peer hears of it at once.
                 let departure = Departure::Lost("reset".into());
-                if let Some((at, other)) = self.network.send(self.now, link, &Packet::Close(departure.clone())) {
+                if let Some((at, other)) =
+                    self.network.send(self.now, link, &Packet::Close(departure.clone()))
+                {
                     self.schedule_at(at, Event::Arrive { link: other, packet: Packet::Close(departure) });
                 }
             }

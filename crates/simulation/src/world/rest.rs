@@ -76,8 +76,10 @@ impl World {
                 }
             }
             self.committed(node)?;
-            let views: Vec<(MailboxId, Arc<MailboxView>)> =
-                looks[node].iter_mut().map(|(id, look)| (*id, look.view.borrow_and_update().clone())).collect();
+            let views: Vec<(MailboxId, Arc<MailboxView>)> = looks[node]
+                .iter_mut()
+                .map(|(id, look)| (*id, look.view.borrow_and_update().clone()))
+                .collect();
             for (mailbox, view) in views {
                 if let Some(name) = self.name_of(node, mailbox) {
                     if let Some(line) = self.ledger.observe(node, &name, &view)? {
@@ -112,7 +114,9 @@ impl World {
     fn difference(&self, looks: &[Looks]) -> Option<Violation> {
         let vectors: Vec<_> =
             self.nodes.iter().map(|node| node.life.as_ref().map(|life| life.store.vector())).collect();
-        if let Some((node, _)) = vectors.iter().enumerate().find(|(_, vector)| vector.is_none() || **vector != vectors[0]) {
+        if let Some((node, _)) =
+            vectors.iter().enumerate().find(|(_, vector)| vector.is_none() || **vector != vectors[0])
+        {
             let what = format!("n{node} and n0 have other records");
             return Some(Violation::new("U4 convergence", what, vec![]));
         }
@@ -155,13 +159,17 @@ impl World {
             self.nodes[node].disk = self.nodes[node].disk.snapshot();
             let (now, account) = (self.now, self.account);
             let state = &mut self.nodes[node];
-            state.start(now).and_then(|()| state.open_account(now, account)).map_err(|why| broken(node, why))?;
+            state
+                .start(now)
+                .and_then(|()| state.open_account(now, account))
+                .map_err(|why| broken(node, why))?;
             let mut looks = Looks::new();
             for (_, mailbox) in self.mailboxes(node) {
                 looks.insert(mailbox, self.look_once(node, mailbox)?);
             }
             let mailboxes = self.mailboxes(node).into_iter();
-            let views = mailboxes.filter_map(|(name, id)| Some((name, looks.get(&id)?.view.borrow().clone())));
+            let views =
+                mailboxes.filter_map(|(name, id)| Some((name, looks.get(&id)?.view.borrow().clone())));
             let again = Rest { node, mailboxes: views.collect() };
             if let Some(difference) = self.ledger.difference(rest, &again) {
                 let what = format!("after a restart {}", difference.what);
