@@ -89,10 +89,9 @@ impl Client {
     pub(crate) fn wish(&mut self, mailboxes: &[(String, MailboxId)], mailboxes_change: bool) -> Option<Wish> {
         let unlooked: Vec<MailboxId> =
             mailboxes.iter().map(|(_, id)| *id).filter(|id| !self.sessions.contains_key(id)).collect();
-        if self.sessions.is_empty() || self.chance.percent(12) {
-            if let Some(mailbox) = self.chance.pick(&unlooked) {
-                return Some(Wish::Command(Command::Look { mailbox: *mailbox, lasting: true }));
-            }
+        let selects = self.sessions.is_empty() || self.chance.percent(12);
+        if selects && let Some(mailbox) = self.chance.pick(&unlooked) {
+            return Some(Wish::Command(Command::Look { mailbox: *mailbox, lasting: true }));
         }
         if !self.retries.is_empty() && self.chance.percent(50) {
             let at = self.chance.index(self.retries.len());

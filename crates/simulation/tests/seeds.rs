@@ -2,6 +2,8 @@
 //!
 //! `PEERPOST_SEEDS=first..last` plays other seeds, `cargo run --release --example seeds` many of them.
 
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
 use peerpost_simulation::{Report, Settings, run, seeds_from};
 
 /// Plays a seed; a failure tells its history.

@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    fn observe(&mut self, node: usize, name: &str, view: &MailboxView) -> Result<(), Violation> {
+    pub(super) fn observe(&mut self, node: usize, name: &str, view: &MailboxView) -> Result<(), Violation> {
         if let Some(line) = self.ledger.observe(node, name, view)? {
             self.note(line);
         }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use crdt::identity::MailboxId;
-use crdt::view::MailboxView;
 use mailstore::{Look, Reply, Request, rows};
 
 use super::faults::Repair;
@@ -65,26 +63,21 @@ impl World {
 
     /// Looks at every mailbox on every node; tells how they differ, if they do.
     fn look_everywhere(&mut self, looks: &mut [Looks]) -> Result<Option<Violation>, Violation> {
-        for node in 0..self.nodes.len() {
+        for (node, looks) in looks.iter_mut().enumerate() {
             if self.nodes[node].life.is_none() {
                 continue;
             }
             for (_, mailbox) in self.mailboxes(node) {
-                if !looks[node].contains_key(&mailbox) {
+                if !looks.contains_key(&mailbox) {
                     let look = self.look_once(node, mailbox)?;
-                    looks[node].insert(mailbox, look);
+                    looks.insert(mailbox, look);
                 }
             }
             self.committed(node)?;
-            let views: Vec<(MailboxId, Arc<MailboxView>)> = looks[node]
-                .iter_mut()
-                .map(|(id, look)| (*id, look.view.borrow_and_update().clone()))
-                .collect();
-            for (mailbox, view) in views {
-                if let Some(name) = self.name_of(node, mailbox) {
-                    if let Some(line) = self.ledger.observe(node, &name, &view)? {
-                        self.note(line);
-                    }
+            for (mailbox, look) in looks.iter_mut() {
+                let view = look.view.borrow_and_update().clone();
+                if let Some(name) = self.name_of(node, *mailbox) {
+                    self.observe(node, &name, &view)?;
                 }
             }
         }
