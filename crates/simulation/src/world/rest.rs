@@ -1,6 +1,7 @@
 //! The end: everything is mended, everybody looks at everything, and what then stands is compared.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 use crdt::identity::MailboxId;
@@ -68,9 +69,8 @@ impl World {
                 continue;
             }
             for (_, mailbox) in self.mailboxes(node) {
-                if !looks.contains_key(&mailbox) {
-                    let look = self.look_once(node, mailbox)?;
-                    looks.insert(mailbox, look);
+                if let Entry::Vacant(place) = looks.entry(mailbox) {
+                    place.insert(self.look_once(node, mailbox)?);
                 }
             }
             self.committed(node)?;
