@@ -22,7 +22,8 @@ fn main() -> ExitCode {
                 commands += report.commands;
                 kills += report.kills;
                 if whole {
-                    println!("{report:?}");
+                    report.trace.lines().iter().for_each(|line| println!("{line}"));
+                    println!("{report}");
                 }
             }
             Err(failure) => {

@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Look { mailbox: MailboxId, lasting: bool },
     Create { name: String },
     Rename { from: String, to: String },
+    Delete { mailbox: MailboxId, name: String },
 }
 
 /// A lasting look, and what its client was told last.
@@ -114,7 +115,7 @@ impl Client {
                 let open: Vec<MailboxId> = self.sessions.keys().copied().collect();
                 self.chance.pick(&open).map(|mailbox| Wish::LookAway(*mailbox))
             }
-            94..97 if mailboxes_change => Some(Wish::Command(self.wish_for_mailbox())),
+            94..97 if mailboxes_change => Some(Wish::Command(self.wish_for_mailbox(mailboxes))),
             97.. if self.roams => Some(Wish::Roam),
             _ => None,
         }
@@ -125,14 +126,16 @@ impl Client {
         mailboxes.get(at).map(|(_, id)| *id)
     }
 
-    fn wish_for_mailbox(&mut self) -> Command {
+    /// Mailboxes other than the default ones come, are renamed and go.
+    fn wish_for_mailbox(&mut self, mailboxes: &[(String, MailboxId)]) -> Command {
         let names = ["Work", "Lists", "Work/Old", "Done"];
         let mut name = || (*self.chance.pick(&names).unwrap_or(&"Work")).to_owned();
         let (from, to) = (name(), name());
-        if self.chance.percent(60) || from == to {
-            Command::Create { name: from }
-        } else {
-            Command::Rename { from, to }
+        let there = mailboxes.iter().find(|(name, _)| *name == from).map(|(_, id)| *id);
+        match (there, self.chance.below(100)) {
+            (Some(mailbox), 0..35) => Command::Delete { mailbox, name: from },
+            (Some(_), 35..75) if from != to => Command::Rename { from, to },
+            _ => Command::Create { name: from },
         }
     }
 

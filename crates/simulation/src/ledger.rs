@@ -6,8 +6,9 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::flag::{Flag, FlagChange, FlagSet};
-use crdt::identity::{BodyHash, EntryId, MailboxId};
+use crdt::identity::{AccountId, BodyHash, EntryId, MailboxId};
 use mailstore::Reply;
+use mailstore::account::DEFAULT_MAILBOXES;
 
 use crate::client::{Command, Token};
 pub(crate) use rest::Rest;
@@ -43,6 +44,8 @@ struct Mail {
     copies_answered: u32,
     /// Whether somebody asked to expunge one of its entries.
     expunge_asked: bool,
+    /// Whether it was meant for a mailbox that may be deleted.
+    fleeting: bool,
 }
 
 /// What is known of one entry that was shown.
@@ -74,13 +77,20 @@ pub struct Ledger {
     seen: BTreeMap<(usize, MailboxId, u32), Seen>,
     /// The greatest UIDVALIDITY that each node has told of each name.
     validities: BTreeMap<(usize, String), u32>,
+    /// The mailboxes that nobody deletes.
+    lasting: BTreeSet<MailboxId>,
+    /// Whether somebody asked to delete another one.
+    deletes_asked: bool,
     /// How many views were looked at.
     pub views: u64,
 }
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(account: AccountId) -> Self {
+        let names = DEFAULT_MAILBOXES.iter();
         Ledger {
+            lasting: names.map(|(name, _)| MailboxId::of_default(account, name)).collect(),
+            deletes_asked: false,
             mail: BTreeMap::new(),
             of_hash: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -108,6 +118,7 @@ impl Ledger {
             copies_asked: 0,
             copies_answered: 0,
             expunge_asked: false,
+            fleeting: false,
         };
         self.mail.insert(message, mail);
         self.of_hash.insert(hash, message);
@@ -131,8 +142,10 @@ impl Ledger {
     /// A client asks: from now on it may happen.
     pub(crate) fn asked(&mut self, command: &Command) {
         match command {
-            Command::Deliver { message, .. } => self.offer(&[*message]),
-            Command::Append { messages, .. } => self.offer(messages),
+            Command::Deliver { message, mailbox } => self.offer(&[*message], mailbox != "INBOX"),
+            Command::Append { messages, mailbox, .. } => {
+                self.offer(messages, !self.lasting.contains(mailbox));
+            }
             Command::Store { entries, change, flag, .. } => {
                 for id in entries {
                     let Some(entry) = self.entries.get_mut(id) else { continue };
@@ -155,28 +168,36 @@ impl Ledger {
                     }
                 }
             }
-            Command::Copy { entries, .. } => {
+            Command::Copy { entries, to, .. } => {
+                let fleeting = !self.lasting.contains(to);
                 for id in entries {
                     if let Some(mail) = self.mail_of(id) {
                         mail.copies_asked += 1;
+                        mail.fleeting |= fleeting;
                     }
                 }
             }
-            Command::Move { entries, .. } => {
+            Command::Move { entries, to, .. } => {
+                let fleeting = !self.lasting.contains(to);
                 for id in entries {
+                    if let Some(mail) = self.mail_of(id) {
+                        mail.fleeting |= fleeting;
+                    }
                     if let Some(entry) = self.entries.get_mut(id) {
                         entry.spared = true;
                     }
                 }
             }
+            Command::Delete { .. } => self.deletes_asked = true,
             Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } => {}
         }
     }
 
-    fn offer(&mut self, messages: &[Token]) {
+    fn offer(&mut self, messages: &[Token], fleeting: bool) {
         for message in messages {
             if let Some(mail) = self.mail.get_mut(message) {
                 mail.offered += 1;
+                mail.fleeting |= fleeting;
             }
         }
     }
@@ -252,6 +273,11 @@ impl Ledger {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether an entry of the message may have gone with its mailbox.
+    fn may_be_deleted(&self, message: Token) -> bool {
+        self.deletes_asked && self.mail.get(&message).is_some_and(|mail| mail.fleeting)
     }
 
     fn accept(&mut self, messages: &[Token]) {

@@ -16,10 +16,8 @@ const HISTORY_LINES: usize = 60;
 pub struct Report {
     /// The seed.
     pub seed: u64,
-    /// The hash of the trace.
-    pub trace: String,
-    /// How many lines the trace has.
-    pub lines: usize,
+    /// Everything that happened.
+    pub trace: Trace,
     /// How many commands clients gave.
     pub commands: u64,
     /// How many messages were accepted.
@@ -28,6 +26,15 @@ pub struct Report {
     pub kills: u64,
     /// How many views clients were shown.
     pub views: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lines, hash) = (self.trace.lines().len(), self.trace.hash());
+        write!(f, "seed {}: {lines} lines, {}, ", self.seed, hash.get(..16).unwrap_or_default())?;
+        write!(f, "{} commands, {} accepted, ", self.commands, self.accepted)?;
+        write!(f, "{} kills, {} views", self.kills, self.views)
+    }
 }
 
 /// A seed that showed something that must not be.
@@ -65,8 +72,7 @@ pub fn run(seed: u64, settings: Settings) -> Result<Report, Box<Failure>> {
     match played {
         Ok(()) => Ok(Report {
             seed,
-            trace: world.trace.hash(),
-            lines: world.trace.lines().len(),
+            trace: std::mem::take(&mut world.trace),
             commands: world.commands,
             accepted: world.ledger.accepted(),
             kills: world.kills,

@@ -24,11 +24,12 @@ impl Settings {
     pub fn of_seed(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x5e77_1265);
         let nodes = if chance.percent(75) { 2 } else { 3 };
+        let hot = chance.percent(20);
         Settings {
             nodes,
             clients_a_node: 2,
-            busy_milliseconds: chance.between(10_000, 25_000),
-            thinking_milliseconds: chance.between(150, 700),
+            busy_milliseconds: if hot { 5_000 } else { chance.between(10_000, 25_000) },
+            thinking_milliseconds: if hot { chance.between(20, 80) } else { chance.between(150, 700) },
             fault_milliseconds: if chance.percent(10) { 0 } else { chance.between(800, 5_000) },
             mailboxes_change: chance.percent(40),
         }

@@ -29,7 +29,7 @@ impl Line {
 }
 
 /// All lines of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     lines: Vec<Line>,
 }
@@ -52,6 +52,12 @@ impl Trace {
             hasher.update(line.to_string().as_bytes()).update(b"\n");
         }
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// The first lines in which two traces part, if they do.
+    pub fn difference<'a>(&'a self, other: &'a Trace) -> Option<(Option<&'a Line>, Option<&'a Line>)> {
+        let longest = self.lines.len().max(other.lines.len());
+        (0..longest).map(|at| (self.lines.get(at), other.lines.get(at))).find(|(a, b)| a != b)
     }
 
     /// The last lines that concern one of these, or a fault; all where nothing is named.

@@ -94,7 +94,7 @@ impl World {
             account: AccountId::of_name(ACCOUNT),
             chance,
             resting: false,
-            ledger: Ledger::new(),
+            ledger: Ledger::new(AccountId::of_name(ACCOUNT)),
             trace: Trace::default(),
             kills: 0,
             commands: 0,

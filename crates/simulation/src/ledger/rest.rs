@@ -72,7 +72,9 @@ impl Ledger {
             flags.insert(row.facts.entry, &row.flags);
         }
         for (message, mail) in &self.mail {
-            check_count(rest.node, *message, mail, count.get(message).copied().unwrap_or(0))?;
+            let may_be_gone = mail.expunge_asked || self.may_be_deleted(*message);
+            let count = count.get(message).copied().unwrap_or(0);
+            check_count(rest.node, *message, mail, may_be_gone, count)?;
         }
         for (id, entry) in &self.entries {
             self.check_entry(rest.node, entry, flags.get(id).copied())?;
@@ -88,7 +90,7 @@ impl Ledger {
         // Of a delivery that both nodes took, one entry is dropped.
         let single = self.mail.get(&message).is_some_and(|mail| !mail.delivered || mail.offered < 2);
         let Some(flags) = flags else {
-            let lost = single && !entry.expunge_asked;
+            let lost = single && !entry.expunge_asked && !self.may_be_deleted(message);
             return if lost { fail("nothing is lost", "was shown and is gone") } else { Ok(()) };
         };
         if entry.expunge_answered && !entry.spared {
@@ -105,13 +107,19 @@ impl Ledger {
 }
 
 /// How many entries of a message there are, against how many there must and may be.
-fn check_count(node: usize, message: Token, mail: &Mail, count: u32) -> Result<(), Violation> {
+fn check_count(
+    node: usize,
+    message: Token,
+    mail: &Mail,
+    may_be_gone: bool,
+    count: u32,
+) -> Result<(), Violation> {
     let (least, most) = if mail.delivered {
         (mail.accepted.min(1), (mail.offered - mail.refused).min(1))
     } else {
         (mail.accepted, mail.offered - mail.refused)
     };
-    let least = if mail.expunge_asked { 0 } else { least + mail.copies_answered };
+    let least = if may_be_gone { 0 } else { least + mail.copies_answered };
     let most = most + mail.copies_asked;
     let fail = |rule, bound| {
         let what = format!("n{node} shows {count} of {message}, expected {bound}");

@@ -135,6 +135,7 @@ impl World {
             Command::Look { mailbox, lasting } => Request::Look { account, mailbox, lasting },
             Command::Create { name } => Request::CreateMailbox { account, name, special_use: None },
             Command::Rename { from, to } => Request::RenameMailbox { account, from, to },
+            Command::Delete { mailbox, .. } => Request::DeleteMailbox { account, mailbox },
         })
     }
 
@@ -291,6 +292,7 @@ impl World {
             }
             Command::Create { name } => format!("creates {name}"),
             Command::Rename { from, to } => format!("renames {from} to {to}"),
+            Command::Delete { name, .. } => format!("deletes {name}"),
         }
     }
 }

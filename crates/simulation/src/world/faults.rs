@@ -184,6 +184,9 @@ impl World {
         }
         started.map_err(|why| broken(node, why))?;
         self.note(format!("! n{node} starts"));
+        if self.chance.percent(30) {
+            self.verify(node)?;
+        }
         self.committed(node)
     }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ops::ControlFlow;
 
 use crdt::identity::MailboxId;
-use mailstore::{Look, Reply, Request, rows};
+use mailstore::{Look, Reply, Request, rows, verify};
 
 use super::faults::Repair;
 use super::{Event, Violation, World, broken};
@@ -131,17 +130,27 @@ impl World {
             if !wanted.is_empty() {
                 return Err(broken(node, format!("bodies are missing at rest: {wanted:?}")));
             }
-            let damaged = storage.verify_bodies(|_| ControlFlow::Continue(()));
-            let damaged = damaged.map_err(|error| broken(node, error.to_string()))?;
-            if !damaged.is_empty() {
-                return Err(broken(node, format!("bodies are damaged: {damaged:?}")));
-            }
+            self.verify(node)?;
         }
         if digests.len() > 1 {
             let what = format!("the digests of the account differ: {digests:?}");
             return Err(Violation::new("U4 convergence", what, vec![]));
         }
         Ok(())
+    }
+
+    /// What `peerpost verify` does.
+    pub(super) fn verify(&self, node: usize) -> Result<(), Violation> {
+        let Some(life) = &self.nodes[node].life else { return Ok(()) };
+        let findings = verify::verify(life.store.storage(), &mut |_| {});
+        let findings = findings.map_err(|error| broken(node, error.0))?;
+        match findings.first() {
+            None => Ok(()),
+            Some(first) => {
+                let what = format!("n{node}: {} findings, first {first:?}", findings.len());
+                Err(Violation::new("verify is clean", what, vec![]))
+            }
+        }
     }
 
     /// What was shown is on the disk: a node that is started anew, alone, shows it again.
