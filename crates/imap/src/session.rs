@@ -265,9 +265,11 @@ impl Session {
             CommandBody::Expunge { uids } => self.expunge(tag, uids.as_ref(), out),
             CommandBody::Search(search) => self.search(tag, search, out),
             CommandBody::Fetch { messages, items, changed_since } => {
+                let changed_since = changed_since.map(|since| self.store.modseq_from_client(since));
                 self.fetch(tag, &messages, items, changed_since, out)
             }
             CommandBody::Store { messages, change, silent, flags, unchanged_since } => {
+                let unchanged_since = unchanged_since.map(|since| self.store.modseq_from_client(since));
                 let wish = store::Wish { change, flags, silent, unchanged_since };
                 self.store(tag, &messages, wish, out)
             }

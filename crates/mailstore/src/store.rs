@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crdt::account::AccountHead;
+use crdt::clock::Timestamp;
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
 use crdt::operation::Member;
@@ -71,6 +72,15 @@ impl Mailstore {
     /// What this node is.
     pub fn identity(&self) -> &NodeIdentity {
         &self.identity
+    }
+
+    /// What a MODSEQ that a client brings means here: a bound such that everything not above it was visible to the client
+    /// (RFC 7162). What this node issued stands for itself. A client that was at another node brings a value of that node,
+    /// which says nothing of the order in which changes became visible here: it counts as 0, so that the client hears some
+    /// things twice and misses nothing.
+    pub fn modseq_from_client(&self, value: u64) -> u64 {
+        let issuer = Timestamp::from_bits(value).map(Timestamp::slot);
+        if issuer == Some(self.identity.slot) { value } else { 0 }
     }
 
     /// The tables and bodies beneath: for `verify`, `status` and `explain`, which read alone.

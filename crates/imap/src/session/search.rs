@@ -54,11 +54,13 @@ impl Session {
         let Some(selected) = &mut self.selected else { return self.waiting() };
         selected.tell_flags(condstore, out);
         let told = selected.told().clone();
+        let store = &self.store;
+        let key = test::with_modseqs(search.key, &|since| store.modseq_from_client(since));
         let searching = Searching {
             tag,
             uid: search.uid,
             returned: search.returned,
-            test: Test::new(search.key, &told),
+            test: Test::new(key, &told),
             flags: selected.flags_told().clone(),
             told,
             next: 0,

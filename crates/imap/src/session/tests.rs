@@ -5,6 +5,7 @@ mod fetching;
 mod mailboxes;
 mod merging;
 mod model;
+mod moving;
 mod searching;
 mod sharing;
 mod storing;

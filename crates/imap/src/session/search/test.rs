@@ -65,6 +65,23 @@ pub(super) fn asks_modseq(key: &SearchKey) -> bool {
     }
 }
 
+/// The key with each MODSEQ as this node understands it. A client asks from one above the value it knows, or from that value
+/// itself (RFC 7162 section 3.1.5): `known` is asked about both.
+pub(super) fn with_modseqs(key: SearchKey, known: &impl Fn(u64) -> u64) -> SearchKey {
+    let boxed = |key: Box<SearchKey>| Box::new(with_modseqs(*key, known));
+    match key {
+        SearchKey::Modseq(value) if known(value) == 0 && known(value.saturating_sub(1)) == 0 => {
+            SearchKey::Modseq(0)
+        }
+        SearchKey::And(keys) => {
+            SearchKey::And(keys.into_iter().map(|key| with_modseqs(key, known)).collect())
+        }
+        SearchKey::Or(one, other) => SearchKey::Or(boxed(one), boxed(other)),
+        SearchKey::Not(key) => SearchKey::Not(boxed(key)),
+        key => key,
+    }
+}
+
 impl Test {
     /// The test for a key. Its depth is bounded by the decoder.
     pub(super) fn new(key: SearchKey, told: &MailboxView) -> Self {

@@ -1,0 +1,163 @@
+//! A client that was away asks only for what changed (RFC 7162), and comes to what it would see if it asked for everything.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test of real processes reads the clock, starts threads and fails by panicking"
+)]
+
+mod kit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kit::cluster::Cluster;
+use kit::imap::{Client, Listing, Message, Value};
+use kit::lmtp;
+use kit::message;
+use kit::node::Node;
+use kit::wait::eventually;
+use kit::witness::Witness;
+
+/// Messages that are there from the start, and that come in on each node while they are apart.
+const MESSAGES: usize = 40;
+
+/// What a client keeps of INBOX between two connections.
+#[derive(Clone)]
+struct Cache {
+    uid_validity: u32,
+    highest_modseq: u64,
+    messages: BTreeMap<u32, Message>,
+}
+
+impl Cache {
+    /// Everything, and the HIGHESTMODSEQ that was told with it.
+    fn fill(node: &Node, witness: &Witness) -> Self {
+        let mut client = Client::open(node, witness);
+        let Listing { uid_validity, messages } = client.list("INBOX");
+        let highest_modseq = select(&mut client).1;
+        assert_eq!(client.view().len(), messages.len(), "nothing arrives while the cache is filled");
+        Self { uid_validity, highest_modseq, messages }
+    }
+
+    /// What changed since then, and which UIDs are still there.
+    fn refresh(&mut self, node: &Node, witness: &Witness) {
+        let mut client = Client::open(node, witness);
+        let (uid_validity, highest_modseq) = select(&mut client);
+        assert_eq!(uid_validity, self.uid_validity, "the cache would be thrown away");
+        if highest_modseq == self.highest_modseq {
+            return;
+        }
+        let since = self.highest_modseq;
+        let changed = client.ok(&format!("UID FETCH 1:* (FLAGS EMAILID) (CHANGEDSINCE {since})")).untagged;
+        for (uid, message) in changed.iter().filter_map(|values| fetched(values)) {
+            self.messages.insert(uid, message);
+        }
+        let there = client.ok("UID SEARCH ALL").untagged;
+        let there: BTreeSet<u32> = there
+            .iter()
+            .filter(|values| values[0].text() == "SEARCH")
+            .flat_map(|values| values[1..].iter().filter_map(Value::number))
+            .collect();
+        self.messages.retain(|uid, _| there.contains(uid));
+        self.highest_modseq = highest_modseq;
+    }
+}
+
+/// UIDVALIDITY and HIGHESTMODSEQ.
+fn select(client: &mut Client) -> (u32, u64) {
+    let reply = client.ok("ENABLE CONDSTORE");
+    assert!(reply.untagged.iter().any(|values| values.iter().any(|word| word.text() == "CONDSTORE")));
+    let reply = client.select("INBOX");
+    let lines = reply.untagged.iter().map(|values| Value::List(values.clone()).text());
+    let line = lines.rev().find(|line| line.contains("[HIGHESTMODSEQ ")).unwrap();
+    let number = line.split("[HIGHESTMODSEQ ").nth(1).unwrap().split(']').next().unwrap();
+    (client.view().uid_validity, number.parse().unwrap())
+}
+
+/// UID, EMAILID and flags of one FETCH response.
+fn fetched(values: &[Value]) -> Option<(u32, Message)> {
+    let [_, word, Value::List(items)] = values else { return None };
+    let items: BTreeMap<String, &Value> =
+        items.chunks_exact(2).map(|pair| (pair[0].text(), &pair[1])).collect();
+    let email_id = items.get("EMAILID")?.list().first()?.text();
+    let flags =
+        items.get("FLAGS")?.list().iter().map(Value::text).filter(|flag| flag != "\\Recent").collect();
+    (word.text() == "FETCH").then_some((items.get("UID")?.number()?, Message { email_id, flags }))
+}
+
+fn deliver(node: &Node, prefix: &str) {
+    let mut lmtp = lmtp::Client::open(node);
+    for number in 0..MESSAGES {
+        lmtp.deliver(&message(&format!("{prefix}-{number}"), "delivered"));
+    }
+}
+
+/// One side while the nodes are apart: somebody reads, flags, deletes.
+fn live_apart(node: &Node, witness: &Witness, first: usize) {
+    deliver(node, &node.name);
+    let mut client = Client::open(node, witness);
+    client.list("INBOX");
+    client.ok(&format!("STORE {first}:{} +FLAGS.SILENT (\\Seen)", first + 4));
+    client.ok(&format!("STORE {} +FLAGS.SILENT (\\Deleted)", first + 5));
+    client.ok("EXPUNGE");
+    client.ok(&format!("STORE {} +FLAGS.SILENT (\\Answered $Label{first})", MESSAGES + first));
+}
+
+#[track_caller]
+fn alike(nodes: &[Node], witness: &Witness, count: usize) -> Listing {
+    let mut clients: Vec<Client> = nodes.iter().map(|node| Client::open(node, witness)).collect();
+    eventually("alike", || {
+        let listings: Vec<Listing> = clients.iter_mut().map(|client| client.list("INBOX")).collect();
+        let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
+        let same = listings[0] == listings[1] && counts[0] == count;
+        if same { Ok(listings[0].clone()) } else { Err(format!("{counts:?} messages of {count}")) }
+    })
+}
+
+#[test]
+fn changedsince_tells_of_everything_that_a_merge_brought() {
+    let cluster = Cluster::two();
+    let witness = Witness::default();
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    deliver(a, "earlier");
+    alike(&cluster.nodes, &witness, MESSAGES);
+    let mut early = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
+
+    cluster.part();
+    live_apart(a, &witness, 3);
+    live_apart(b, &witness, 20);
+    // One client comes back before the merge and again after it, another after it alone.
+    let mut late = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
+    cluster.meet();
+    let merged = alike(&cluster.nodes, &witness, 3 * MESSAGES - 2);
+    for caches in [&mut early, &mut late] {
+        for (cache, node) in caches.iter_mut().zip([a, b]) {
+            cache.refresh(node, &witness);
+            assert_eq!(cache.messages, merged.messages, "on {}", node.name);
+        }
+    }
+}
+
+#[test]
+fn changedsince_leaves_nothing_out_for_a_client_that_moves() {
+    let cluster = Cluster::two();
+    let witness = Witness::default();
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    deliver(a, "earlier");
+    alike(&cluster.nodes, &witness, MESSAGES);
+    let mut before = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
+
+    cluster.part();
+    live_apart(a, &witness, 3);
+    live_apart(b, &witness, 20);
+    let mut apart = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
+    cluster.meet();
+    let merged = alike(&cluster.nodes, &witness, 3 * MESSAGES - 2);
+    for caches in [&mut before, &mut apart] {
+        for (cache, node) in caches.iter_mut().zip([b, a]) {
+            cache.refresh(node, &witness);
+            assert_eq!(cache.messages, merged.messages, "moved to {}", node.name);
+        }
+    }
+}
