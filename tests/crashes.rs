@@ -51,6 +51,8 @@ fn everything_acknowledged_survives_twenty_kills() {
     let mut sessions: Vec<Client> = cluster.nodes.iter().map(|node| Client::open(node, &witness)).collect();
     for round in 0..KILLS {
         let victim = round % 2;
+        // Now and then both at once.
+        let both = round % 5 == 4;
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             // The other node takes mail too: the victim is killed while it applies what comes from there.
@@ -65,16 +67,20 @@ fn everything_acknowledged_survives_twenty_kills() {
             for session in &mut sessions {
                 session.list("INBOX");
             }
-            let process = cluster.nodes[victim].process_id().unwrap();
-            let killed =
-                std::process::Command::new("sh").args(["-c", &format!("kill -9 {process}")]).status();
+            let victims = cluster.nodes.iter().enumerate().filter(|(index, _)| both || *index == victim);
+            let processes: Vec<String> =
+                victims.map(|(_, node)| node.process_id().unwrap().to_string()).collect();
+            let command = format!("kill -9 {}", processes.join(" "));
+            let killed = std::process::Command::new("sh").args(["-c", &command]).status();
             assert!(killed.unwrap().success());
             over.store(true, Ordering::Relaxed);
         });
-        cluster.nodes[victim].kill();
-        cluster.nodes[victim].start();
-        sessions[victim] = Client::open(&cluster.nodes[victim], &witness);
-        sessions[victim].list("INBOX");
+        for index in (0..cluster.nodes.len()).filter(|index| both || *index == victim) {
+            cluster.nodes[index].kill();
+            cluster.nodes[index].start();
+            sessions[index] = Client::open(&cluster.nodes[index], &witness);
+            sessions[index].list("INBOX");
+        }
     }
     let acknowledged = acknowledged.into_inner().unwrap();
     println!("{} messages were acknowledged over {KILLS} kills", acknowledged.len());

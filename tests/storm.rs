@@ -221,6 +221,14 @@ fn storm(nodes: usize) {
     });
 
     everything_is_there_once(&cluster, &witness, books);
+    let accounts = || cluster.nodes.iter().map(|node| node.status()["accounts"].clone());
+    eventually("the state of the account is the same on all nodes", || {
+        let all: Vec<_> = accounts().collect();
+        if all.windows(2).all(|pair| pair[0] == pair[1]) { Ok(()) } else { Err(format!("{all:?}")) }
+    });
+    for node in &cluster.nodes {
+        node.succeeds(&["verify"]);
+    }
 }
 
 /// Makes the other mailbox. It is looked at before the storm, so that no two sides number it on their own: that would end

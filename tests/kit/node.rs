@@ -110,10 +110,16 @@ impl Node {
         self.run(arguments, "").success(&format!("{} on {}", arguments.join(" "), self.name)).stdout
     }
 
-    /// How it stands with the peer of this name, as `status --json` tells.
+    /// What `status --json` tells.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.succeeds(&["status", "--json"])).unwrap()
+    }
+
+    /// How it stands with the peer of this name.
     #[track_caller]
     pub fn peer(&self, name: &str) -> Value {
-        let status: Value = serde_json::from_str(&self.succeeds(&["status", "--json"])).unwrap();
+        let status = self.status();
         let peers = status["replication"]["peers"].as_array().unwrap();
         let peer = peers.iter().find(|peer| peer["name"] == name);
         peer.unwrap_or_else(|| panic!("{} knows no peer {name}: {status}", self.name)).clone()
