@@ -128,8 +128,8 @@ fn chunk(columns: &[(u8, Vec<u8>)]) -> Vec<u8> {
     columns.iter().for_each(|(specification, column)| body.extend([*specification, column.len() as u8]));
     columns.iter().for_each(|(_, column)| body.extend(column));
     let mut bytes = vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1];
-    assert!(body.len() < 16_384);
-    bytes.extend([(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8]);
+    assert!(body.len() < 128, "the length is one octet");
+    bytes.push(body.len() as u8);
     bytes.extend(body);
     bytes
 }
