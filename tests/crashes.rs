@@ -1,4 +1,4 @@
-//! kill -9 in the middle of deliveries loses nothing that was acknowledged.
+//! kill -9 and SIGTERM in the middle of deliveries lose nothing that was acknowledged.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,14 +10,16 @@
 mod kit;
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kit::cluster::{ACCOUNT, Cluster};
+use kit::cluster::{ACCOUNT, Cluster, PASSWORD};
 use kit::imap::Client;
-use kit::wait::eventually;
+use kit::wait::{LONGEST, eventually};
 use kit::witness::Witness;
 use kit::{lmtp, message};
 
@@ -37,6 +39,8 @@ fn deliver_until(
             Ok(replies) if replies.iter().all(|reply| reply.code == 250) => {
                 acknowledged.lock().unwrap().insert(id);
             }
+            // It is going down and says so.
+            Ok(replies) if replies.iter().all(|reply| reply.code / 100 == 4) => return,
             Ok(replies) => panic!("{id}: {replies:?}"),
             Err(_) => return,
         }
@@ -109,6 +113,56 @@ fn everything_acknowledged_survives_twenty_kills() {
     for node in &mut cluster.nodes {
         node.succeeds(&["verify"]);
         node.stop();
+        node.succeeds(&["verify"]);
+    }
+}
+
+/// Everything that a session in IDLE hears until its connection ends.
+fn idle_until_the_end(address: std::net::SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONGEST)).unwrap();
+    write!(stream, "a LOGIN {ACCOUNT} \"{PASSWORD}\"\r\nb SELECT INBOX\r\nc IDLE\r\n").unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).unwrap();
+    String::from_utf8(heard).unwrap()
+}
+
+#[test]
+fn sigterm_says_goodbye_and_loses_nothing() {
+    let mut cluster = Cluster::two();
+    let witness = Witness::default();
+    let acknowledged = Mutex::new(BTreeSet::new());
+    for round in 0..3 {
+        let (lmtp, imap) = (cluster.nodes[0].lmtp, cluster.nodes[0].imap);
+        let heard = thread::scope(|scope| {
+            let never = AtomicBool::new(false);
+            let (acknowledged, prefix) = (&acknowledged, format!("round-{round}"));
+            let idle = scope.spawn(move || idle_until_the_end(imap));
+            scope.spawn(move || deliver_until(&never, lmtp, &prefix, acknowledged));
+            let known = acknowledged.lock().unwrap().len();
+            eventually("deliveries go on", || {
+                let more = acknowledged.lock().unwrap().len() - known;
+                if more >= 20 { Ok(()) } else { Err(format!("{more} messages")) }
+            });
+            let from = Instant::now();
+            cluster.nodes[0].stop();
+            println!("ended {:.3} s after SIGTERM", from.elapsed().as_secs_f64());
+            idle.join().unwrap()
+        });
+        assert!(heard.contains("+ ") && heard.contains(" EXISTS\r\n"), "{heard}");
+        assert!(heard.lines().last().is_some_and(|line| line.starts_with("* BYE ")), "{heard}");
+        cluster.nodes[0].start();
+    }
+    let acknowledged = acknowledged.into_inner().unwrap();
+    println!("{} messages were acknowledged", acknowledged.len());
+    for node in &cluster.nodes {
+        let mut client = Client::open(node, &witness);
+        eventually(&format!("everything acknowledged is on {}", node.name), || {
+            client.list("INBOX");
+            let shown: BTreeSet<String> = client.message_ids().into_values().collect();
+            let missing = acknowledged.difference(&shown).count();
+            if missing == 0 { Ok(()) } else { Err(format!("{missing} missing")) }
+        });
         node.succeeds(&["verify"]);
     }
 }
