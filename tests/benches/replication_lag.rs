@@ -32,16 +32,13 @@ fn main() {
 /// The milliseconds from sending an APPEND on one node to EXISTS on the other.
 fn measure(delay: u64) -> Vec<f64> {
     let cluster = Cluster::two();
-    cluster.nodes[0].add_user("lag", "pass");
     let direction = Direction { delay: Duration::from_millis(delay), ..Direction::default() };
     cluster.relay.set_both(0, 1, direction);
     let witness = Witness::default();
     std::thread::sleep(Duration::from_secs(2));
     let mut writer = Client::open(&cluster.nodes[0], &witness);
-    writer.login("lag", "pass");
     writer.select("INBOX");
     let mut reader = Client::open(&cluster.nodes[1], &witness);
-    reader.login("lag", "pass");
     reader.select("INBOX");
     (0..MESSAGES)
         .map(|number| {
