@@ -12,11 +12,11 @@ mod kit;
 use std::thread;
 use std::time::Duration;
 
+use kit::alike::alike;
 use kit::cluster::Cluster;
-use kit::imap::{Client, Listing, Value};
+use kit::imap::{Client, Value};
 use kit::lmtp;
 use kit::message;
-use kit::node::Node;
 use kit::relay::Direction;
 use kit::wait::eventually;
 use kit::witness::Witness;
@@ -35,18 +35,6 @@ fn large() -> Vec<u8> {
         }
     }
     octets
-}
-
-/// What both nodes show once they show the same, `count` messages of it.
-#[track_caller]
-fn alike(what: &str, nodes: &[Node], witness: &Witness, count: usize) -> Listing {
-    let mut clients: Vec<Client> = nodes.iter().map(|node| Client::open(node, witness)).collect();
-    eventually(what, || {
-        let listings: Vec<Listing> = clients.iter_mut().map(|client| client.list("INBOX")).collect();
-        let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
-        let same = listings[0] == listings[1] && counts[0] == count;
-        if same { Ok(listings[0].clone()) } else { Err(format!("{counts:?} messages of {count}")) }
-    })
 }
 
 #[test]

@@ -10,16 +10,16 @@
 mod kit;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 
 use kit::cluster::{Cluster, Setup};
 use kit::imap::{Client, Listing, Status, Value};
 use kit::message;
 use kit::node::Node;
+use kit::random::{Random, seed};
 use kit::wait::eventually;
 use kit::witness::Witness;
 
-/// Chooses what happens; set PEERPOST_STORM_SEED to choose something else.
+/// Chooses what happens.
 const SEED: u64 = 3_501;
 /// Times that the nodes part and meet.
 const ROUNDS: usize = 4;
@@ -27,23 +27,6 @@ const ROUNDS: usize = 4;
 const STEPS: usize = 10;
 /// So few names that the sides choose the same ones.
 const NAMES: [&str; 5] = ["Work", "Work/Old", "Play", "Play/New", "Letters"];
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-
-    fn name(&mut self) -> &'static str {
-        NAMES[self.below(NAMES.len())]
-    }
-}
 
 /// The names of the mailboxes that LIST tells; a name that is only the parent of others is none.
 fn names(client: &mut Client) -> BTreeSet<String> {
@@ -65,7 +48,7 @@ fn contents(node: &Node, witness: &Witness, name: &str) -> BTreeMap<u32, String>
 /// One thing that a user does on a node. Nobody selects a mailbox meanwhile, for a session would end with it.
 fn step(node: &Node, witness: &Witness, random: &mut Random, id: &str, books: &mut Books) {
     let mut client = Client::open(node, witness);
-    let (name, other) = (random.name(), random.name());
+    let [name, other] = [random.below(NAMES.len()), random.below(NAMES.len())].map(|index| NAMES[index]);
     let there = names(&mut client);
     match random.below(10) {
         0..=2 => drop(client.command(&format!("CREATE {name}"))),
@@ -117,10 +100,9 @@ fn alike(cluster: &Cluster, witness: &Witness, round: usize) -> BTreeMap<String,
 
 #[test]
 fn mailboxes_of_both_sides_come_to_the_same() {
-    let seed = env::var("PEERPOST_STORM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    println!("seed {seed}");
+    let seed = seed(SEED);
     let cluster = Cluster::start(Setup { seed, ..Setup::default() });
-    let (witness, mut books, mut random) = (Witness::default(), Books::default(), Random(seed));
+    let (witness, mut books, mut random) = (Witness::default(), Books::default(), Random::new(seed));
     for round in 0..ROUNDS {
         cluster.part();
         for (side, node) in cluster.nodes.iter().enumerate() {

@@ -11,12 +11,12 @@ mod kit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kit::alike::alike;
 use kit::cluster::Cluster;
 use kit::imap::{Client, Listing, Message, Value};
 use kit::lmtp;
 use kit::message;
 use kit::node::Node;
-use kit::wait::eventually;
 use kit::witness::Witness;
 
 /// Messages that are there from the start, and that come in on each node while they are apart.
@@ -104,24 +104,13 @@ fn live_apart(node: &Node, witness: &Witness, first: usize) {
     client.ok(&format!("STORE {} +FLAGS.SILENT (\\Answered $Label{first})", MESSAGES + first));
 }
 
-#[track_caller]
-fn alike(nodes: &[Node], witness: &Witness, count: usize) -> Listing {
-    let mut clients: Vec<Client> = nodes.iter().map(|node| Client::open(node, witness)).collect();
-    eventually("alike", || {
-        let listings: Vec<Listing> = clients.iter_mut().map(|client| client.list("INBOX")).collect();
-        let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
-        let same = listings[0] == listings[1] && counts[0] == count;
-        if same { Ok(listings[0].clone()) } else { Err(format!("{counts:?} messages of {count}")) }
-    })
-}
-
 #[test]
 fn changedsince_tells_of_everything_that_a_merge_brought() {
     let cluster = Cluster::two();
     let witness = Witness::default();
     let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
     deliver(a, "earlier");
-    alike(&cluster.nodes, &witness, MESSAGES);
+    alike("alike before", &cluster.nodes, &witness, MESSAGES);
     let mut early = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
 
     cluster.part();
@@ -130,7 +119,7 @@ fn changedsince_tells_of_everything_that_a_merge_brought() {
     // One client comes back before the merge and again after it, another after it alone.
     let mut late = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
     cluster.meet();
-    let merged = alike(&cluster.nodes, &witness, 3 * MESSAGES - 2);
+    let merged = alike("alike after the merge", &cluster.nodes, &witness, 3 * MESSAGES - 2);
     for caches in [&mut early, &mut late] {
         for (cache, node) in caches.iter_mut().zip([a, b]) {
             cache.refresh(node, &witness);
@@ -145,7 +134,7 @@ fn changedsince_leaves_nothing_out_for_a_client_that_moves() {
     let witness = Witness::default();
     let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
     deliver(a, "earlier");
-    alike(&cluster.nodes, &witness, MESSAGES);
+    alike("alike before", &cluster.nodes, &witness, MESSAGES);
     let mut before = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
 
     cluster.part();
@@ -153,7 +142,7 @@ fn changedsince_leaves_nothing_out_for_a_client_that_moves() {
     live_apart(b, &witness, 20);
     let mut apart = [Cache::fill(a, &witness), Cache::fill(b, &witness)];
     cluster.meet();
-    let merged = alike(&cluster.nodes, &witness, 3 * MESSAGES - 2);
+    let merged = alike("alike after the merge", &cluster.nodes, &witness, 3 * MESSAGES - 2);
     for caches in [&mut before, &mut apart] {
         for (cache, node) in caches.iter_mut().zip([b, a]) {
             cache.refresh(node, &witness);

@@ -10,7 +10,6 @@
 mod kit;
 
 use std::collections::BTreeSet;
-use std::env;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -21,6 +20,7 @@ use kit::imap::{Client, Listing, Status};
 use kit::lmtp;
 use kit::message;
 use kit::node::Node;
+use kit::random::{Random, seed};
 use kit::relay::Direction;
 use kit::wait::eventually;
 use kit::witness::Witness;
@@ -29,23 +29,10 @@ use kit::witness::Witness;
 const STEPS: usize = 60;
 /// How often a link changes while they work.
 const LINK_CHANGES: Duration = Duration::from_millis(400);
-/// Chooses what happens; set PEERPOST_STORM_SEED to choose another storm.
+/// Chooses what happens.
 const SEED: u64 = 20_091_029;
 /// Where messages are moved and copied to.
 const OTHER: &str = "Projects";
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-}
 
 /// What was accepted, and what anybody tried to expunge.
 #[derive(Default)]
@@ -153,10 +140,6 @@ fn weather(cluster: &Cluster, mut random: Random, over: &AtomicBool) {
     }
 }
 
-fn seed() -> u64 {
-    env::var("PEERPOST_STORM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED)
-}
-
 /// Both mailboxes, once all nodes show the same.
 #[track_caller]
 fn settled(what: &str, cluster: &Cluster, witness: &Witness) -> Vec<Listing> {
@@ -188,17 +171,16 @@ fn nothing_is_lost_or_doubled_or_aliased_on_three_nodes() {
 
 /// Two clients on each node, in all weathers.
 fn storm(nodes: usize) {
-    let seed = seed();
-    println!("seed {seed}");
+    let seed = seed(SEED);
     let cluster = Cluster::start(Setup { nodes, seed, ..Setup::default() });
     let (witness, books) = (Witness::default(), Books::default());
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     create_other(&cluster, &witness);
     settled("alike before the storm", &cluster, &witness);
 
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let weathered = Random(seed ^ 1);
+        let weathered = Random::new(seed ^ 1);
         scope.spawn(|| weather(&cluster, weathered, &over));
         let workers: Vec<_> = (0..2 * nodes)
             .map(|number| {
@@ -208,7 +190,7 @@ fn storm(nodes: usize) {
                     name: format!("worker-{number}"),
                     session: Client::open(node, &witness),
                     lmtp: lmtp::Client::open(node),
-                    random: Random(random.below(usize::MAX) as u64),
+                    random: Random::new(random.next()),
                     books: &books,
                     witness: &witness,
                 };

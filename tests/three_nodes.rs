@@ -9,8 +9,9 @@
 
 mod kit;
 
+use kit::alike::alike;
 use kit::cluster::Cluster;
-use kit::imap::{Client, Listing};
+use kit::imap::Client;
 use kit::lmtp;
 use kit::message;
 use kit::node::Node;
@@ -25,21 +26,6 @@ fn deliver(node: &Node, prefix: &str) {
     for number in 0..MESSAGES {
         lmtp.deliver(&message(&format!("{prefix}-{number}"), "in a line"));
     }
-}
-
-/// What all nodes show once they show the same, `count` messages of it.
-#[track_caller]
-fn alike(what: &str, nodes: &[Node], witness: &Witness, count: usize) -> Listing {
-    let mut clients: Vec<Client> = nodes.iter().map(|node| Client::open(node, witness)).collect();
-    eventually(what, || {
-        let listings: Vec<Listing> = clients.iter_mut().map(|client| client.list("INBOX")).collect();
-        let counts: Vec<usize> = listings.iter().map(|listing| listing.messages.len()).collect();
-        let same = listings.iter().all(|listing| *listing == listings[0]);
-        if same && counts[0] == count {
-            return Ok(listings[0].clone());
-        }
-        Err(format!("{counts:?} messages of {count}, same: {same}"))
-    })
 }
 
 fn is_up(node: &Node, peer: &str) -> bool {

@@ -9,12 +9,14 @@
     reason = "tests drive real processes: they read the clock, start threads, and fail by panicking"
 )]
 
+pub mod alike;
 pub mod cluster;
 pub mod imap;
 pub mod lmtp;
 pub mod node;
 pub mod ports;
 pub mod programs;
+pub mod random;
 pub mod relay;
 pub mod wait;
 pub mod witness;

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ports::free_address;
+use super::random::Random;
 
 const LARGEST_DATAGRAM: usize = 65_536;
 /// Datagrams on their way at the same time; more are lost, as on a full link.
@@ -55,7 +56,7 @@ struct Endpoint {
 
 struct State {
     directions: BTreeMap<(usize, usize), Direction>,
-    random: u64,
+    random: Random,
     sequence: u64,
     queue: BinaryHeap<Reverse<Datagram>>,
 }
@@ -96,8 +97,12 @@ impl Relay {
             node: *node,
             front: Arc::new(listening(UdpSocket::bind(free_address()).unwrap())),
         };
-        let state =
-            State { directions: BTreeMap::new(), random: seed, sequence: 0, queue: BinaryHeap::new() };
+        let state = State {
+            directions: BTreeMap::new(),
+            random: Random::new(seed),
+            sequence: 0,
+            queue: BinaryHeap::new(),
+        };
         let shared = Arc::new(Shared {
             nodes: nodes.iter().map(endpoint).collect(),
             state: Mutex::new(state),
@@ -198,9 +203,9 @@ impl Shared {
     fn forward(&self, from: usize, to: usize, socket: Arc<UdpSocket>, address: SocketAddr, bytes: &[u8]) {
         let mut state = self.lock();
         let direction = state.directions.get(&(from, to)).copied().unwrap_or_default();
-        let lost = state.random() % 1000 < u64::from(direction.loss_per_mille);
+        let lost = state.random.next() % 1000 < u64::from(direction.loss_per_mille);
         let jitter_micros = direction.jitter.as_micros() as u64;
-        let jitter = Duration::from_micros(state.random() % (jitter_micros + 1));
+        let jitter = Duration::from_micros(state.random.next() % (jitter_micros + 1));
         if direction.cut || lost || state.queue.len() >= MOST_QUEUED {
             return;
         }
@@ -227,17 +232,6 @@ impl Shared {
             };
             state = self.more.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-}
-
-impl State {
-    /// SplitMix64.
-    fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 }
 
