@@ -24,6 +24,8 @@ use kit::witness::Witness;
 use kit::{lmtp, message};
 
 const KILLS: usize = 20;
+/// What a pipe holds before it makes its writer wait.
+const PIPE_OCTETS: usize = 65_536;
 
 /// Delivers until the node is gone or the round is over; the Message-IDs that were acknowledged.
 fn deliver_until(
@@ -165,4 +167,31 @@ fn sigterm_says_goodbye_and_loses_nothing() {
         });
         node.succeeds(&["verify"]);
     }
+}
+
+/// SIGTERM in the moment of `ready` killed the node now and then: it listened for signals only after that. The next start found
+/// what a crash leaves, and sessions had heard no goodbye. Here nobody reads what the node says, so that the moment lasts.
+#[test]
+fn sigterm_in_the_moment_of_ready_ends_the_node_cleanly() {
+    let mut cluster = Cluster::one();
+    let node = &mut cluster.nodes[0];
+    node.stop();
+    let (mut reader, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[b'\n'; PIPE_OCTETS]).unwrap();
+    let mut process = node.serve(full);
+    eventually("the node serves", || match lmtp::Client::connect(node.lmtp) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    });
+    // Long enough for it to come to its `ready`; were it too short, the test would pass without having seen anything.
+    thread::sleep(Duration::from_millis(500));
+    let command = format!("kill -TERM {}", process.id());
+    assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    thread::sleep(Duration::from_millis(200));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(said.trim(), "ready");
+    let ended = process.wait().unwrap();
+    assert!(ended.success(), "{ended}; its log:\n{}", node.log_text());
+    node.start();
 }

@@ -131,20 +131,19 @@ impl Node {
         self.run(&["user", "add", name, "--password-stdin"], &format!("{password}\n")).success("user add");
     }
 
+    /// `serve` as a process of the caller's own; it logs where the node logs.
+    pub fn serve(&self, stdout: impl Into<Stdio>) -> Child {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = binary();
+        command.arg("--config").arg(&self.config).arg("serve");
+        command.stdin(Stdio::null()).stdout(stdout).stderr(log).spawn().unwrap()
+    }
+
     /// Starts `serve` and waits for `ready`.
     #[track_caller]
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut process = binary()
-            .arg("--config")
-            .arg(&self.config)
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut process = self.serve(Stdio::piped());
         let (told, ready) = mpsc::channel();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         // Goes on to read after `ready`, so that the node never waits for us.

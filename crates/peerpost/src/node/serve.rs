@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailstore::shell::Running;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -48,6 +48,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let signals = Signals::listen()?;
     let files = Files::of(&config);
     let storage = files.open_storage()?;
     let identity = files.identity(&storage)?;
@@ -74,7 +75,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     };
     tasks.spawn(server::serve(control, Arc::new(context), shutdown));
     output::line("ready")?;
-    let failed = wait_for_the_end(&running).await?;
+    let failed = signals.wait_for_the_end(&running).await;
     tracing::info!("going down");
     let _ = down.send(true);
     let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
@@ -96,20 +97,34 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     }
 }
 
-/// Waits for SIGTERM or SIGINT (`false`), or for the end of the committer (`true`).
-async fn wait_for_the_end(running: &Running) -> Result<bool, Failure> {
-    let failed = || Failure::of::<std::io::Error>("cannot listen for signals");
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed())?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed())?;
-    let mut look = tokio::time::interval(LOOK_AFTER_COMMITTER);
-    loop {
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => return Ok(false),
-            _ = interrupt.recv() => return Ok(false),
-            _ = look.tick() => {
-                if running.has_ended() {
-                    return Ok(true);
+/// The signals that end a node cleanly.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes them over from the system, which would end the process at once. Done before everything else: whoever reads
+    /// `ready` may ask the node to end in the same moment, and one that comes before is heeded then.
+    fn listen() -> Result<Self, Failure> {
+        let failed = || Failure::of::<std::io::Error>("cannot listen for signals");
+        let terminate = signal(SignalKind::terminate()).map_err(failed())?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed())?;
+        Ok(Signals { terminate, interrupt })
+    }
+
+    /// Waits for one of them (`false`), or for the end of the committer (`true`).
+    async fn wait_for_the_end(mut self, running: &Running) -> bool {
+        let mut look = tokio::time::interval(LOOK_AFTER_COMMITTER);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.terminate.recv() => return false,
+                _ = self.interrupt.recv() => return false,
+                _ = look.tick() => {
+                    if running.has_ended() {
+                        return true;
+                    }
                 }
             }
         }
