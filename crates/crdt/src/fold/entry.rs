@@ -144,8 +144,11 @@ impl EntryState {
         }
         match self.flags.binary_search_by(|(known, _)| known.cmp(flag)) {
             Ok(place) => {
-                if let Some((_, register)) = self.flags.get_mut(place) {
-                    register.write(stamp, value);
+                // A keyword is spelled as the write that counts spells it, on every node.
+                if let Some((known, register)) = self.flags.get_mut(place)
+                    && register.write(stamp, value)
+                {
+                    known.clone_from(flag);
                 }
             }
             Err(place) if place < MOST_REGISTERS => {
@@ -336,6 +339,19 @@ mod tests {
         assert_eq!(state.placement(INBOX, Validity(1)), Some(Uid(900)));
         assert_eq!(state.placement(INBOX, Validity(2)), Some(Uid(3)));
         assert_eq!(state.placement(ARCHIVE, Validity(1)), None);
+    }
+
+    /// The spelling that came first was kept, so that two nodes stored different states for the same operations.
+    #[test]
+    fn a_keyword_is_spelled_alike_whatever_the_order() {
+        let spelled = |text: &str| Flag::parse(text).expect("a keyword");
+        let (mut up, mut down) = (entry(), entry());
+        let writes = [(stamp(2), "$junk"), (stamp(3), "$Junk"), (stamp(4), "$JUNK")];
+        writes.iter().for_each(|(stamp, text)| up.write_flag(*stamp, &spelled(text), true));
+        writes.iter().rev().for_each(|(stamp, text)| down.write_flag(*stamp, &spelled(text), true));
+        let text = |state: &EntryState| state.flags().iter().map(Flag::to_string).collect::<Vec<_>>();
+        assert_eq!(text(&up), ["$JUNK"]);
+        assert_eq!(text(&down), ["$JUNK"]);
     }
 
     #[test]
