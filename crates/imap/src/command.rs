@@ -252,12 +252,10 @@ pub enum AppendEvent<'a> {
     End,
     /// The command is complete: append everything, or nothing.
     Finish,
-    /// The command went wrong after a literal: append nothing, answer a tagged BAD (NO with TOOBIG where `too_big`).
+    /// The command went wrong after a literal: append nothing, answer a tagged BAD.
     Broken {
         /// Why.
         text: String,
-        /// Whether a further message is above the limit.
-        too_big: bool,
     },
 }
 

@@ -101,7 +101,7 @@ impl Feed {
 }
 
 fn broken<'a>(text: String) -> Input<'a> {
-    Input::Append(AppendEvent::Broken { text, too_big: false })
+    Input::Append(AppendEvent::Broken { text })
 }
 
 /// The refusal as the text of a response.

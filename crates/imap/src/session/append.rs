@@ -49,8 +49,7 @@ impl Session {
             AppendEvent::Next(message) => self.append_message(&mut appending, message).err(),
             AppendEvent::Data(octets) => appending.take(octets).err(),
             AppendEvent::End => appending.end().err(),
-            AppendEvent::Broken { text, too_big: true } => Some(Answer::no("TOOBIG", text)),
-            AppendEvent::Broken { text, too_big: false } => Some(Answer::bad(text)),
+            AppendEvent::Broken { text } => Some(Answer::bad(text)),
             AppendEvent::Finish => return self.append_finish(appending),
         };
         match refusal {

@@ -253,7 +253,7 @@ impl Committer {
             (public, lasting.then(|| LookGuard { end: Some(Box::new(end)) }))
         });
         with(answer, guarded, move |finished, (public, guard)| {
-            let view = (*view(finished, account, public)?).clone();
+            let view = Arc::unwrap_or_clone(view(finished, account, public)?);
             Ok(Reply::Looked(Look { view: finished.published.watch(view), _guard: guard }))
         })
     }
