@@ -3,6 +3,7 @@
 //! The rules and their reasons stand in `docs/uid-mapping.md`.
 
 pub mod admission;
+pub mod announcement;
 pub mod blocks;
 pub mod looks;
 pub mod shown;

@@ -6,6 +6,8 @@
 mod apply;
 mod commands;
 mod commit;
+mod meeting;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +25,8 @@ use crate::writer::{Author, Writer};
 pub use apply::{Applied, DeltaError};
 pub use commands::{CommandError, Placed};
 pub use commit::{AccountCommit, Commit};
+pub use meeting::Meeting;
+pub use standing::Verdict;
 
 /// Where a replica finds what it has forgotten: its disk, or nothing.
 pub trait Archive {

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::document::{self, Chain};
 use crate::identity::{AccountId, Incarnation};
 use crate::operation::{DocumentId, Operation};
+use crate::placement::announcement::Announcement;
 use crate::record::Record;
 
 /// What changed in one account.
@@ -34,6 +35,8 @@ pub struct Commit {
     pub accounts: Vec<AccountCommit>,
     /// Whether the cluster's state changed.
     pub cluster_changed: bool,
+    /// What peers are to be told of what clients were told, own and heard from others: the newest for each mailbox and node.
+    pub announcements: Vec<Announcement>,
     /// The greatest moment issued or observed.
     pub last: Timestamp,
 }
@@ -41,7 +44,10 @@ pub struct Commit {
 impl Commit {
     /// Whether nothing has to be written.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.accounts.is_empty() && !self.cluster_changed
+        self.records.is_empty()
+            && self.accounts.is_empty()
+            && !self.cluster_changed
+            && self.announcements.is_empty()
     }
 }
 

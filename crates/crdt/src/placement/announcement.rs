@@ -1,0 +1,47 @@
+//! What a node tells the others of what it told clients of a mailbox (rule 6).
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{HybridClock, Millis, Timestamp};
+use crate::identity::{AccountId, Incarnation, MailboxId, NodeSlot, Uid, Validity};
+use crate::vector::{Sequence, Vector};
+
+/// The most lives that an announcement may name.
+const MOST_LIVES: usize = 10_000;
+
+/// What one node had told clients of one mailbox at one moment. Of several of one node for one mailbox the newest counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// The account.
+    pub account: AccountId,
+    /// The mailbox, by its public identity on that node.
+    pub mailbox: MailboxId,
+    /// The life that tells it.
+    pub incarnation: Incarnation,
+    /// When; later announcements of one node have later moments. Its slot is the node's.
+    pub at: Timestamp,
+    /// UIDVALIDITY.
+    pub validity: Validity,
+    /// UIDNEXT.
+    pub uid_next: Uid,
+    /// HIGHESTMODSEQ.
+    pub modseq: Timestamp,
+    /// Records of the account whose effects on this mailbox clients of that node could see by then.
+    pub visible: Vector,
+}
+
+impl Announcement {
+    /// The node that tells it.
+    pub fn slot(&self) -> NodeSlot {
+        self.at.slot()
+    }
+
+    /// Whether all fields are within bounds, and no moment lies so far ahead of `now` that a clock must be wrong.
+    pub fn is_valid(&self, now: Millis) -> bool {
+        let uids = self.uid_next >= Uid::FIRST && self.uid_next <= Uid::GREATEST.next();
+        let times = !HybridClock::is_ahead(self.at, now) && !HybridClock::is_ahead(self.modseq, now);
+        let lives = self.visible.len() <= MOST_LIVES
+            && self.visible.iter().all(|(_, sequence)| sequence < Sequence(u64::MAX));
+        uids && times && lives && self.validity.0 > 0
+    }
+}
