@@ -12,6 +12,7 @@
 
 mod chance;
 mod client;
+pub mod cost;
 pub mod ledger;
 mod network;
 mod node;

@@ -1,6 +1,7 @@
 //! Everything at once: time, the queue of events, nodes, network, clients.
 
 mod clients;
+pub(crate) mod cost;
 mod faults;
 mod links;
 mod rest;
