@@ -102,8 +102,8 @@ impl Ledger {
     }
 
     /// How many messages were accepted.
-    pub fn accepted(&self) -> usize {
-        self.mail.values().filter(|mail| mail.accepted > 0).count()
+    pub fn accepted(&self) -> u64 {
+        self.mail.values().filter(|mail| mail.accepted > 0).map(|_| 1).sum()
     }
 
     /// A new message; its octets follow from its number.

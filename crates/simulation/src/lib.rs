@@ -13,6 +13,7 @@
 mod chance;
 mod client;
 pub mod cost;
+mod counts;
 pub mod ledger;
 mod network;
 mod node;
@@ -21,5 +22,6 @@ mod settings;
 pub mod trace;
 mod world;
 
+pub use counts::Counts;
 pub use run::{Failure, Report, run, seeds_from};
 pub use settings::Settings;

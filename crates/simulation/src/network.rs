@@ -1,5 +1,9 @@
 //! Paths between nodes that delay, and are cut in one direction or both; connections over them, as QUIC gives them:
 //! octets sent into a cut path wait until it is whole again, and each stream keeps its order.
+//!
+//! What is lost is sent again, so that loss is delay, of everything behind it in the stream too. Within a stream nothing is
+//! reordered or doubled, because QUIC does neither. It happens around streams: the two of a connection overtake each other,
+//! what a connection delivered last may be read after the next one is up, and what was not acknowledged is sent again there.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,6 +12,12 @@ use replication::event::{Departure, LinkId};
 use replication::frame::{Channel, Frame, LENGTH_PREFIX};
 
 use crate::chance::Chance;
+
+/// How long a sender waits for an acknowledgement, beside the round trip, before it sends again, in milliseconds; doubles.
+const FIRST_RESEND_MILLISECONDS: u64 = 20;
+const LONGEST_RESEND_MILLISECONDS: u64 = 2_000;
+/// How long frames that the system has delivered may wait for a node that has given their connection up, in milliseconds.
+const LATE_MILLISECONDS: u64 = 300;
 
 /// What travels on a connection.
 #[derive(Clone, Debug)]
@@ -39,6 +49,8 @@ impl Packet {
 struct Path {
     cut: bool,
     latency: u64,
+    /// Of a hundred packets so many are lost.
+    loss: u64,
 }
 
 /// One end of a connection.
@@ -50,6 +62,8 @@ pub(crate) struct End {
     pub(crate) peer: usize,
     pub(crate) other: LinkId,
     pub(crate) open: bool,
+    /// When this side gave the connection up, if it did.
+    given_up: Option<Millis>,
     /// For each stream: when the last packet towards this end arrives, and what waits for the path to be whole.
     arrives: [Millis; 2],
     waiting: [VecDeque<Packet>; 2],
@@ -61,16 +75,21 @@ pub(crate) struct Network {
     ends: BTreeMap<LinkId, End>,
     last_link: u64,
     chance: Chance,
+    /// Packets that were sent again, and those that were on their way when their connection ended.
+    pub(crate) lost: u64,
+    pub(crate) cut_off: u64,
 }
 
 impl Network {
     pub(crate) fn new(nodes: usize, mut chance: Chance) -> Self {
         let mut network = Network {
             nodes,
-            paths: vec![Path { cut: false, latency: 1 }; nodes * nodes],
+            paths: vec![Path { cut: false, latency: 1, loss: 0 }; nodes * nodes],
             ends: BTreeMap::new(),
             last_link: 0,
             chance: chance.branch(),
+            lost: 0,
+            cut_off: 0,
         };
         for from in 0..nodes {
             for to in from + 1..nodes {
@@ -99,6 +118,11 @@ impl Network {
         self.path(b, a).latency = latency;
     }
 
+    pub(crate) fn set_loss(&mut self, a: usize, b: usize, loss: u64) {
+        self.path(a, b).loss = loss;
+        self.path(b, a).loss = loss;
+    }
+
     pub(crate) fn cut(&mut self, from: usize, to: usize) {
         self.path(from, to).cut = true;
     }
@@ -120,6 +144,7 @@ impl Network {
             peer,
             other,
             open: true,
+            given_up: None,
             arrives: [Millis(0); 2],
             waiting: [VecDeque::new(), VecDeque::new()],
         };
@@ -135,21 +160,29 @@ impl Network {
     /// When a packet sent now from this end arrives, and at which end; none where the connection has ended here.
     pub(crate) fn send(&mut self, now: Millis, from: LinkId, packet: &Packet) -> Option<(Millis, LinkId)> {
         let end = self.end(from)?;
-        let (other, latency) = (end.other, self.latency(end.node, end.peer));
-        let arrival = now.after(latency + self.chance.below(1 + latency / 4));
-        let stream = packet.stream();
-        let receiver = self.ends.get_mut(&other)?;
+        let (other, path) = (end.other, self.paths[end.node * self.nodes + end.peer]);
+        let mut arrival = now.after(path.latency + self.chance.below(1 + path.latency / 4));
         if matches!(packet, Packet::Close(_)) {
-            return Some((arrival, other));
+            return (!self.chance.percent(path.loss)).then_some((arrival, other));
         }
-        let arrives = receiver.arrives.get_mut(stream)?;
+        let mut again = FIRST_RESEND_MILLISECONDS + 2 * path.latency;
+        while again < LONGEST_RESEND_MILLISECONDS && self.chance.percent(path.loss) {
+            self.lost += 1;
+            arrival = arrival.after(again);
+            again *= 2;
+        }
+        let receiver = self.ends.get_mut(&other)?;
+        let arrives = receiver.arrives.get_mut(packet.stream())?;
         *arrives = arrival.max(*arrives);
         Some((*arrives, other))
     }
 
     /// A packet comes to an end: given back where it gets through now.
     pub(crate) fn arrive(&mut self, link: LinkId, packet: Packet) -> Option<Packet> {
-        let end = self.end(link)?;
+        let Some(end) = self.end(link) else {
+            self.cut_off += 1;
+            return None;
+        };
         let cut = self.is_cut(end.peer, end.node);
         if matches!(packet, Packet::Close(_)) {
             return (!cut).then_some(packet);
@@ -160,6 +193,13 @@ impl Network {
             return None;
         }
         Some(packet)
+    }
+
+    /// The node at this end if it gave the connection up a moment ago: what was delivered before it may be read now.
+    pub(crate) fn given_up(&self, link: LinkId, now: Millis) -> Option<&End> {
+        let end = self.ends.get(&link)?;
+        let since = end.given_up.filter(|since| now <= since.after(LATE_MILLISECONDS));
+        since.filter(|_| !self.is_cut(end.peer, end.node)).map(|_| end)
     }
 
     /// What waited at an end, if the path to it is whole.
@@ -176,7 +216,17 @@ impl Network {
     pub(crate) fn close(&mut self, link: LinkId) {
         if let Some(end) = self.ends.get_mut(&link) {
             end.open = false;
+            let waiting: usize = end.waiting.iter().map(VecDeque::len).sum();
+            self.cut_off += u64::try_from(waiting).unwrap_or_default();
             end.waiting.iter_mut().for_each(VecDeque::clear);
+        }
+    }
+
+    /// The same where the node itself decided so.
+    pub(crate) fn give_up(&mut self, link: LinkId, now: Millis) {
+        self.close(link);
+        if let Some(end) = self.ends.get_mut(&link) {
+            end.given_up = Some(now);
         }
     }
 

@@ -9,6 +9,7 @@ use crdt::clock::Millis;
 use crdt::identity::{AccountId, BodyHash, NodeSlot};
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
+use crdt::record::Record;
 use crdt::vector::Vector;
 use mailstore::identity::NodeIdentity;
 use mailstore::inline::{self, Inline};
@@ -48,12 +49,20 @@ impl Answers {
 
 pub(crate) struct Node {
     pub(crate) number: usize,
+    /// Its slot, once an invitation named it.
+    pub(crate) slot: Option<NodeSlot>,
+    /// Whether it is a member that has fetched what it needs to serve.
+    pub(crate) joined: bool,
     pub(crate) disk: SimulatedDisk,
+    /// Whether the disk has little room at present.
+    pub(crate) is_full: bool,
     /// How many lives it has had.
     pub(crate) lives: u64,
     pub(crate) life: Option<Life>,
     /// Milliseconds that its wall clock is ahead.
     pub(crate) skew: i64,
+    /// What the disk once held: a copy that somebody may put back. Kept where disks are put back at all.
+    pub(crate) backup: Option<SimulatedDisk>,
     chance: Chance,
 }
 
@@ -78,13 +87,22 @@ struct Told {
 }
 
 impl Node {
-    pub(crate) fn new(number: usize, mut chance: Chance) -> Self {
-        let skew = chance.between(0, 6_000).cast_signed() - 3_000;
-        Node { number, disk: SimulatedDisk::new(), lives: 0, life: None, skew, chance }
-    }
-
-    pub(crate) fn slot(&self) -> NodeSlot {
-        slot(self.number)
+    /// A node whose wall clock is off by up to `skew` milliseconds.
+    pub(crate) fn new(number: usize, skew: u64, mut chance: Chance) -> Self {
+        let skew = chance.between(0, 2 * skew).cast_signed() - skew.cast_signed();
+        let disk = SimulatedDisk::new();
+        Node {
+            number,
+            slot: None,
+            joined: false,
+            disk,
+            is_full: false,
+            lives: 0,
+            life: None,
+            skew,
+            backup: None,
+            chance,
+        }
     }
 
     /// This node's wall clock.
@@ -103,19 +121,24 @@ impl Node {
 
     /// Starts the next life on what the disk holds.
     pub(crate) fn start(&mut self, now: Millis) -> Result<(), String> {
+        self.life = Some(self.open(now)?);
+        Ok(())
+    }
+
+    /// A process over what the disk holds.
+    pub(crate) fn open(&mut self, now: Millis) -> Result<Life, String> {
+        let slot = self.slot.ok_or("it has no slot yet")?;
         self.lives += 1;
         let mut names = self.chance.branch();
         let seed = self.chance.next();
         let storage = Storage::open(Arc::new(self.disk.clone())).map_err(|error| error.to_string())?;
-        let identity =
-            NodeIdentity { cluster: CLUSTER, slot: self.slot(), name: format!("n{}", self.number) };
+        let identity = NodeIdentity { cluster: CLUSTER, slot, name: format!("n{}", self.number) };
         let entropy = Box::new(move || names.octets());
         let (store, inline) = inline::open(Arc::new(storage), identity, entropy, self.wall(now))
             .map_err(|error| error.to_string())?;
-        let identity =
-            Identity { cluster: ClusterId(CLUSTER), slot: self.slot(), incarnation: store.incarnation() };
+        let identity = Identity { cluster: ClusterId(CLUSTER), slot, incarnation: store.incarnation() };
         let replicator = Replicator::new(identity, store.vector(), seed);
-        self.life = Some(Life {
+        Ok(Life {
             store,
             inline,
             replicator,
@@ -123,8 +146,14 @@ impl Node {
             commit_at: None,
             told: Told::default(),
             staged: BTreeMap::new(),
-        });
-        Ok(())
+        })
+    }
+
+    /// This node as the others know it. Its address is its number.
+    pub(crate) fn member(&self) -> Option<Member> {
+        let key = [u8::try_from(self.number).unwrap_or(u8::MAX); 32];
+        let name = format!("n{}", self.number);
+        Some(Member { slot: self.slot?, name, key, advertise: self.number.to_string() })
     }
 
     /// When there is something to do that no event brings, and what.
@@ -168,6 +197,19 @@ impl Life {
             self.inline.run(wall);
         }
         Err("the store does not answer".into())
+    }
+
+    /// Applies records at once.
+    pub(crate) fn apply(&mut self, wall: Millis, records: Vec<Record>) -> Result<(), String> {
+        let applied = Arc::new(Mutex::new(Err("the store does not answer".to_owned())));
+        let outcome = Arc::clone(&applied);
+        self.store.apply_delta(records, move |result| {
+            let result = result.map(|_| ()).map_err(|error| error.to_string());
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = result;
+        });
+        self.inline.run(wall);
+        let result = applied.lock().unwrap_or_else(PoisonError::into_inner);
+        result.clone()
     }
 
     /// Leaves a client's request with the store.
@@ -264,20 +306,5 @@ impl Life {
             answers.push(Answer::Replication(Event::BodyStored { hash, result }));
         });
         Ok(())
-    }
-}
-
-/// The slot of a node.
-pub(crate) fn slot(number: usize) -> NodeSlot {
-    u8::try_from(number).ok().and_then(NodeSlot::new).unwrap_or(NodeSlot::FIRST)
-}
-
-/// A node as the others know it.
-pub(crate) fn member(number: usize) -> Member {
-    Member {
-        slot: slot(number),
-        name: format!("n{number}"),
-        key: [slot(number).number(); 32],
-        advertise: number.to_string(),
     }
 }

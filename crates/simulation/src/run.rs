@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::counts::Counts;
 use crate::ledger::Violation;
 use crate::settings::Settings;
 use crate::trace::{Line, Trace};
@@ -18,22 +19,15 @@ pub struct Report {
     pub seed: u64,
     /// Everything that happened.
     pub trace: Trace,
-    /// How many commands clients gave.
-    pub commands: u64,
-    /// How many messages were accepted.
-    pub accepted: usize,
-    /// How often nodes were killed.
-    pub kills: u64,
-    /// How many views clients were shown.
-    pub views: u64,
+    /// How often what happened.
+    pub counts: Counts,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (lines, hash) = (self.trace.lines().len(), self.trace.hash());
-        write!(f, "seed {}: {lines} lines, {}, ", self.seed, hash.get(..16).unwrap_or_default())?;
-        write!(f, "{} commands, {} accepted, ", self.commands, self.accepted)?;
-        write!(f, "{} kills, {} views", self.kills, self.views)
+        let hash = hash.get(..16).unwrap_or_default();
+        write!(f, "seed {}: {lines} lines, {hash}, {}", self.seed, self.counts)
     }
 }
 
@@ -70,14 +64,7 @@ pub fn run(seed: u64, settings: Settings) -> Result<Report, Box<Failure>> {
         Err(Violation::new("nothing panics", text.unwrap_or_default(), vec![]))
     });
     match played {
-        Ok(()) => Ok(Report {
-            seed,
-            trace: std::mem::take(&mut world.trace),
-            commands: world.commands,
-            accepted: world.ledger.accepted(),
-            kills: world.kills,
-            views: world.ledger.views,
-        }),
+        Ok(()) => Ok(Report { seed, trace: std::mem::take(&mut world.trace), counts: world.counts() }),
         Err(violation) => {
             let history =
                 world.trace.history(&violation.subjects, HISTORY_LINES).into_iter().cloned().collect();

@@ -3,23 +3,28 @@
 mod clients;
 pub(crate) mod cost;
 mod faults;
+mod founding;
+mod joins;
 mod links;
 mod rest;
 
 use std::collections::BTreeMap;
 
 use crdt::clock::Millis;
-use crdt::identity::{AccountId, MailboxId};
+use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use crdt::vector::Sequence;
 use replication::event::{Event as Told, LinkId};
 
 use crate::chance::Chance;
 use crate::client::Client;
+use crate::counts::Counts;
 use crate::ledger::{Ledger, Violation};
 use crate::network::{Network, Packet};
-use crate::node::{Answer, Due, Node, member};
+use crate::node::{Answer, Due, Node};
 use crate::settings::Settings;
 use crate::trace::Trace;
 use faults::Repair;
+use joins::Join;
 
 const ACCOUNT: &str = "alice";
 /// More steps than this without any time passing are a loop.
@@ -51,6 +56,11 @@ enum Event {
         from: usize,
         life: u64,
         to: usize,
+        slot: NodeSlot,
+    },
+    /// A node that is to join takes its next step.
+    Join {
+        node: usize,
     },
     Fault,
     Repair(Repair),
@@ -65,21 +75,25 @@ pub(crate) struct World {
     nodes: Vec<Node>,
     network: Network,
     clients: Vec<Client>,
+    /// Nodes on their way into the cluster.
+    joins: BTreeMap<usize, Join>,
+    /// For every record that a node was sent: by whom last.
+    came_from: BTreeMap<(usize, Incarnation, Sequence), usize>,
     account: AccountId,
     chance: Chance,
     /// Whether clients and faults have come to rest.
     resting: bool,
     pub(crate) ledger: Ledger,
     pub(crate) trace: Trace,
-    /// How often nodes were killed, and how many commands clients gave.
-    pub(crate) kills: u64,
-    pub(crate) commands: u64,
+    pub(crate) counts: Counts,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, settings: Settings) -> Self {
         let mut chance = Chance::new(seed);
-        let nodes = (0..settings.nodes).map(|number| Node::new(number, chance.branch())).collect();
+        let nodes = (0..settings.nodes)
+            .map(|number| Node::new(number, settings.skew_milliseconds, chance.branch()))
+            .collect();
         let network = Network::new(settings.nodes, chance.branch());
         let client = |number| Client::new(number % settings.nodes, chance.branch());
         let clients = (0..settings.nodes * settings.clients_a_node).map(client).collect();
@@ -92,13 +106,14 @@ impl World {
             nodes,
             network,
             clients,
+            joins: BTreeMap::new(),
+            came_from: BTreeMap::new(),
             account: AccountId::of_name(ACCOUNT),
             chance,
             resting: false,
             ledger: Ledger::new(AccountId::of_name(ACCOUNT)),
             trace: Trace::default(),
-            kills: 0,
-            commands: 0,
+            counts: Counts::default(),
         }
     }
 
@@ -109,6 +124,12 @@ impl World {
             let at = self.chance.below(1_000);
             self.schedule(at, Event::Wake { client });
         }
+        for node in self.settings.nodes - self.settings.joining..self.settings.nodes {
+            // Where nobody invites it earlier, because others are cut apart.
+            let busy = self.settings.busy_milliseconds;
+            let at = self.chance.between(busy / 3, busy);
+            self.schedule(at, Event::Join { node });
+        }
         if self.settings.fault_milliseconds > 0 {
             self.schedule(2_000, Event::Fault);
         }
@@ -116,6 +137,17 @@ impl World {
         while self.step(end)? {}
         self.now = end;
         self.come_to_rest()
+    }
+
+    /// How often what happened.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            accepted: self.ledger.accepted(),
+            views: self.ledger.views,
+            lost_packets: self.network.lost,
+            cut_off_packets: self.network.cut_off,
+            ..self.counts
+        }
     }
 
     fn note(&mut self, what: impl Into<String>) {
@@ -129,46 +161,6 @@ impl World {
     fn schedule_at(&mut self, at: Millis, event: Event) {
         self.next += 1;
         self.queue.insert((at, self.next), event);
-    }
-
-    /// The cluster before anything happens: members and an account on the first node, its log on all others.
-    fn found(&mut self) -> Result<(), Violation> {
-        for node in 0..self.nodes.len() {
-            self.nodes[node].start(self.now).map_err(|why| broken(node, why))?;
-        }
-        let members: Vec<_> = (0..self.nodes.len()).map(member).collect();
-        let wall = self.nodes[0].wall(self.now);
-        if let Some(life) = &mut self.nodes[0].life {
-            let store = life.store.clone();
-            for member in members {
-                life.ask(wall, store.admit(member)).map_err(|why| broken(0, why))?;
-            }
-            let request = mailstore::Request::AddAccount { name: ACCOUNT.into(), password: "hash".into() };
-            life.ask(wall, store.ask(request)).map_err(|why| broken(0, why))?;
-        }
-        for to in 1..self.nodes.len() {
-            self.carry_log(0, to)?;
-        }
-        for node in 0..self.nodes.len() {
-            let now = self.now;
-            self.nodes[node].open_account(now, self.account).map_err(|why| broken(node, why))?;
-            self.committed(node)?;
-        }
-        Ok(())
-    }
-
-    /// Brings one node's log to another by hand, as a join does.
-    fn carry_log(&mut self, from: usize, to: usize) -> Result<(), Violation> {
-        let lacks = self.nodes[to].life.as_ref().map(|life| life.store.vector()).unwrap_or_default();
-        let Some(giver) = &self.nodes[from].life else { return Ok(()) };
-        let records =
-            giver.store.delta_since(&lacks, usize::MAX).map_err(|why| broken(from, why.to_string()))?;
-        let wall = self.nodes[to].wall(self.now);
-        if let Some(life) = &mut self.nodes[to].life {
-            life.store.apply_delta(records, |_| {});
-            life.inline.run(wall);
-        }
-        Ok(())
     }
 
     /// Takes the next thing that is due by `end`.
@@ -221,7 +213,8 @@ impl World {
             Event::Tell { .. } => Ok(()),
             Event::Arrive { link, packet } => self.arrive(link, packet),
             Event::Release { link } => self.release(link),
-            Event::Handshake { from, life, to } => self.shake_hands(from, life, to),
+            Event::Handshake { from, life, to, slot } => self.shake_hands(from, life, to, slot),
+            Event::Join { node } => self.join(node),
             Event::Fault => self.strike(),
             Event::Repair(repair) => self.repair(repair),
         }

@@ -1,10 +1,13 @@
-//! Whole nodes under seeds: each seed twice, with equal traces.
+//! Whole nodes under seeds; some of them twice, with equal traces.
 //!
 //! `PEERPOST_SEEDS=first..last` plays other seeds, `cargo run --release --example seeds` many of them.
 
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
 use peerpost_simulation::{Report, Settings, run, seeds_from};
+
+/// Of so many seeds one is played twice.
+const REPEATED: u64 = 4;
 
 /// Plays a seed; a failure tells its history.
 fn play(seed: u64) -> Report {
@@ -15,9 +18,12 @@ fn play_all(ours: impl Fn(u64) -> bool) {
     let text = std::env::var("PEERPOST_SEEDS").unwrap_or_else(|_| "1..20".into());
     let seeds = seeds_from(&text).expect("PEERPOST_SEEDS is first..last");
     for seed in seeds.filter(|seed| ours(*seed)) {
-        let (report, again) = (play(seed), play(seed));
-        assert_eq!(report.trace.difference(&again.trace), None, "seed {seed} gave two traces");
-        assert_eq!(report.trace.hash(), again.trace.hash());
+        let report = play(seed);
+        if (seed / 2).is_multiple_of(REPEATED) {
+            let again = play(seed);
+            assert_eq!(report.trace.difference(&again.trace), None, "seed {seed} gave two traces");
+            assert_eq!(report.trace.hash(), again.trace.hash());
+        }
         println!("{report}");
     }
 }

@@ -84,7 +84,7 @@ impl World {
         let node = self.clients[client].node;
         let text = self.describe(node, &command);
         self.note(format!("c{client} n{node} {text}"));
-        self.commands += 1;
+        self.counts.commands += 1;
         self.ledger.asked(&command);
         match self.request(node, &command) {
             Ok(request) => {

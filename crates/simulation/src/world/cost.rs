@@ -32,6 +32,7 @@ const CALM: u64 = 5_000;
 pub fn measure(scenario: Scenario, seed: u64) -> Result<Cost, Violation> {
     let settings = Settings {
         nodes: scenario.nodes,
+        joining: 0,
         clients_a_node: 0,
         fault_milliseconds: 0,
         ..Settings::of_seed(seed)

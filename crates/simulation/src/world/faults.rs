@@ -8,6 +8,9 @@ use crate::network::Packet;
 /// The most room that a full disk still has, in bytes.
 const LAST_ROOM: u64 = 256 * 1024;
 
+/// How often a disk is copied before a start, of a hundred, where disks are put back.
+const BACKUPS: u64 = 40;
+
 /// The end of a fault.
 pub(super) enum Repair {
     Path {
@@ -16,6 +19,10 @@ pub(super) enum Repair {
     },
     Room {
         node: usize,
+    },
+    Loss {
+        a: usize,
+        b: usize,
     },
     Start {
         node: usize,
@@ -41,28 +48,35 @@ impl World {
         let longest = if self.chance.percent(50) { 1_500 } else { 12_000 };
         let lasts = self.chance.between(100, longest);
         match self.chance.below(100) {
-            0..28 => {
+            0..26 => {
                 self.note(format!("! n{node} and n{other} are cut apart for {lasts} ms"));
                 self.cut(node, other, lasts);
                 self.cut(other, node, lasts);
+                self.let_others_join();
             }
-            28..40 => {
+            26..30 => self.isolate(node, lasts),
+            30..40 => {
                 self.note(format!("! nothing gets from n{node} to n{other} for {lasts} ms"));
                 self.cut(node, other, lasts);
             }
             40..50 => self.lose_connections(node, other),
-            50..75 => self.plan_kill(node),
-            75..85 => {
-                let step = self.chance.between(0, 4_000).cast_signed() - 2_000;
-                self.nodes[node].skew += step;
-                self.note(format!("! the clock of n{node} steps by {step} ms"));
-            }
-            85..93 => {
+            50..72 => self.plan_kill(node),
+            72..80 => self.step_clock(node),
+            80..88 => {
                 let room = self.chance.below(LAST_ROOM);
                 let disk = &self.nodes[node].disk;
                 disk.set_capacity(Some(disk.used() + room));
+                self.nodes[node].is_full = true;
                 self.note(format!("! the disk of n{node} has {room} bytes left for {lasts} ms"));
                 self.schedule(lasts, Event::Repair(Repair::Room { node }));
+            }
+            88..94 => {
+                let loss = self.chance.between(2, 60);
+                self.network.set_loss(node, other, loss);
+                self.note(format!(
+                    "! {loss} of 100 packets between n{node} and n{other} are lost for {lasts} ms"
+                ));
+                self.schedule(lasts, Event::Repair(Repair::Loss { a: node, b: other }));
             }
             _ => {
                 let latency = self.chance.between(1, 200);
@@ -73,7 +87,45 @@ impl World {
         Ok(())
     }
 
+    /// Nobody reaches this node, and it reaches nobody.
+    fn isolate(&mut self, node: usize, lasts: u64) {
+        self.note(format!("! n{node} is alone for {lasts} ms"));
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            self.cut(node, other, lasts);
+            self.cut(other, node, lasts);
+        }
+        self.let_others_join();
+    }
+
+    /// Now and then operators add nodes just while others are parted, on both sides.
+    fn let_others_join(&mut self) {
+        let waiting = |node: &usize| !self.nodes[*node].joined && !self.joins.contains_key(node);
+        let waiting: Vec<usize> = (0..self.nodes.len()).filter(waiting).collect();
+        for node in waiting {
+            if self.chance.percent(60) {
+                let delay = self.chance.below(100);
+                self.schedule(delay, Event::Join { node });
+            }
+        }
+    }
+
+    /// The wall clock of a node jumps, within the skew that this run allows.
+    fn step_clock(&mut self, node: usize) {
+        let most = self.settings.skew_milliseconds.cast_signed();
+        let step = self.chance.between(0, 4_000).cast_signed() - 2_000;
+        let far = self.chance.percent(40);
+        let skew = if far {
+            self.chance.between(0, 2 * most.unsigned_abs()).cast_signed() - most
+        } else {
+            (self.nodes[node].skew + step).clamp(-most, most)
+        };
+        let step = skew - self.nodes[node].skew;
+        self.nodes[node].skew = skew;
+        self.note(format!("! the clock of n{node} steps by {step} ms"));
+    }
+
     fn cut(&mut self, from: usize, to: usize, lasts: u64) {
+        self.counts.cuts += 1;
         self.network.cut(from, to);
         self.schedule(lasts, Event::Repair(Repair::Path { from, to }));
     }
@@ -106,7 +158,11 @@ impl World {
                 Ok(())
             }
             Repair::Room { node } => {
-                self.nodes[node].disk.set_capacity(None);
+                self.make_room(node);
+                Ok(())
+            }
+            Repair::Loss { a, b } => {
+                self.network.set_loss(a, b, 0);
                 Ok(())
             }
             Repair::Start { node } => self.start(node),
@@ -119,6 +175,11 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    pub(super) fn make_room(&mut self, node: usize) {
+        self.nodes[node].disk.set_capacity(None);
+        self.nodes[node].is_full = false;
     }
 
     pub(super) fn mend(&mut self, from: usize, to: usize) {
@@ -139,14 +200,19 @@ impl World {
 
     /// The process is gone. Its disk keeps what was synced and some of the rest, or, where only the process died, all.
     pub(super) fn die(&mut self, node: usize) -> Result<(), Violation> {
-        self.kills += 1;
+        self.counts.kills += 1;
+        let witnessed = self.is_witnessed(node);
         let (seed, power) = (self.chance.next(), self.chance.percent(70));
         let state = &mut self.nodes[node];
         state.life = None;
         state.disk = if power { state.disk.survivor(seed) } else { state.disk.snapshot() };
         state.disk.set_capacity(None);
+        state.is_full = false;
         let how = if power { "loses power" } else { "is killed" };
         self.note(format!("! n{node} {how}"));
+        if witnessed {
+            self.put_back(node);
+        }
         let told = self.chance.percent(50);
         for link in self.network.ends_of(node) {
             if told {
@@ -166,11 +232,40 @@ impl World {
         Ok(())
     }
 
+    /// Whether some running peer has everything that a node has, so that an older disk loses nothing but its own memory of
+    /// what it showed: what rule 8 is about. Only asked where disks are put back.
+    fn is_witnessed(&self, node: usize) -> bool {
+        let Some(life) = self.nodes[node].life.as_ref().filter(|_| self.settings.rollbacks) else {
+            return false;
+        };
+        let vector = life.store.vector();
+        let peers = self.nodes.iter().filter(|peer| peer.number != node);
+        peers.filter_map(|peer| peer.life.as_ref()).any(|peer| peer.store.vector().covers(&vector))
+    }
+
+    /// The disk of a dead node becomes what it was when somebody copied it.
+    fn put_back(&mut self, node: usize) {
+        if let Some(backup) = self.nodes[node].backup.take() {
+            self.counts.rollbacks += 1;
+            self.nodes[node].disk = backup;
+            self.note(format!("! the disk of n{node} is put back to an older state"));
+        }
+    }
+
+    /// Somebody copies the disk of a node that does not run.
+    fn back_up(&mut self, node: usize) {
+        if self.settings.rollbacks && self.nodes[node].backup.is_none() && self.chance.percent(BACKUPS) {
+            self.nodes[node].backup = Some(self.nodes[node].disk.snapshot());
+            self.note(format!("! the disk of n{node} is copied"));
+        }
+    }
+
     /// Starts a node; power may go again while it recovers.
     pub(super) fn start(&mut self, node: usize) -> Result<(), Violation> {
         if self.nodes[node].life.is_some() {
             return Ok(());
         }
+        self.back_up(node);
         if !self.resting && self.chance.percent(15) {
             let operations = self.chance.below(30);
             self.nodes[node].disk.crash_after(operations);

@@ -1,12 +1,15 @@
 //! Replication between the nodes: what its state machines ask for is done on the simulated network and the real stores.
 
+use crdt::identity::NodeSlot;
+use crdt::record::Record;
 use replication::event::{Departure, Event as Told, LinkId, Output};
 use replication::limits::DIAL_LIMIT;
 
 use super::{Event, Violation, World};
 use crate::network::Packet;
-use crate::node::slot;
 
+/// How many frames of a connection that was given up are still read, of a hundred.
+const LATE_FRAMES: u64 = 70;
 /// The longest that a read of the store takes, in milliseconds.
 const READ_DELAY: u64 = 2;
 
@@ -29,11 +32,15 @@ impl World {
 
     fn obey(&mut self, node: usize, output: Output) -> Result<(), Violation> {
         match output {
-            Output::Dial { slot, .. } => {
-                let to = usize::from(slot.number());
+            Output::Dial { slot, address, .. } => {
+                let to: usize = address.parse().unwrap_or(usize::MAX);
+                if self.nodes.get(to).is_none_or(|peer| peer.slot != Some(slot)) {
+                    let what = format!("n{node} dials slot {slot} at {address}");
+                    return Err(Violation::new("members are where they say", what, vec![]));
+                }
                 let delay = 2 * self.network.latency(node, to) + self.network.latency(to, node);
                 let life = self.nodes[node].lives;
-                self.schedule(delay, Event::Handshake { from: node, life, to });
+                self.schedule(delay, Event::Handshake { from: node, life, to, slot });
             }
             Output::Send { link, frame } => {
                 let packet = Packet::frame(&frame)
@@ -43,13 +50,16 @@ impl World {
             Output::Disconnect { link, reason } => {
                 self.note(format!("n{node} closes link {link}: {reason}"));
                 self.send(link, Packet::Close(Departure::Goodbye(reason)));
-                self.network.close(link);
+                self.network.give_up(link, self.now);
             }
             store => {
                 let commits = matches!(
                     store,
                     Output::Apply { .. } | Output::FinishBody { .. } | Output::PeerLooks { .. }
                 );
+                if let Output::Apply { link, records } = &store {
+                    self.count_records(node, *link, records);
+                }
                 let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
                 if let Some(event) = life.obey(store) {
                     let life = self.nodes[node].lives;
@@ -70,22 +80,49 @@ impl World {
         }
     }
 
-    pub(super) fn shake_hands(&mut self, from: usize, life: u64, to: usize) -> Result<(), Violation> {
+    /// Counts what came before: from the same peer, or by another way.
+    fn count_records(&mut self, node: usize, link: LinkId, records: &[Record]) {
+        let Some(peer) = self.network.end(link).map(|end| end.peer) else { return };
+        for record in records {
+            match self.came_from.insert((node, record.incarnation, record.sequence), peer) {
+                None => {}
+                Some(before) if before == peer => self.counts.repeated_records += 1,
+                Some(_) => self.counts.doubled_records += 1,
+            }
+        }
+    }
+
+    pub(super) fn shake_hands(
+        &mut self,
+        from: usize,
+        life: u64,
+        to: usize,
+        slot: NodeSlot,
+    ) -> Result<(), Violation> {
         if self.nodes[from].lives != life || self.nodes[from].life.is_none() {
             return Ok(());
         }
         let cut = self.network.is_cut(from, to) || self.network.is_cut(to, from);
         if cut || self.nodes[to].life.is_none() {
-            let event = Told::DialFailed { slot: slot(to), why: "nobody answers".into() };
+            let event = Told::DialFailed { slot, why: "nobody answers".into() };
             self.schedule(DIAL_LIMIT, Event::Tell { node: from, life, event });
             return Ok(());
         }
         let (here, _) = self.network.connect((from, life), (to, self.nodes[to].lives));
         self.send(here, Packet::Up);
-        self.tell(from, Told::Connected { slot: slot(to), link: here, dialled: true })
+        self.tell(from, Told::Connected { slot, link: here, dialled: true })
     }
 
     pub(super) fn arrive(&mut self, link: LinkId, packet: Packet) -> Result<(), Violation> {
+        if let Packet::Frame(_, octets) = &packet
+            && let Some((node, life)) = self.network.given_up(link, self.now).map(|end| (end.node, end.life))
+            && self.nodes[node].lives == life
+            && self.chance.percent(LATE_FRAMES)
+            && let Ok(frame) = Packet::decode(octets)
+        {
+            self.counts.late_frames += 1;
+            return self.tell(node, Told::Frame { link, frame });
+        }
         match self.network.arrive(link, packet) {
             Some(packet) => self.take(link, packet),
             None => Ok(()),
@@ -106,7 +143,10 @@ impl World {
             return Ok(());
         }
         let event = match packet {
-            Packet::Up => Told::Connected { slot: slot(peer), link, dialled: false },
+            Packet::Up => match self.nodes[peer].slot {
+                Some(slot) => Told::Connected { slot, link, dialled: false },
+                None => return Ok(()),
+            },
             Packet::Frame(_, octets) => match Packet::decode(&octets) {
                 Ok(frame) => Told::Frame { link, frame },
                 Err(why) => return Err(Violation::new("frames come back", why, vec![])),

@@ -51,10 +51,14 @@ impl World {
         for from in 0..self.nodes.len() {
             for to in 0..self.nodes.len() {
                 self.mend(from, to);
+                self.network.set_loss(from, to, 0);
             }
-            self.nodes[from].disk.set_capacity(None);
+            self.make_room(from);
             self.nodes[from].disk.crash_after(u64::MAX / 2);
-            if self.nodes[from].life.is_none() {
+            if !self.nodes[from].joined && !self.joins.contains_key(&from) {
+                self.schedule(0, Event::Join { node: from });
+            }
+            if self.nodes[from].joined && self.nodes[from].life.is_none() {
                 self.schedule(0, Event::Repair(Repair::Start { node: from }));
             }
         }
