@@ -1,5 +1,6 @@
 //! One account on one node: the state folded from its operations, and what this node shows of it.
 
+mod departures;
 pub mod dirty;
 pub mod events;
 pub(crate) mod mailboxes;
@@ -22,6 +23,7 @@ use crate::placement::blocks::Dealing;
 use crate::view::MailboxView;
 use crate::writer::Writer;
 
+use departures::Departures;
 use dirty::Dirty;
 use events::Event;
 pub use messages::{NewEntry, Relocated, Stored};
@@ -100,6 +102,7 @@ pub struct Account {
     // What the present batch has changed.
     touched: BTreeSet<EntryId>,
     mailboxes_changed: bool,
+    departures: Departures,
     pub(crate) dirty: Dirty,
     pub(crate) events: Vec<Event>,
 }
@@ -140,6 +143,7 @@ impl Account {
             deadlines: BTreeMap::new(),
             touched: BTreeSet::new(),
             mailboxes_changed: false,
+            departures: Departures::default(),
             dirty: Dirty::default(),
             events: Vec::new(),
         }
@@ -414,7 +418,7 @@ impl Account {
             for index in run.index..run.index + run.count {
                 uid = uid.next();
                 let entry = EntryId { segment: run.segment, index };
-                self.entry_mut(entry).place(mailbox, Placement { validity, uid });
+                self.fold_placement(entry, mailbox, Placement { validity, uid });
             }
         }
         let epoch = Epoch { validity, dealing: Dealing::new(members), founded: uid.0 };
@@ -450,9 +454,10 @@ impl Account {
                 self.each(segment, entries, |state| state.expunge(*moved, *deleted));
             }
             Operation::Place { mailbox, validity, runs } => {
-                self.each_placed(segment, runs, |state, uid| {
-                    state.place(*mailbox, Placement { validity: *validity, uid })
-                });
+                for (index, uid) in runs.iter().flat_map(|run| run.iter()) {
+                    let placement = Placement { validity: *validity, uid };
+                    self.fold_placement(EntryId { segment, index }, *mailbox, placement);
+                }
                 if let Some(top) = runs.iter().map(|run| run.uid.0 + u32::from(run.count) - 1).max() {
                     self.mailbox_mut(*mailbox).raise_top(*validity, Uid(top));
                 }

@@ -4,6 +4,8 @@
 //! pictures are compared chunk by chunk, equal chunks by their address alone. Because whatever becomes visible has a UID
 //! at or above every announced UIDNEXT (invariant U2), rows are only ever added at the end.
 
+pub mod vanished;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Stamp, Timestamp};
 use crate::flag::FlagSet;
 use crate::identity::{AccountId, BodyHash, EmailId, EntryId, MailboxId, Uid, Validity};
+use vanished::Vanished;
 
 /// The internal date of a message: a moment, and the zone that it was given in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -175,6 +178,10 @@ pub struct MailboxView {
     pub uid_next: Uid,
     /// HIGHESTMODSEQ.
     pub highest_modseq: Timestamp,
+    /// The highest UID that is known to be placed in this epoch, whether it is shown here or not.
+    pub highest_placed: Uid,
+    /// UIDs of this epoch that name nothing any more.
+    pub vanished: Arc<Vanished>,
     /// Whether the mailbox was deleted.
     pub deleted: bool,
     /// The visible messages.
@@ -190,6 +197,8 @@ impl MailboxView {
             validity: None,
             uid_next: Uid::FIRST,
             highest_modseq: Timestamp::ZERO,
+            highest_placed: Uid(0),
+            vanished: Arc::default(),
             deleted: false,
             rows: Rows::default(),
         }

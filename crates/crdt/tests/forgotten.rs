@@ -40,8 +40,10 @@ fn shown(view: &MailboxView) -> ShownImage {
             validity: view.validity,
             announced: view.uid_next,
             highest_modseq: view.highest_modseq,
+            vanished_floor: view.vanished.floor(),
         },
         rows: view.rows.iter().map(row).collect(),
+        vanished: view.vanished.iter().collect(),
     }
 }
 

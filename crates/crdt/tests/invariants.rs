@@ -1,10 +1,13 @@
 //! U1 to U4 of `docs/uid-mapping.md` on up to four nodes: any order, duplication and batching of deltas, any interleaving of
 //! looks, deliveries, flags, expunges, moves and copies. The witness sees only what clients saw.
 
+#[path = "common/caches.rs"]
+mod caches;
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use caches::Caches;
 use common::Witness;
 use peerpost_crdt::account::NewEntry;
 use peerpost_crdt::clock::Millis;
@@ -133,6 +136,7 @@ struct World {
     looks: Vec<Vec<MailboxId>>,
     now: Millis,
     witness: Witness,
+    caches: Caches,
     next_body: u64,
     accepted: BTreeSet<BodyHash>,
 }
@@ -153,6 +157,7 @@ impl World {
             looks: vec![vec![]; nodes],
             now: Millis(START),
             witness: Witness::default(),
+            caches: Caches::default(),
             next_body: 0,
             accepted: BTreeSet::new(),
         };
@@ -187,6 +192,7 @@ impl World {
             }
         }
         self.witness.observe(node, &self.nodes[node], &self.looks[node]);
+        self.caches.disconnect(node, &self.nodes[node]);
     }
 
     fn sync(&mut self, from: usize, to: usize, most: usize, twice: bool, by_author: bool) {
@@ -417,6 +423,7 @@ fn run(nodes: usize, actions: Vec<Action>) {
     let pictures = world.pictures();
     for (node, picture) in pictures.iter().enumerate() {
         assert_eq!(picture, &pictures[0], "U4: node {node} shows something else than node 0");
+        world.caches.reconnect(node, &world.nodes[node]);
     }
 }
 

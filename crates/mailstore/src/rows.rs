@@ -9,7 +9,7 @@ use crdt::document::Chain;
 use crdt::fold::cluster::ClusterState;
 use crdt::fold::entry::EntryState;
 use crdt::fold::mailbox::MailboxState;
-use crdt::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, SegmentId};
+use crdt::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, SegmentId, Uid};
 use crdt::operation::DocumentId;
 use crdt::placement::shown::{RowImage, ShownHead, ShownImage, row_images};
 use crdt::record::Record;
@@ -17,6 +17,7 @@ use crdt::replica::{Archive, ArchiveError, Commit};
 use crdt::vector::{Sequence, Vector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::ops::Bound;
 use std::sync::Arc;
 use storage::{Batch, Reader, Storage, Table};
 
@@ -53,6 +54,10 @@ pub(crate) fn segment_key(account: &AccountId, segment: &SegmentId, chunk: u16) 
 
 pub(crate) fn shown_key(account: &AccountId, mailbox: &MailboxId, chunk: u32) -> Vec<u8> {
     key(&[&account.0, &mailbox.0, &chunk.to_be_bytes()])
+}
+
+pub(crate) fn vanished_key(account: &AccountId, mailbox: &MailboxId, last: Timestamp) -> Vec<u8> {
+    key(&[&account.0, &mailbox.0, &last.bits().to_be_bytes()])
 }
 
 pub(crate) fn chain_key(document: &DocumentId, author: &Incarnation) -> Vec<u8> {
@@ -154,6 +159,7 @@ pub(crate) fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty)
             validity: view.validity,
             announced: view.uid_next,
             highest_modseq: view.highest_modseq,
+            vanished_floor: view.vanished.floor(),
         };
         batch.put(Table::Announced, key(&[&id.0, &mailbox.0]), encode(&head));
         for chunk in chunks {
@@ -162,6 +168,14 @@ pub(crate) fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty)
                 true => batch.remove(Table::Shown, shown_key(&id, mailbox, *chunk)),
                 false => batch.put(Table::Shown, shown_key(&id, mailbox, *chunk), encode(&rows)),
             }
+        }
+    }
+    for (mailbox, vanished) in &dirty.vanished {
+        let floor = account.view(*mailbox).vanished.floor();
+        let kept: Vec<(Timestamp, Uid)> =
+            vanished.iter().filter(|(modseq, _)| *modseq > floor).copied().collect();
+        if let Some((last, _)) = kept.last() {
+            batch.put(Table::Vanished, vanished_key(&id, mailbox, *last), encode(&kept));
         }
     }
     for (entry, absent) in &dirty.absent {
@@ -184,6 +198,18 @@ pub fn clear_views(batch: &mut Batch, reader: &Reader, commit: &Commit) -> Resul
             let prefix = key(&[&changed.account.0, &mailbox.0]);
             for entry in reader.prefixed(Table::Shown, &prefix).map_err(failed)? {
                 batch.remove(Table::Shown, entry.map_err(failed)?.0);
+            }
+            for entry in reader.prefixed(Table::Vanished, &prefix).map_err(failed)? {
+                batch.remove(Table::Vanished, entry.map_err(failed)?.0);
+            }
+        }
+        // A row of which some is remembered stays: what is not above the floor is passed over when it is read.
+        for (mailbox, floor) in &changed.dirty.forgotten {
+            let first = vanished_key(&changed.account, mailbox, Timestamp::ZERO);
+            let last = vanished_key(&changed.account, mailbox, *floor);
+            let bounds = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+            for entry in reader.range(Table::Vanished, bounds.0, bounds.1).map_err(failed)? {
+                batch.remove(Table::Vanished, entry.map_err(failed)?.0);
             }
         }
     }
@@ -333,7 +359,11 @@ pub(crate) fn read_shown(reader: &Reader, id: AccountId) -> Result<Vec<ShownImag
         for chunk in reader.prefixed(Table::Shown, &key).map_err(failed)? {
             rows.extend(decode::<Vec<RowImage>>(Table::Shown, &chunk.map_err(failed)?.1)?);
         }
-        shown.push(ShownImage { mailbox, head, rows });
+        let mut vanished: Vec<(Timestamp, Uid)> = Vec::new();
+        for row in reader.prefixed(Table::Vanished, &key).map_err(failed)? {
+            vanished.extend(decode::<Vec<(Timestamp, Uid)>>(Table::Vanished, &row.map_err(failed)?.1)?);
+        }
+        shown.push(ShownImage { mailbox, head, rows, vanished });
     }
     Ok(shown)
 }

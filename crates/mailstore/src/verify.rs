@@ -187,6 +187,7 @@ impl<'a> Verification<'a> {
             Table::Entries,
             Table::Announced,
             Table::Shown,
+            Table::Vanished,
             Table::EntriesAbsent,
         ];
         for table in tables {

@@ -34,10 +34,13 @@ pub enum Table {
     Mailboxes,
     /// View. The entries as folded, in chunks of 32: account ‖ segment ‖ chunk, 2 bytes → entries.
     Entries,
-    /// Primary. What was announced for a mailbox: account ‖ mailbox → UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
+    /// Primary. What was announced for a mailbox: account ‖ mailbox → UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ,
+    /// and up to which MODSEQ vanished UIDs are forgotten.
     Announced,
     /// Primary. What clients were shown, in chunks of 64 UIDs: account ‖ mailbox ‖ chunk, 4 bytes → UIDs, entries, MODSEQs.
     Shown,
+    /// Primary. UIDs that name nothing any more: account ‖ mailbox ‖ the last of the MODSEQs, 8 bytes → MODSEQs, UIDs.
+    Vanished,
     /// View. The scanned structure of a body: body hash → version and structure.
     Summaries,
     /// Primary. Bodies that entries name and this node lacks, by body: body hash ‖ account ‖ entry → length of the body.
@@ -50,7 +53,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 16] = [
         Table::Meta,
         Table::Log,
         Table::Chains,
@@ -62,6 +65,7 @@ impl Table {
         Table::Entries,
         Table::Announced,
         Table::Shown,
+        Table::Vanished,
         Table::Summaries,
         Table::BodiesMissing,
         Table::EntriesAbsent,
@@ -83,6 +87,7 @@ impl Table {
             Table::Entries => "entries",
             Table::Announced => "announced",
             Table::Shown => "shown",
+            Table::Vanished => "vanished",
             Table::Summaries => "summaries",
             Table::BodiesMissing => "bodies-missing",
             Table::EntriesAbsent => "entries-absent",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::clock::Timestamp;
 use crate::identity::{EntryId, MailboxId, SegmentId, Uid};
 
 /// The entries that are stored together.
@@ -22,6 +23,10 @@ pub struct Dirty {
     pub shown: BTreeMap<MailboxId, BTreeSet<u32>>,
     /// Mailboxes of which nothing that was shown before is shown any more.
     pub cleared: BTreeSet<MailboxId>,
+    /// UIDs that vanished, with their MODSEQs, in ascending order of MODSEQ.
+    pub vanished: BTreeMap<MailboxId, Vec<(Timestamp, Uid)>>,
+    /// Mailboxes of which older vanished UIDs are forgotten: those up to this MODSEQ.
+    pub forgotten: BTreeMap<MailboxId, Timestamp>,
     /// Entries whose bodies are known to be missing, or here, since.
     pub absent: BTreeMap<EntryId, bool>,
     /// Whether mailboxes or subscriptions look different to clients.
@@ -40,6 +45,22 @@ impl Dirty {
     pub(crate) fn clear(&mut self, mailbox: MailboxId) {
         self.cleared.insert(mailbox);
         self.shown.insert(mailbox, BTreeSet::new());
+        self.vanished.remove(&mailbox);
+        self.forgotten.remove(&mailbox);
+    }
+
+    /// A UID vanished; where older ones were forgotten for it, `floor` is the last of them.
+    pub(crate) fn vanish(
+        &mut self,
+        mailbox: MailboxId,
+        modseq: Timestamp,
+        uid: Uid,
+        floor: Option<Timestamp>,
+    ) {
+        self.vanished.entry(mailbox).or_default().push((modseq, uid));
+        if let Some(floor) = floor {
+            self.forgotten.insert(mailbox, floor);
+        }
     }
 
     /// Whether nothing changed.
@@ -50,6 +71,7 @@ impl Dirty {
             && self.entries.is_empty()
             && self.shown.is_empty()
             && self.cleared.is_empty()
+            && self.vanished.is_empty()
             && self.absent.is_empty()
     }
 }

@@ -20,9 +20,11 @@ impl Account {
         if std::mem::take(&mut self.mailboxes_changed) {
             self.resolve(writer);
         }
+        self.find_superseded();
         for entry in std::mem::take(&mut self.touched) {
             self.reconcile(writer, entry);
         }
+        self.vanish_departed(writer);
     }
 
     /// Derives everything from what was loaded.
@@ -143,6 +145,7 @@ impl Account {
         }
         self.end_view(identity);
         for entry in self.pending.remove(&identity).unwrap_or_default().into_keys() {
+            self.leave_unshown(&entry, identity);
             self.pending_in.remove(&entry);
         }
         self.deadlines.remove(&identity);
@@ -166,6 +169,10 @@ impl Account {
     /// Brings what is shown of one entry up to date.
     fn reconcile(&mut self, writer: &mut Writer, entry: EntryId) {
         let target = self.target(&entry);
+        if let Some(mailbox) = self.pending_in.get(&entry).copied().filter(|mailbox| Some(*mailbox) != target)
+        {
+            self.leave_unshown(&entry, mailbox);
+        }
         if let Some((mailbox, uid)) = self.shown_at(&entry) {
             if target == Some(mailbox) {
                 self.refresh_flags(writer, mailbox, entry, uid);

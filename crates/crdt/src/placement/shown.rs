@@ -8,6 +8,7 @@ use crate::account::Account;
 use crate::account::events::Event;
 use crate::clock::Timestamp;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::view::vanished::Vanished;
 use crate::view::{MailboxView, Row, Rows};
 use crate::writer::Writer;
 
@@ -31,6 +32,8 @@ pub struct ShownHead {
     pub announced: Uid,
     /// HIGHESTMODSEQ.
     pub highest_modseq: Timestamp,
+    /// Up to which MODSEQ vanished UIDs are forgotten.
+    pub vanished_floor: Timestamp,
 }
 
 /// All that is kept on disk of what a node shows of a mailbox.
@@ -42,6 +45,8 @@ pub struct ShownImage {
     pub head: ShownHead,
     /// Rows in ascending order of UID.
     pub rows: Vec<RowImage>,
+    /// Vanished UIDs with their MODSEQs, in ascending order of MODSEQ.
+    pub vanished: Vec<(Timestamp, Uid)>,
 }
 
 impl Account {
@@ -52,6 +57,8 @@ impl Account {
             view.validity = image.head.validity;
             view.uid_next = image.head.announced;
             view.highest_modseq = image.head.highest_modseq;
+            view.highest_placed = self.highest_placed(image.mailbox, image.head.validity);
+            view.vanished = Arc::new(Vanished::restore(image.head.vanished_floor, image.vanished));
             for row in image.rows {
                 let Some(state) = self.effective(&row.entry) else { continue };
                 let Some(facts) = state.facts().cloned() else { continue };
@@ -96,10 +103,8 @@ impl Account {
 
     /// Takes a visible message out of the view.
     pub(crate) fn hide(&mut self, writer: &mut Writer, mailbox: MailboxId, uid: Uid) {
-        let modseq = writer.tick();
-        let view = self.view_mut(mailbox);
-        if let Some(row) = view.rows.remove(uid) {
-            view.highest_modseq = modseq;
+        if let Some(row) = self.view_mut(mailbox).rows.remove(uid) {
+            self.vanish(writer, mailbox, uid);
             self.forget_shown_at(&row.facts.entry);
             self.dirty.row(mailbox, uid);
         }
@@ -133,10 +138,13 @@ impl Account {
     /// Begins a view of the mailbox's current epoch; what was visible of an older one is void.
     pub(crate) fn begin_epoch(&mut self, writer: &mut Writer, mailbox: MailboxId, validity: Validity) {
         let modseq = writer.tick();
+        let highest_placed = self.highest_placed(mailbox, Some(validity));
         let view = self.view_mut(mailbox);
         let before = view.validity.replace(validity);
         view.uid_next = Uid::FIRST;
         view.highest_modseq = modseq;
+        view.highest_placed = highest_placed;
+        view.vanished = Arc::new(Vanished::since(modseq));
         let rows = std::mem::take(&mut view.rows);
         for row in rows.iter() {
             self.forget_shown_at(&row.facts.entry);
@@ -145,6 +153,12 @@ impl Account {
         if let Some(from) = before {
             self.events.push(Event::Bumped { mailbox, from, to: validity });
         }
+    }
+
+    /// The highest UID known to be placed in an epoch.
+    fn highest_placed(&self, mailbox: MailboxId, validity: Option<Validity>) -> Uid {
+        let state = self.mailbox_state(&mailbox);
+        state.zip(validity).map_or(Uid(0), |(state, validity)| state.top(validity))
     }
 
     /// The view of a mailbox that is no longer there, or goes by another identity: sessions that have it open end.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::account::Account;
 use crdt::account::dirty::ROW_CHUNK;
+use crdt::clock::Timestamp;
 use crdt::identity::{MailboxId, Uid};
 use crdt::placement::shown::{RowImage, ShownHead};
 use crdt::replica::ArchiveError;
@@ -50,6 +51,44 @@ impl Verification<'_> {
                 }
                 self.compare_row(folded, mailbox, head, &image);
             }
+        }
+        self.compare_vanished(folded, &heads)
+    }
+
+    /// What vanished did so at moments that ascend, up to HIGHESTMODSEQ.
+    fn compare_vanished(
+        &mut self,
+        folded: &Account,
+        heads: &BTreeMap<MailboxId, ShownHead>,
+    ) -> Result<(), ArchiveError> {
+        let mut before: Option<(MailboxId, Timestamp)> = None;
+        for row in self.reader.prefixed(Table::Vanished, &folded.id().0).map_err(failed)? {
+            let (key, value) = row.map_err(failed)?;
+            let Some((mailbox, last)) = parse_vanished_key(&key) else {
+                self.find(format!("table vanished: a key has {} octets", key.len()), Remedy::JoinAnew);
+                continue;
+            };
+            let name = mailbox_name(folded, mailbox);
+            let highest = heads.get(&mailbox).map(|head| head.highest_modseq);
+            let what = match rows::decode::<Vec<(Timestamp, Uid)>>(Table::Vanished, &value) {
+                Err(error) => error.to_string(),
+                Ok(_) if highest.is_none() => "the row of table announced is missing".to_owned(),
+                Ok(uids) if uids.last().map(|(modseq, _)| *modseq) != Some(last) => {
+                    "a row does not end with its key".to_owned()
+                }
+                Ok(uids) => {
+                    let mut moments = uids.iter().map(|(modseq, _)| *modseq);
+                    let floor = before.filter(|(of, _)| *of == mailbox).map(|(_, modseq)| modseq);
+                    let ascend = moments
+                        .try_fold(floor, |before, modseq| (before < Some(modseq)).then_some(Some(modseq)));
+                    before = Some((mailbox, last));
+                    if ascend.is_some() && Some(last) <= highest {
+                        continue;
+                    }
+                    "a UID vanished out of order, or above HIGHESTMODSEQ".to_owned()
+                }
+            };
+            self.find(format!("table vanished: {name}: {what}"), Remedy::JoinAnew);
         }
         Ok(())
     }
@@ -104,6 +143,12 @@ impl Verification<'_> {
         }
         Ok(heads)
     }
+}
+
+fn parse_vanished_key(key: &[u8]) -> Option<(MailboxId, Timestamp)> {
+    let (mailbox, last) = key.get(16..)?.split_at_checked(MailboxId::LENGTH)?;
+    let last = Timestamp::from_bits(u64::from_be_bytes(last.try_into().ok()?))?;
+    Some((MailboxId::from_slice(mailbox)?, last))
 }
 
 fn parse_key(key: &[u8]) -> Option<(MailboxId, u32)> {
