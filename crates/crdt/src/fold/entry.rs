@@ -46,6 +46,8 @@ pub struct EntryState {
     moved: Option<Latest<MailboxId>>,
     flags: Vec<(Flag, Latest<bool>)>,
     undeleted: Option<Stamp>,
+    /// The latest \Deleted that an expunge went by. The flag is off from then on, should the message outlive the expunge.
+    spent: Option<Stamp>,
     expunged: Vec<Expunged>,
     placements: Uids,
     held: Uids,
@@ -85,12 +87,19 @@ impl EntryState {
 
     /// The flags that are set.
     pub fn flags(&self) -> FlagSet {
-        self.flags.iter().filter(|(_, register)| register.value).map(|(flag, _)| flag.clone()).collect()
+        let set = self.flags.iter().filter(|(flag, register)| self.is_set(flag, register));
+        set.map(|(flag, _)| flag.clone()).collect()
     }
 
     /// Whether a flag is set.
     pub fn has(&self, flag: &Flag) -> bool {
-        self.register(flag).is_some_and(|register| register.value)
+        self.register(flag).is_some_and(|register| self.is_set(flag, register))
+    }
+
+    /// A message that was moved while another client expunged it comes without the \Deleted that the expunge went by: it would
+    /// be lost with the next CLOSE of the mailbox that it was moved to.
+    fn is_set(&self, flag: &Flag, register: &Latest<bool>) -> bool {
+        register.value && (*flag != Flag::Deleted || Some(register.stamp) > self.spent)
     }
 
     /// The stamp under which a flag was written last.
@@ -172,6 +181,7 @@ impl EntryState {
 
     /// The entry is expunged by a client that knew this move and this \Deleted.
     pub fn expunge(&mut self, moved: Stamp, deleted: Option<Stamp>) {
+        self.spent = self.spent.max(deleted);
         match self.expunged.binary_search_by_key(&moved, |expunge| expunge.moved) {
             Ok(place) => {
                 if let Some(known) = self.expunged.get_mut(place) {
@@ -206,6 +216,7 @@ impl EntryState {
             self.write_flag(register.stamp, flag, register.value);
         }
         self.undeleted = self.undeleted.max(other.undeleted);
+        self.spent = self.spent.max(other.spent);
         if let Some(moved) = &other.moved {
             self.move_to(moved.stamp, moved.value);
         }
@@ -306,6 +317,26 @@ mod tests {
         assert_eq!(state.mailbox().map(|m| m.value), Some(ARCHIVE));
         state.expunge(stamp(2), Some(stamp(1)));
         assert!(!state.is_live());
+    }
+
+    /// It came to the other mailbox marked \Deleted, and went with the next CLOSE there.
+    #[test]
+    fn a_message_that_moved_away_leaves_the_deleted_of_the_expunge_behind() {
+        let mut orders = [entry(), entry()];
+        let [up, down] = &mut orders;
+        up.write_flag(stamp(2), &Flag::Deleted, true);
+        up.expunge(Stamp::ZERO, Some(stamp(2)));
+        up.move_to(stamp(3), ARCHIVE);
+        down.move_to(stamp(3), ARCHIVE);
+        down.expunge(Stamp::ZERO, Some(stamp(2)));
+        down.write_flag(stamp(2), &Flag::Deleted, true);
+        for mut state in orders {
+            assert!(state.is_live() && !state.has(&Flag::Deleted) && state.flags().is_empty());
+            state.write_flag(stamp(4), &Flag::Deleted, true);
+            assert!(state.has(&Flag::Deleted), "marked anew");
+            state.expunge(stamp(3), Some(stamp(4)));
+            assert!(!state.is_live());
+        }
     }
 
     #[test]
