@@ -62,9 +62,10 @@ impl AccountHead {
         self.password.as_ref().map(|password| password.value.as_str())
     }
 
-    /// The subscribed names.
+    /// The subscribed names; those of an account that was removed are not those of one that is added under its name.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
-        self.subscriptions.iter().filter(|(_, subscribed)| subscribed.value).map(|(name, _)| name.as_str())
+        let counts = |register: &Latest<bool>| register.value && Some(register.stamp) > self.removed;
+        self.subscriptions.iter().filter(move |(_, register)| counts(register)).map(|(name, _)| name.as_str())
     }
 }
 

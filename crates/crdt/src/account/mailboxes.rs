@@ -55,19 +55,8 @@ impl Account {
         self.write(writer, DocumentId::Account(self.id()), Operation::SetPassword(password.to_owned()));
     }
 
-    /// Removes the account: its own mailboxes go, its mail is no longer there, should the account be added again.
+    /// Removes the account: neither its mailboxes nor its mail nor its subscriptions come back, should it be added again.
     pub(crate) fn remove_account(&mut self, writer: &mut Writer) {
-        let defaults: Vec<MailboxId> =
-            self.units().iter().map(|unit| MailboxId::of_default(self.id(), &unit.name)).collect();
-        let own: Vec<MailboxId> = self
-            .units()
-            .iter()
-            .flat_map(|unit| unit.identities.clone())
-            .filter(|id| !defaults.contains(id))
-            .collect();
-        for mailbox in own {
-            self.write(writer, DocumentId::Account(self.id()), Operation::DeleteMailbox { mailbox });
-        }
         self.write(writer, DocumentId::Account(self.id()), Operation::RemoveAccount);
     }
 

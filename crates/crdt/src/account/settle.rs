@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::events::Event;
 use super::{Account, Pending};
-use crate::clock::Millis;
+use crate::clock::{Millis, Stamp};
 use crate::fold::mailbox::{MailboxState, Resolution};
 use crate::identity::{EntryId, MailboxId, Uid};
 use crate::writer::Writer;
@@ -56,6 +56,8 @@ impl Account {
 
     /// Counts live entries by mailbox anew where touched entries may have changed it: a deleted mailbox is there while it holds mail.
     fn recount(&mut self) {
+        let removed = self.reset();
+        let is_gone = |state: &MailboxState| !state.exists(removed);
         for entry in &self.touched {
             let live = self.effective(entry).filter(|state| state.is_live() && !self.is_removed(state));
             let now = live.and_then(|state| state.mailbox()).map(|mailbox| mailbox.value);
@@ -69,20 +71,25 @@ impl Account {
             if let Some(mailbox) = before {
                 let count = self.live.entry(mailbox).or_default();
                 *count = count.saturating_sub(1);
-                self.mailboxes_changed |=
-                    *count == 0 && self.mailboxes.get(&mailbox).is_some_and(MailboxState::is_deleted);
+                self.mailboxes_changed |= *count == 0 && self.mailboxes.get(&mailbox).is_some_and(is_gone);
             }
             if let Some(mailbox) = now {
                 let count = self.live.entry(mailbox).or_default();
                 *count += 1;
-                self.mailboxes_changed |=
-                    *count == 1 && self.mailboxes.get(&mailbox).is_some_and(MailboxState::is_deleted);
+                self.mailboxes_changed |= *count == 1 && self.mailboxes.get(&mailbox).is_some_and(is_gone);
             }
         }
     }
 
     fn resolution_now(&self) -> Resolution {
-        Resolution::new(&self.mailboxes, |mailbox| self.live.get(&mailbox).is_some_and(|count| *count > 0))
+        let holds_mail = |mailbox| self.live.get(&mailbox).is_some_and(|count| *count > 0);
+        Resolution::new(&self.mailboxes, self.reset(), holds_mail)
+    }
+
+    /// What happened to mailboxes up to then no longer counts: the account was removed and added again. One that was only removed
+    /// keeps its names, so that operators can ask what became of its mail.
+    fn reset(&self) -> Option<Stamp> {
+        self.head.removed.filter(|_| self.head.exists())
     }
 
     /// Resolves names and identities anew; entries of mailboxes that are other ones now are looked at again.

@@ -26,7 +26,10 @@ pub struct Epoch {
 /// What is known of one mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxState {
+    /// First, and with which name.
     created: Option<(Stamp, String)>,
+    /// Last: the default mailboxes come again with an account that is added again.
+    given: Option<Stamp>,
     special_use: Option<String>,
     renamed: Option<Latest<String>>,
     deleted: Option<Stamp>,
@@ -38,6 +41,7 @@ pub struct MailboxState {
 impl MailboxState {
     /// The mailbox is created.
     pub fn create(&mut self, stamp: Stamp, name: &str, special_use: Option<&str>) {
+        self.given = self.given.max(Some(stamp));
         // An account that is added on two sides creates its default mailboxes twice: the earlier counts.
         if self.created.as_ref().is_none_or(|(known, _)| stamp < *known) {
             self.created = Some((stamp, name.to_owned()));
@@ -92,13 +96,15 @@ impl MailboxState {
         self.special_use.as_deref()
     }
 
-    /// Whether it was deleted; mail that came in unheard of keeps it alive all the same.
-    pub fn is_deleted(&self) -> bool {
-        self.deleted.is_some()
+    /// Whether it is there by itself; mail that came in unheard of keeps a mailbox that was deleted. Of an account that was
+    /// `removed` and added again nothing counts that happened before.
+    pub fn exists(&self, removed: Option<Stamp>) -> bool {
+        self.given > removed && self.deleted.is_none_or(|deleted| Some(deleted) <= removed)
     }
 
-    fn name(&self) -> Option<Claim<'_>> {
-        match (&self.renamed, &self.created) {
+    fn name(&self, removed: Option<Stamp>) -> Option<Claim<'_>> {
+        let renamed = self.renamed.as_ref().filter(|renamed| Some(renamed.stamp) > removed);
+        match (renamed, &self.created) {
             (Some(renamed), Some(_)) => {
                 Some(Claim { name: &renamed.value, stamp: renamed.stamp, by_rename: true })
             }
@@ -159,18 +165,19 @@ pub struct Resolution {
 }
 
 impl Resolution {
-    /// Resolves names.
+    /// Resolves names. `removed` is when the account was removed last.
     ///
     /// A mailbox is there while it is not deleted, or holds live messages. Creations of one name are one mailbox, and stay
     /// one when they are renamed as one. Of several mailboxes that end on one name by renames the first keeps it, the others get a `~` and digits of their identity.
     pub fn new(
         mailboxes: &BTreeMap<MailboxId, MailboxState>,
+        removed: Option<Stamp>,
         holds_mail: impl Fn(MailboxId) -> bool,
     ) -> Self {
         let mut claims: BTreeMap<&str, Vec<(Claim<'_>, MailboxId)>> = BTreeMap::new();
         for (id, state) in mailboxes {
-            if let Some(claim) = state.name()
-                && (!state.is_deleted() || holds_mail(*id))
+            if let Some(claim) = state.name(removed)
+                && (state.exists(removed) || holds_mail(*id))
             {
                 claims.entry(claim.name).or_default().push((claim, *id));
             }
@@ -273,7 +280,7 @@ mod tests {
         let mut two = created(2, "x");
         two.found(epoch(9));
         let mailboxes = BTreeMap::from([(id(1), created(1, "x")), (id(2), two)]);
-        let resolution = Resolution::new(&mailboxes, |_| false);
+        let resolution = Resolution::new(&mailboxes, None, |_| false);
         assert_eq!(resolution.units().len(), 1);
         let unit = resolution.by_name("x").expect("x");
         assert_eq!((unit.public, unit.identities.as_slice()), (id(2), [id(1), id(2)].as_slice()));
@@ -286,7 +293,7 @@ mod tests {
         a.rename(stamp(5), "x");
         b.rename(stamp(4), "x");
         let mailboxes = BTreeMap::from([(id(1), a), (id(2), b)]);
-        let resolution = Resolution::new(&mailboxes, |_| false);
+        let resolution = Resolution::new(&mailboxes, None, |_| false);
         assert_eq!(resolution.by_name("x").map(|unit| unit.public), Some(id(2)));
         assert_eq!(resolution.by_name("x~01010101").map(|unit| unit.public), Some(id(1)));
     }
@@ -297,7 +304,7 @@ mod tests {
         a.rename(stamp(5), "x");
         b.rename(stamp(5), "x");
         let mailboxes = BTreeMap::from([(id(1), a), (id(2), b)]);
-        let resolution = Resolution::new(&mailboxes, |_| false);
+        let resolution = Resolution::new(&mailboxes, None, |_| false);
         assert_eq!(resolution.units().len(), 1);
         assert_eq!(resolution.by_name("x").map(|unit| unit.identities.len()), Some(2));
     }
@@ -309,7 +316,7 @@ mod tests {
         b.rename(stamp(4), "x");
         let (short, long) = (created(3, "x~01010101"), created(4, &format!("x~{}", id(1))));
         let mailboxes = BTreeMap::from([(id(1), a), (id(2), b), (id(3), short), (id(4), long)]);
-        let resolution = Resolution::new(&mailboxes, |_| false);
+        let resolution = Resolution::new(&mailboxes, None, |_| false);
         let names: std::collections::BTreeSet<_> = resolution.units().iter().map(|unit| &unit.name).collect();
         assert_eq!(names.len(), 4, "{names:?}");
     }
@@ -334,7 +341,7 @@ mod tests {
         let mut gone = created(1, "x");
         gone.delete(stamp(2));
         let mailboxes = BTreeMap::from([(id(1), gone)]);
-        assert!(Resolution::new(&mailboxes, |_| false).units().is_empty());
-        assert_eq!(Resolution::new(&mailboxes, |_| true).units().len(), 1);
+        assert!(Resolution::new(&mailboxes, None, |_| false).units().is_empty());
+        assert_eq!(Resolution::new(&mailboxes, None, |_| true).units().len(), 1);
     }
 }
