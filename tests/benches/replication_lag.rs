@@ -8,13 +8,14 @@
 
 #[path = "../kit/mod.rs"]
 mod kit;
+#[path = "session.rs"]
+mod session;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use kit::cluster::{ACCOUNT, Cluster, PASSWORD};
+use kit::cluster::Cluster;
 use kit::relay::Direction;
+use session::Session;
 
 const MESSAGES: usize = 300;
 
@@ -56,41 +57,4 @@ fn measure(delay: u64) -> Vec<f64> {
             start.elapsed().as_secs_f64() * 1000.0
         })
         .collect()
-}
-
-/// A session with INBOX selected, and nothing between the clock and the socket.
-struct Session {
-    reading: BufReader<TcpStream>,
-    writing: TcpStream,
-}
-
-impl Session {
-    fn open(address: SocketAddr) -> Self {
-        let writing = TcpStream::connect(address).expect("the node answers");
-        writing.set_nodelay(true).expect("an option of TCP");
-        writing.set_read_timeout(Some(Duration::from_secs(30))).expect("an option of TCP");
-        let mut session =
-            Session { reading: BufReader::new(writing.try_clone().expect("a handle")), writing };
-        session.write(format!("l LOGIN {ACCOUNT} \"{PASSWORD}\"\r\n").as_bytes());
-        session.read_to("l OK");
-        session.write(b"s SELECT INBOX\r\n");
-        session.read_to("s OK");
-        session
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        self.writing.write_all(octets).expect("the node reads");
-    }
-
-    /// Reads lines to the one that begins so.
-    fn read_to(&mut self, beginning: &str) {
-        loop {
-            let mut line = String::new();
-            let count = self.reading.read_line(&mut line).expect("a line");
-            assert!(count > 0, "the node closed the connection before {beginning:?}");
-            if line.starts_with(beginning) {
-                return;
-            }
-        }
-    }
 }
