@@ -6,6 +6,7 @@
 mod fetch;
 mod list;
 mod number_set;
+mod resync;
 mod search;
 
 use std::fmt;
@@ -16,6 +17,8 @@ use mailstore::crdt::view::ReceivedAt;
 pub use fetch::{FetchItem, Partial, Section, SectionText};
 pub use list::{ListReturn, ListSelection, StatusItem};
 pub use number_set::{Bound, Messages, Number, NumberSet, SequenceNumber, SequenceSet, UidSet};
+pub(crate) use resync::match_runs;
+pub use resync::{MatchRun, Resync};
 pub use search::{Search, SearchCharset, SearchKey, SearchReturn};
 
 /// The longest tag that is accepted, in octets.
@@ -109,6 +112,8 @@ pub enum CommandBody {
         read_only: bool,
         /// Whether the CONDSTORE parameter was given (RFC 7162 section 3.1.8).
         condstore: bool,
+        /// What the client knows of the mailbox (RFC 7162 section 3.2.5).
+        resync: Option<Resync>,
     },
     /// CREATE
     Create {
@@ -187,6 +192,8 @@ pub enum CommandBody {
         items: Vec<FetchItem>,
         /// CHANGEDSINCE (RFC 7162 section 3.1.4.1).
         changed_since: Option<u64>,
+        /// VANISHED (RFC 7162 section 3.2.6); only with UIDs and CHANGEDSINCE.
+        vanished: bool,
     },
     /// STORE, UID STORE
     Store {

@@ -18,6 +18,7 @@ mod mailboxes;
 mod numbers;
 mod pattern;
 mod put;
+mod resync;
 mod seam;
 mod search;
 mod select;
@@ -36,7 +37,7 @@ use tokio::sync::watch;
 
 use crate::command::{Command, CommandBody, Tag};
 use answer::Answer;
-use selected::Selected;
+use selected::{Departing, Selected};
 
 pub use config::{ConnectionInfo, SessionConfig};
 pub use seam::{Action, Input};
@@ -55,6 +56,8 @@ pub struct Session {
     selected: Option<Selected>,
     /// Whether CONDSTORE was enabled, by whichever command (RFC 7162 section 3.1).
     condstore: bool,
+    /// Whether QRESYNC was enabled; then CONDSTORE was, too (RFC 7162 section 3.2.3).
+    qresync: bool,
     running: Running,
     last_heard: Millis,
     wrong_passwords: u32,
@@ -127,6 +130,7 @@ impl Session {
             login: None,
             selected: None,
             condstore: false,
+            qresync: false,
             running: Running::Nothing,
             last_heard: now,
             wrong_passwords: 0,
@@ -239,8 +243,9 @@ impl Session {
                 out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 self.done(&tag, "Completed", out)
             }
-            CommandBody::Select { mailbox, read_only, condstore } => {
-                self.select(tag, &mailbox, read_only, condstore, out)
+            CommandBody::Select { mailbox, read_only, condstore, resync } => {
+                let opening = select::Opening { read_only, condstore, resync };
+                self.select(tag, &mailbox, opening, out)
             }
             CommandBody::Create { mailbox, special_uses } => self.create(tag, &mailbox, special_uses, out),
             CommandBody::Delete { mailbox } => self.delete(tag, &mailbox, out),
@@ -264,12 +269,13 @@ impl Session {
             CommandBody::Unselect => self.unselect(&tag, out),
             CommandBody::Expunge { uids } => self.expunge(tag, uids.as_ref(), out),
             CommandBody::Search(search) => self.search(tag, search, out),
-            CommandBody::Fetch { messages, items, changed_since } => {
-                let changed_since = changed_since.map(|since| self.store.modseq_from_client(since));
-                self.fetch(tag, &messages, items, changed_since, out)
+            CommandBody::Fetch { messages, items, changed_since, vanished } => {
+                let changed_since = changed_since.map(|since| self.since(since));
+                let wish = fetch::Wish { items, changed_since, vanished };
+                self.fetch(tag, &messages, wish, out)
             }
             CommandBody::Store { messages, change, silent, flags, unchanged_since } => {
-                let unchanged_since = unchanged_since.map(|since| self.store.modseq_from_client(since));
+                let unchanged_since = unchanged_since.map(|since| self.since(since).modseq);
                 let wish = store::Wish { change, flags, silent, unchanged_since };
                 self.store(tag, &messages, wish, out)
             }
@@ -338,6 +344,9 @@ impl Session {
     fn view_changed(&mut self, out: &mut Vec<u8>) -> Action {
         if matches!(self.running, Running::Idle(_)) {
             self.tell(Telling::Everything, out);
+            if let Some(highest) = self.highest_due() {
+                highest.write_untagged(out);
+            }
         }
         self.find_ending();
         match self.ending {
@@ -382,7 +391,15 @@ impl Session {
     fn finish(&mut self, tag: &Tag, telling: Telling, answer: Answer, out: &mut Vec<u8>) -> Action {
         self.running = Running::Nothing;
         self.tell(telling, out);
-        answer.write(tag, out);
+        match self.highest_due() {
+            // RFC 7162 section 3.2.7 wants it in the tagged OK of EXPUNGE.
+            Some(highest) if answer.is_plain_ok() => answer.with_code_of(highest).write(tag, out),
+            Some(highest) => {
+                highest.write_untagged(out);
+                answer.write(tag, out);
+            }
+            None => answer.write(tag, out),
+        }
         self.find_ending();
         match self.ending {
             Some(reason) => self.bye(reason, out),
@@ -391,12 +408,25 @@ impl Session {
     }
 
     fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) {
+        let departing = self.departing();
         let Some(selected) = &mut self.selected else { return };
         match telling {
-            Telling::Everything => selected.tell_everything(self.condstore, out),
+            Telling::Everything => selected.tell_everything(self.condstore, departing, out),
             Telling::Flags => selected.tell_flags(self.condstore, out),
             Telling::Nothing => {}
         }
+    }
+
+    /// HIGHESTMODSEQ with its code, where the client takes another value for it than everything it was told
+    /// (RFC 7162 sections 3.2 and 6).
+    fn highest_due(&mut self) -> Option<Answer> {
+        let selected = self.selected.as_mut().filter(|_| self.qresync)?;
+        selected.highest_due().map(Answer::highest_modseq)
+    }
+
+    /// How messages that are gone are told.
+    fn departing(&self) -> Departing {
+        if self.qresync { Departing::Vanished } else { Departing::Expunge }
     }
 
     /// Finds out whether account and mailbox are still what the client was told.

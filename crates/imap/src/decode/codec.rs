@@ -133,6 +133,7 @@ fn on_messages(body: Body<'_>, names: NameEncoding) -> Option<CommandBody> {
             messages: messages(&sequence_set, uid)?,
             items: fetch::items(macro_or_item_names)?,
             changed_since: fetch::changed_since(&modifiers)?,
+            vanished: false,
         },
         Body::Search { charset, criteria, uid } => {
             CommandBody::Search(search::search(charset.as_ref(), criteria.as_ref(), uid)?)
@@ -175,7 +176,8 @@ fn id(parameters: &[(IString<'_>, NString<'_>)]) -> Option<Vec<(String, Option<S
 
 fn select(mailbox: String, read_only: bool, parameters: &[SelectParameter]) -> Option<CommandBody> {
     let known = parameters.iter().all(|parameter| *parameter == SelectParameter::CondStore);
-    known.then_some(CommandBody::Select { mailbox, read_only, condstore: !parameters.is_empty() })
+    let condstore = !parameters.is_empty();
+    known.then_some(CommandBody::Select { mailbox, read_only, condstore, resync: None })
 }
 
 fn status_items(names: &[StatusDataItemName]) -> Option<Vec<StatusItem>> {

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod list;
+mod resync;
 pub(super) mod search;
 
 use base64::Engine;
@@ -183,11 +184,15 @@ fn id(cursor: &mut Cursor<'_>) -> Read<CommandBody> {
 
 fn select(cursor: &mut Cursor<'_>, names: NameEncoding, read_only: bool) -> Read<CommandBody> {
     let mailbox = cursor.mailbox(names)?;
-    let mut condstore = false;
+    let (mut condstore, mut resync) = (false, None);
     if cursor.accept_word(" (") {
         loop {
             match cursor.word("a parameter of SELECT")?.as_str() {
                 "CONDSTORE" => condstore = true,
+                "QRESYNC" if resync.is_none() => {
+                    cursor.space()?;
+                    resync = Some(resync::parameter(cursor)?);
+                }
                 other => return Err(Expected::Rule(format!("SELECT has no parameter {other} here").into())),
             }
             if cursor.accept(b')') {
@@ -196,7 +201,7 @@ fn select(cursor: &mut Cursor<'_>, names: NameEncoding, read_only: bool) -> Read
             cursor.space()?;
         }
     }
-    Ok(CommandBody::Select { mailbox, read_only, condstore })
+    Ok(CommandBody::Select { mailbox, read_only, condstore, resync })
 }
 
 fn store(cursor: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {

@@ -1,13 +1,13 @@
 use jiff::civil::date;
 use mailstore::crdt::flag::{Flag, FlagChange};
-use mailstore::crdt::identity::Uid;
+use mailstore::crdt::identity::{Uid, Validity};
 use mailstore::crdt::view::ReceivedAt;
 use proptest::prelude::*;
 
 use super::*;
 use crate::command::{
-    Bound, CommandBody, FetchItem, ListReturn, ListSelection, Messages, Password, SaslResponse, Search,
-    SearchCharset, SearchKey, SearchReturn, Section, SectionText, StatusItem, UidSet,
+    Bound, CommandBody, FetchItem, ListReturn, ListSelection, MatchRun, Messages, Password, SaslResponse,
+    Search, SearchCharset, SearchKey, SearchReturn, Section, SectionText, SequenceNumber, StatusItem, UidSet,
 };
 
 const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
@@ -127,7 +127,12 @@ fn arguments_come_out_decoded() {
     );
     assert_eq!(
         body("SELECT Entw&APw-rfe (CONDSTORE)"),
-        CommandBody::Select { mailbox: "Entw\u{fc}rfe".to_owned(), read_only: false, condstore: true }
+        CommandBody::Select {
+            mailbox: "Entw\u{fc}rfe".to_owned(),
+            read_only: false,
+            condstore: true,
+            resync: None
+        }
     );
     assert_eq!(
         body("UID STORE 4,9:* (UNCHANGEDSINCE 7) -FLAGS.SILENT (\\seen \\Recent $X)"),
@@ -192,8 +197,40 @@ fn what_imap_codec_does_not_know_is_decoded_as_well() {
                 FetchItem::Section { section: header, partial: None, peek: true }
             ],
             changed_since: None,
+            vanished: false,
         }
     );
+}
+
+#[test]
+fn what_a_client_knows_of_a_mailbox_is_decoded() {
+    let resync = |text: &str| match body(text) {
+        CommandBody::Select { resync: Some(resync), .. } => resync,
+        other => panic!("{other:?}"),
+    };
+    let plain = resync("SELECT x (QRESYNC (67890007 20050715194045000))");
+    assert_eq!((plain.validity, plain.since), (Validity(67_890_007), 20_050_715_194_045_000));
+    assert_eq!((plain.known, plain.matches), (None, vec![]));
+    let known = resync("EXAMINE x (CONDSTORE QRESYNC (1 2 41,43:211))").known;
+    assert_eq!(known.map(|known| known.resolve(None)), Some(vec![Uid(41)..=Uid(41), Uid(43)..=Uid(211)]));
+    let run = |number, uid, count| MatchRun { number: SequenceNumber(number), uid: Uid(uid), count };
+    let whole = resync("SELECT x (QRESYNC (1 2 1:29997 (5000,7500:7501 15000,22500,22502)))");
+    assert_eq!(whole.matches, [run(5000, 15_000, 1), run(7500, 22_500, 1), run(7501, 22_502, 1)]);
+    assert_eq!(resync("SELECT x (QRESYNC (1 2 (1:2 7:8)))").matches, [run(1, 7, 2)]);
+    for wrong in ["0 2", "1 0", "1", "1 2 1:*", "1 2 ", "1 2 (1 2", "1 2 (1,2 3)", "1 2 (2,1 3,4)", "1 2 3 4"]
+    {
+        bad(&format!("a SELECT x (QRESYNC ({wrong}))"));
+    }
+    bad("a SELECT x (QRESYNC (1 2) QRESYNC (1 2))");
+    let fetch = |text: &str| match body(text) {
+        CommandBody::Fetch { changed_since, vanished, .. } => (changed_since, vanished),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fetch("UID FETCH 1 FLAGS (CHANGEDSINCE 7 VANISHED)"), (Some(7), true));
+    assert_eq!(fetch("UID FETCH 1 FLAGS (VANISHED CHANGEDSINCE 7)"), (Some(7), true));
+    assert!(bad("a FETCH 1 FLAGS (CHANGEDSINCE 7 VANISHED)").starts_with("VANISHED goes with UID FETCH"));
+    bad("a UID FETCH 1 FLAGS (VANISHED)");
+    bad("a UID FETCH 1 FLAGS (CHANGEDSINCE 7 CHANGEDSINCE 8)");
 }
 
 fn one() -> Bound<crate::command::SequenceNumber> {

@@ -35,6 +35,21 @@ impl Answer {
         self
     }
 
+    /// `HIGHESTMODSEQ`, up to which everything was told (RFC 7162 section 3.1.2.1).
+    pub(super) fn highest_modseq(value: u64) -> Self {
+        Answer::ok("The newest change").code(format!("HIGHESTMODSEQ {value}"))
+    }
+
+    /// Whether it is an OK that has no response code yet.
+    pub(super) fn is_plain_ok(&self) -> bool {
+        self.status == "OK" && self.code.is_none()
+    }
+
+    /// The same with the response code of another.
+    pub(super) fn with_code_of(self, other: Answer) -> Self {
+        Answer { code: other.code, ..self }
+    }
+
     /// The answer for a request that the store refused.
     pub(super) fn refused(error: &RequestError) -> Self {
         let code = match error {

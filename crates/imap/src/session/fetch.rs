@@ -16,6 +16,7 @@ use mailstore::request::{Reply, Request, RequestError, modseq};
 use super::answer::Answer;
 use super::bodies::Bodies;
 use super::numbers::{Places, places, rows};
+use super::resync::{Since, earlier, write_vanished_earlier};
 use super::selected::{Items, Selected, current};
 use super::{Action, PIECE_OCTETS, Running, Session, Telling};
 use crate::command::{FetchItem, Messages, Tag};
@@ -27,6 +28,15 @@ const ROWS_A_PIECE: usize = 4096;
 const COST_OF_A_MESSAGE: usize = 16;
 /// How many rows are taken out of the view at a time.
 const ROWS_A_BATCH: usize = 256;
+
+/// What a client wants to know.
+pub(super) struct Wish {
+    pub(super) items: Vec<FetchItem>,
+    /// Only of messages that changed since.
+    pub(super) changed_since: Option<Since>,
+    /// Which of the UIDs vanished since, too.
+    pub(super) vanished: bool,
+}
 
 /// A FETCH of which something may be told already.
 pub(super) struct Fetching {
@@ -47,22 +57,28 @@ pub(super) struct Fetching {
     seen: BTreeSet<Uid>,
     open: Option<OpenMessage>,
     failure: Option<String>,
+    /// How the command is answered, where it is a SELECT.
+    answer: Option<Answer>,
 }
 
 impl Session {
-    pub(super) fn fetch(
-        &mut self,
-        tag: Tag,
-        messages: &Messages,
-        items: Vec<FetchItem>,
-        changed_since: Option<u64>,
-        out: &mut Vec<u8>,
-    ) -> Action {
+    pub(super) fn fetch(&mut self, tag: Tag, messages: &Messages, wish: Wish, out: &mut Vec<u8>) -> Action {
+        let Wish { items, changed_since, vanished } = wish;
+        if vanished && !self.qresync {
+            return self.fail(&tag, Answer::bad("QRESYNC has to be enabled first").code("CLIENTBUG"), out);
+        }
         if changed_since.is_some() || items.contains(&FetchItem::Modseq) {
             self.enable_condstore(out);
         }
-        let condstore = self.condstore;
+        let (condstore, departing) = (self.condstore, self.departing());
         let Some(selected) = &mut self.selected else { return self.waiting() };
+        if let (true, Messages::Uids(uids), Some(since)) = (vanished, messages, changed_since) {
+            // What was announced and is gone is told as such, what the client knows from before as EARLIER.
+            selected.tell_messages(departing, out);
+            let view = selected.told();
+            let known = uids.resolve(Some(view.highest_known()));
+            write_vanished_earlier(&earlier(view, since, known, Uid(0)), out);
+        }
         let places = match places(messages, selected.told()) {
             Ok(places) => places,
             Err(answer) => return self.fail(&tag, answer, out),
@@ -70,6 +86,7 @@ impl Session {
         // So that flags are as new as can be; they count as told, and who does not ask for them hears of them thereby.
         selected.tell_flags(condstore, out);
         let uid = matches!(messages, Messages::Uids(_));
+        let changed_since = changed_since.map(|since| since.modseq);
         let fetching = Box::new(Fetching::new(tag, uid, items, changed_since, condstore, places, selected));
         match self.seen_request(&fetching) {
             Some(request) => {
@@ -141,13 +158,15 @@ impl Session {
             }
             Progress::Broken => Action::Close,
             Progress::Done => {
-                let answer = match &fetching.failure {
-                    Some(failure) => {
-                        Answer::no("SERVERBUG", format!("Some messages could not be read: {failure}"))
+                let (telling, answer) = match (&fetching.failure, fetching.answer.take()) {
+                    (_, Some(answer)) => (Telling::Nothing, answer),
+                    (Some(failure), None) => {
+                        let text = format!("Some messages could not be read: {failure}");
+                        (Telling::for_numbers(fetching.uid), Answer::no("SERVERBUG", text))
                     }
-                    None => Answer::ok("Completed"),
+                    (None, None) => (Telling::for_numbers(fetching.uid), Answer::ok("Completed")),
                 };
-                self.finish(&fetching.tag, Telling::for_numbers(fetching.uid), answer, out)
+                self.finish(&fetching.tag, telling, answer, out)
             }
         }
     }
@@ -162,6 +181,13 @@ enum Progress {
 }
 
 impl Fetching {
+    /// What changed of the messages at these places, as a part of SELECT, which is answered afterwards.
+    pub(super) fn resync(tag: Tag, since: u64, places: Places, selected: &Selected, answer: Answer) -> Self {
+        let items = vec![FetchItem::Uid, FetchItem::Flags, FetchItem::Modseq];
+        let fetching = Fetching::new(tag, true, items, Some(since), true, places, selected);
+        Fetching { answer: Some(answer), ..fetching }
+    }
+
     fn new(
         tag: Tag,
         uid: bool,
@@ -194,6 +220,7 @@ impl Fetching {
             seen: BTreeSet::new(),
             open: None,
             failure: None,
+            answer: None,
         }
     }
 
@@ -248,13 +275,13 @@ impl Fetching {
     fn begin(&mut self, place: usize, row: Row, bodies: &mut Bodies<'_>, out: &mut Vec<u8>) {
         let became_seen = self.seen.contains(&row.uid);
         let extra = Items {
-            uid: false,
+            uid: became_seen && self.condstore && !self.items.contains(&FetchItem::Uid),
             modseq: became_seen && self.condstore && !self.items.contains(&FetchItem::Modseq),
         };
         let flags = became_seen && !self.items.contains(&FetchItem::Flags);
         match OpenMessage::new(place, row, &self.items, bodies) {
             Ok(mut open) => {
-                open.start(flags, extra.modseq, out);
+                open.start(flags, extra, out);
                 self.open = Some(open);
             }
             Err(error) => self.note_failure(&error),

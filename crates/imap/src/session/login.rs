@@ -30,7 +30,9 @@ impl Session {
             list.push_str(if self.password_allowed() { " AUTH=PLAIN SASL-IR" } else { " LOGINDISABLED" });
         }
         list.push_str(" LITERAL+ ENABLE ID NAMESPACE IDLE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE");
-        list.push_str(" CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH CONDSTORE OBJECTID");
+        list.push_str(
+            " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH CONDSTORE QRESYNC OBJECTID",
+        );
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={}", self.config.append_limit));
         list
     }
@@ -65,13 +67,18 @@ impl Session {
     }
 
     pub(super) fn enable(&mut self, tag: &Tag, capabilities: &[String], out: &mut Vec<u8>) -> Action {
-        let condstore = capabilities.iter().any(|name| name.eq_ignore_ascii_case("CONDSTORE"));
+        let asked = |wanted: &str| capabilities.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+        let (condstore, qresync) = (asked("CONDSTORE"), asked("QRESYNC"));
         out.extend_from_slice(b"* ENABLED");
         if condstore {
             out.extend_from_slice(b" CONDSTORE");
         }
+        if qresync {
+            out.extend_from_slice(b" QRESYNC");
+        }
         out.extend_from_slice(b"\r\n");
-        if condstore {
+        self.qresync |= qresync;
+        if condstore || qresync {
             self.enable_condstore(out);
         }
         self.done(tag, "Completed", out)

@@ -2,6 +2,7 @@
 
 use mailstore::crdt::flag::FlagSet;
 use mailstore::crdt::identity::{EmailId, MailboxId};
+use mailstore::crdt::view::MailboxView;
 
 /// Appends formatted text; a `Vec` takes everything.
 macro_rules! put {
@@ -82,6 +83,11 @@ pub(super) fn set_text(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut out = Vec::new();
     set(numbers, &mut out);
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// MAILBOXID of what a view shows (RFC 8474 section 4).
+pub(super) fn mailbox_id_of(view: &MailboxView) -> String {
+    mailbox_id(view.mailbox)
 }
 
 /// MAILBOXID as RFC 8474 section 4 wants it: letters and digits, unique in the cluster.

@@ -29,6 +29,8 @@ const OCTETS_A_PIECE: u64 = 1024 * 1024;
 pub(super) struct Searching {
     tag: Tag,
     uid: bool,
+    /// Whether sequence numbers are among the keys; no EXPUNGE may be told then (RFC 7162 section 3.2.10.2).
+    by_number: bool,
     returned: Option<SearchReturn>,
     test: Test,
     told: Arc<MailboxView>,
@@ -51,6 +53,7 @@ impl Session {
             self.enable_condstore(out);
         }
         let condstore = self.condstore;
+        let by_number = test::asks_sequence(&search.key);
         let Some(selected) = &mut self.selected else { return self.waiting() };
         selected.tell_flags(condstore, out);
         let told = selected.told().clone();
@@ -59,6 +62,7 @@ impl Session {
         let searching = Searching {
             tag,
             uid: search.uid,
+            by_number,
             returned: search.returned,
             test: Test::new(key, &told),
             flags: selected.flags_told().clone(),
@@ -81,7 +85,7 @@ impl Session {
             Some(failure) => Answer::no("SERVERBUG", format!("Some messages could not be read: {failure}")),
             None => Answer::ok("Completed"),
         };
-        self.finish(&searching.tag, Telling::for_numbers(searching.uid), answer, out)
+        self.finish(&searching.tag, Telling::for_numbers(searching.uid && !searching.by_number), answer, out)
     }
 }
 

@@ -9,33 +9,38 @@ use super::numbers::sequence;
 use super::put::{self, put};
 use super::selected::{Selected, entries};
 use super::{Action, Running, Session, Telling};
-use crate::command::Tag;
+use crate::command::{Resync, Tag};
 
 /// A SELECT or EXAMINE whose mailbox is being looked at.
 pub(super) struct Selecting {
     tag: Tag,
-    read_only: bool,
+    opening: Opening,
+}
+
+/// How a mailbox is selected.
+pub(super) struct Opening {
+    pub(super) read_only: bool,
+    /// Whether the CONDSTORE parameter was given.
+    pub(super) condstore: bool,
+    /// What the client knows of the mailbox.
+    pub(super) resync: Option<Resync>,
 }
 
 impl Session {
-    pub(super) fn select(
-        &mut self,
-        tag: Tag,
-        mailbox: &str,
-        read_only: bool,
-        condstore: bool,
-        out: &mut Vec<u8>,
-    ) -> Action {
+    pub(super) fn select(&mut self, tag: Tag, mailbox: &str, opening: Opening, out: &mut Vec<u8>) -> Action {
+        if opening.resync.is_some() && !self.qresync {
+            return self.fail(&tag, Answer::bad("QRESYNC has to be enabled first").code("CLIENTBUG"), out);
+        }
         // RFC 9051 section 6.3.2: whatever comes of it, the mailbox before is no longer selected.
         if self.selected.take().is_some() {
             Answer::ok("The mailbox before is closed").code("CLOSED").write_untagged(out);
         }
-        self.condstore |= condstore;
+        self.condstore |= opening.condstore;
         let Some(view) = self.mailboxes() else { return self.waiting() };
         let Some(entry) = view.find(mailbox) else {
             return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
         };
-        self.running = Running::Select(Selecting { tag, read_only });
+        self.running = Running::Select(Selecting { tag, opening });
         Action::Ask(Request::Look { account: view.account, mailbox: entry.mailbox, lasting: true })
     }
 
@@ -45,20 +50,20 @@ impl Session {
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let Selecting { tag, read_only } = selecting;
+        let Selecting { tag, opening } = selecting;
         match answer {
-            Ok(Reply::Looked(look)) => self.selected_now(&tag, look, read_only, out),
+            Ok(Reply::Looked(look)) => self.selected_now(tag, look, &opening, out),
             Ok(_) => self.fail(&tag, Answer::misfit(), out),
             Err(error) => self.fail(&tag, Answer::refused(&error), out),
         }
     }
 
-    fn selected_now(&mut self, tag: &Tag, look: Look, read_only: bool, out: &mut Vec<u8>) -> Action {
-        let selected = Selected::new(look, read_only);
+    fn selected_now(&mut self, tag: Tag, look: Look, opening: &Opening, out: &mut Vec<u8>) -> Action {
+        let selected = Selected::new(look, opening.read_only);
         let view = selected.told();
         let Some(validity) = view.validity else {
             let text = "The mailbox has no UIDVALIDITY yet; try again in a moment";
-            return self.fail(tag, Answer::no("UNAVAILABLE", text), out);
+            return self.fail(&tag, Answer::no("UNAVAILABLE", text), out);
         };
         selected.write_flags(out);
         put!(out, "* {} EXISTS\r\n* 0 RECENT\r\n", view.rows.len());
@@ -69,10 +74,14 @@ impl Session {
         put!(out, "* OK [UIDVALIDITY {validity}] UIDs hold for this value\r\n");
         put!(out, "* OK [UIDNEXT {}] The next UID at least\r\n", view.uid_next);
         put!(out, "* OK [HIGHESTMODSEQ {}] The newest change\r\n", modseq(view.highest_modseq));
-        put!(out, "* OK [MAILBOXID ({})] Kept over renames\r\n", put::mailbox_id(view.mailbox));
+        put!(out, "* OK [MAILBOXID ({})] Kept over renames\r\n", put::mailbox_id_of(view));
         self.selected = Some(selected);
-        let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };
-        self.finish(tag, Telling::Nothing, Answer::ok("Selected").code(code), out)
+        let answer = Answer::ok("Selected").code(if opening.read_only { "READ-ONLY" } else { "READ-WRITE" });
+        match &opening.resync {
+            // RFC 7162 section 3.2.5: of another UIDVALIDITY the client knows nothing.
+            Some(resync) if resync.validity == validity => self.resynchronize(tag, resync, answer, out),
+            _ => self.finish(&tag, Telling::Nothing, answer, out),
+        }
     }
 
     /// CLOSE expunges without telling (RFC 9051 section 6.4.1).
@@ -101,8 +110,7 @@ impl Session {
         }
         self.condstore = true;
         if let Some(selected) = &self.selected {
-            let highest = modseq(selected.told().highest_modseq);
-            Answer::ok("The newest change").code(format!("HIGHESTMODSEQ {highest}")).write_untagged(out);
+            Answer::highest_modseq(modseq(selected.told().highest_modseq)).write_untagged(out);
         }
     }
 }

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mailstore::crdt::clock::Timestamp;
 use mailstore::crdt::flag::{Flag, FlagSet, Keyword};
 use mailstore::crdt::identity::{EntryId, MailboxId, Uid};
-use mailstore::crdt::view::{MailboxView, Row, ViewChanges};
+use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::{Look, modseq};
 
 use super::numbers::sequence;
@@ -25,6 +26,15 @@ pub(super) struct Items {
     pub(super) uid: bool,
     /// MODSEQ, as everybody who enabled CONDSTORE has to be told (RFC 7162 section 3.2.4).
     pub(super) modseq: bool,
+}
+
+/// How messages that are gone are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departing {
+    /// By EXPUNGE and sequence number.
+    Expunge,
+    /// By VANISHED and UID, once QRESYNC is enabled (RFC 7162 section 3.2.10).
+    Vanished,
 }
 
 /// What there is to tell of one message.
@@ -45,6 +55,8 @@ pub(super) struct Selected {
     newest: Arc<MailboxView>,
     told: Arc<MailboxView>,
     flags_told: Arc<MailboxView>,
+    /// HIGHESTMODSEQ as the client was told it last.
+    highest_told: Timestamp,
     keywords: BTreeSet<Keyword>,
 }
 
@@ -59,6 +71,7 @@ impl Selected {
             newest: view.clone(),
             told: view.clone(),
             flags_told: view.clone(),
+            highest_told: view.highest_modseq,
             keywords: keywords_of(&view),
         }
     }
@@ -119,24 +132,54 @@ impl Selected {
         }
     }
 
-    /// Tells everything that changed: EXPUNGE, EXISTS, FETCH. Only where EXPUNGE is allowed.
-    pub(super) fn tell_everything(&mut self, modseq: bool, out: &mut Vec<u8>) {
+    /// Tells everything that changed: EXPUNGE or VANISHED, EXISTS, FETCH. Only where EXPUNGE is allowed.
+    pub(super) fn tell_everything(&mut self, modseq: bool, departing: Departing, out: &mut Vec<u8>) {
+        self.tell_messages(departing, out);
+        self.tell_flags(modseq, out);
+    }
+
+    /// Tells which messages are gone and which are new. Only where EXPUNGE is allowed.
+    pub(super) fn tell_messages(&mut self, departing: Departing, out: &mut Vec<u8>) {
         self.refresh();
-        let unchanged = Arc::ptr_eq(&self.newest, &self.told) && Arc::ptr_eq(&self.newest, &self.flags_told);
-        if unchanged || self.ended().is_some() {
+        if Arc::ptr_eq(&self.newest, &self.told) || self.ended().is_some() {
             return;
         }
-        let now = self.newest.clone();
-        let changes = now.changes_since(&self.told);
-        for uid in changes.expunged.iter().rev() {
-            put!(out, "* {} EXPUNGE\r\n", sequence(self.told.rows.rank(*uid)));
+        let changes = self.newest.changes_since(&self.told);
+        match departing {
+            Departing::Expunge => {
+                for uid in changes.expunged.iter().rev() {
+                    put!(out, "* {} EXPUNGE\r\n", sequence(self.told.rows.rank(*uid)));
+                }
+            }
+            Departing::Vanished if !changes.expunged.is_empty() => {
+                out.extend_from_slice(b"* VANISHED ");
+                put::set(changes.expunged.iter().map(|uid| uid.0), out);
+                out.extend_from_slice(b"\r\n");
+            }
+            Departing::Vanished => {}
         }
         if !changes.added.is_empty() {
-            put!(out, "* {} EXISTS\r\n", now.rows.len());
+            put!(out, "* {} EXISTS\r\n", self.newest.rows.len());
         }
-        let flagged = self.flag_changes(changes, modseq);
-        self.told = now;
-        self.tell(&flagged, Items { uid: modseq, modseq }, out);
+        self.told = self.newest.clone();
+    }
+
+    /// HIGHESTMODSEQ up to which everything was told, where the client has to hear it: it takes another for it, or would
+    /// take the MODSEQ of a FETCH for it although an EXPUNGE or EXISTS with a lower one is held back (RFC 7162 sections
+    /// 3.2 and 6).
+    pub(super) fn highest_due(&mut self) -> Option<u64> {
+        let mut held_back = !Arc::ptr_eq(&self.told, &self.flags_told);
+        if held_back {
+            let changes = self.flags_told.changes_since(&self.told);
+            if changes.expunged.is_empty() && changes.added.is_empty() {
+                self.told = self.flags_told.clone();
+                held_back = false;
+            }
+        }
+        let highest = self.told.highest_modseq;
+        let due = held_back || highest != self.highest_told;
+        self.highest_told = highest;
+        due.then(|| modseq(highest))
     }
 
     /// Tells of changed flags alone. Where a command runs that allows no EXPUNGE.
@@ -152,7 +195,10 @@ impl Selected {
             return BTreeMap::new();
         }
         let changes = self.newest.changes_since(&self.flags_told);
-        self.flag_changes(changes, stamps)
+        self.flags_told = self.newest.clone();
+        let stamped = changes.stamped.into_iter().filter(|_| stamps).map(|uid| (uid, Change::Stamp));
+        let flagged = changes.flagged.into_iter().map(|uid| (uid, Change::Flags));
+        stamped.chain(flagged).collect()
     }
 
     /// Appends a FETCH line for each of these messages; those that are not in both views are passed over.
@@ -195,17 +241,6 @@ impl Selected {
         if self.keywords.len() > before && before < MOST_KEYWORDS_LISTED {
             self.write_flags(out);
         }
-    }
-
-    /// What `changes`, which were found against `told` or `flags_told`, say of flags; moves `flags_told` on.
-    fn flag_changes(&mut self, mut changes: ViewChanges, stamps: bool) -> BTreeMap<Uid, Change> {
-        if !Arc::ptr_eq(&self.told, &self.flags_told) {
-            changes = self.newest.changes_since(&self.flags_told);
-        }
-        self.flags_told = self.newest.clone();
-        let stamped = changes.stamped.into_iter().filter(|_| stamps).map(|uid| (uid, Change::Stamp));
-        let flagged = changes.flagged.into_iter().map(|uid| (uid, Change::Flags));
-        stamped.chain(flagged).collect()
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn write_status(
         }
         put!(out, "{} ", item.as_str());
         match item {
-            StatusItem::MailboxId => put!(out, "({})", put::mailbox_id(view.mailbox)),
+            StatusItem::MailboxId => put!(out, "({})", put::mailbox_id_of(view)),
             item => put::number(count(*item, view, config), out),
         }
     }

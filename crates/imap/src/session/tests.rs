@@ -6,6 +6,7 @@ mod mailboxes;
 mod merging;
 mod model;
 mod moving;
+mod resyncing;
 mod searching;
 mod sharing;
 mod storing;

@@ -24,19 +24,41 @@ pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     } else {
         items.push(item(cursor)?);
     }
-    let mut changed_since = None;
-    if cursor.accept_word(" (") {
-        if !cursor.accept_word("CHANGEDSINCE ") {
-            return Err(Expected::Grammar("CHANGEDSINCE"));
-        }
-        let since = cursor.number64("a mod-sequence")?;
-        if since == 0 {
-            return Err(Expected::Grammar("a mod-sequence above 0"));
-        }
-        changed_since = Some(since);
-        cursor.expect(b')', "a closing parenthesis")?;
+    let (changed_since, vanished) = match cursor.accept_word(" (") {
+        true => modifiers(cursor)?,
+        false => (None, false),
+    };
+    if vanished && !(uid && changed_since.is_some()) {
+        return Err(Expected::Rule("VANISHED goes with UID FETCH and CHANGEDSINCE alone".into()));
     }
-    Ok(CommandBody::Fetch { messages, items, changed_since })
+    Ok(CommandBody::Fetch { messages, items, changed_since, vanished })
+}
+
+/// `fetch-modifiers` from behind the parenthesis on: CHANGEDSINCE and VANISHED, in any order.
+fn modifiers(cursor: &mut Cursor<'_>) -> Read<(Option<u64>, bool)> {
+    let (mut changed_since, mut vanished) = (None, false);
+    loop {
+        match cursor.word("a modifier of FETCH")?.as_str() {
+            "CHANGEDSINCE" if changed_since.is_none() => {
+                cursor.space()?;
+                let since = cursor.number64("a mod-sequence")?;
+                if since == 0 {
+                    return Err(Expected::Grammar("a mod-sequence above 0"));
+                }
+                changed_since = Some(since);
+            }
+            "VANISHED" if !vanished => vanished = true,
+            other => {
+                return Err(Expected::Rule(
+                    format!("FETCH has no modifier {other} here, or it stands twice").into(),
+                ));
+            }
+        }
+        if cursor.accept(b')') {
+            return Ok((changed_since, vanished));
+        }
+        cursor.space()?;
+    }
 }
 
 fn push(items: &mut Vec<FetchItem>, item: FetchItem) {

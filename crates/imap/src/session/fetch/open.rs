@@ -11,6 +11,7 @@ use message::Structure;
 use super::super::bodies::Bodies;
 use super::super::numbers::sequence;
 use super::super::put::{self, put};
+use super::super::selected::Items;
 use super::item::{self, Octets};
 use crate::command::FetchItem;
 
@@ -48,16 +49,20 @@ impl OpenMessage {
         Ok(OpenMessage { place, row, body, structure, next: 0, any: false, literal: None, failure: None })
     }
 
-    /// Appends the start of the response, with flags that were not asked for where they changed by asking.
-    pub(super) fn start(&mut self, flags: bool, stamp: bool, out: &mut Vec<u8>) {
+    /// Appends the start of the response, with what was not asked for where flags changed by asking.
+    pub(super) fn start(&mut self, flags: bool, extra: Items, out: &mut Vec<u8>) {
         out.extend_from_slice(b"* ");
         put::number(sequence(self.place).into(), out);
         out.extend_from_slice(b" FETCH (");
+        if extra.uid {
+            self.space(out);
+            self.write_uid(out);
+        }
         if flags {
             self.space(out);
             self.write_flags(out);
         }
-        if stamp {
+        if extra.modseq {
             self.space(out);
             self.write_modseq(out);
         }
@@ -106,10 +111,7 @@ impl OpenMessage {
     fn write_item(&mut self, item: &FetchItem, out: &mut Vec<u8>) {
         match item {
             FetchItem::Flags => self.write_flags(out),
-            FetchItem::Uid => {
-                out.extend_from_slice(b"UID ");
-                put::number(self.row.uid.0.into(), out);
-            }
+            FetchItem::Uid => self.write_uid(out),
             FetchItem::Modseq => self.write_modseq(out),
             FetchItem::InternalDate => {
                 out.extend_from_slice(b"INTERNALDATE ");
@@ -165,6 +167,11 @@ impl OpenMessage {
     fn write_flags(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"FLAGS ");
         put::flags(&self.row.flags, out);
+    }
+
+    fn write_uid(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"UID ");
+        put::number(self.row.uid.0.into(), out);
     }
 
     fn write_modseq(&self, out: &mut Vec<u8>) {

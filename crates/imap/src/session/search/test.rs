@@ -56,12 +56,21 @@ pub(super) struct Candidate<'a, 'b> {
 
 /// Whether MODSEQ is among the keys, so that the answer has to tell the highest one (RFC 7162 section 3.1.5).
 pub(super) fn asks_modseq(key: &SearchKey) -> bool {
+    any(key, &|key| matches!(key, SearchKey::Modseq(_)))
+}
+
+/// Whether sequence numbers are among the keys.
+pub(super) fn asks_sequence(key: &SearchKey) -> bool {
+    any(key, &|key| matches!(key, SearchKey::Sequence(_)))
+}
+
+/// Whether a key within this one is of a kind.
+fn any(key: &SearchKey, kind: &impl Fn(&SearchKey) -> bool) -> bool {
     match key {
-        SearchKey::Modseq(_) => true,
-        SearchKey::And(keys) => keys.iter().any(asks_modseq),
-        SearchKey::Or(one, other) => asks_modseq(one) || asks_modseq(other),
-        SearchKey::Not(key) => asks_modseq(key),
-        _ => false,
+        SearchKey::And(keys) => keys.iter().any(|key| any(key, kind)),
+        SearchKey::Or(one, other) => any(one, kind) || any(other, kind),
+        SearchKey::Not(key) => any(key, kind),
+        key => kind(key),
     }
 }
 
