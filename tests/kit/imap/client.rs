@@ -228,6 +228,23 @@ impl Client {
         done
     }
 
+    /// NOOP; whether the server says BYE, before or after its answer, instead of going on.
+    pub fn is_bidden_farewell(&mut self) -> bool {
+        // A server that has said BYE may have closed already: then nothing can be written, and BYE waits to be read.
+        let _ = self.reader.get_mut().write_all(b"bye NOOP\r\n");
+        let mut line = Vec::new();
+        while self.arrives_within(Duration::from_secs(2)) {
+            line.clear();
+            if !matches!(self.reader.read_until(b'\n', &mut line), Ok(1..)) {
+                return false;
+            }
+            if line.starts_with(b"* BYE") {
+                return true;
+            }
+        }
+        false
+    }
+
     fn epoch(&self) -> Epoch {
         let view = self.view.as_ref().unwrap();
         Epoch {
