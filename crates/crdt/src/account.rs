@@ -5,6 +5,7 @@ pub mod dirty;
 pub mod events;
 pub(crate) mod mailboxes;
 mod messages;
+mod pending;
 mod refold;
 mod settle;
 
@@ -13,13 +14,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Millis, Stamp};
+use crate::clock::{Millis, Stamp, Timestamp};
 use crate::fold::entry::{EntryState, Placement};
 use crate::fold::mailbox::{Epoch, MailboxState, Resolution, Unit};
 use crate::fold::register::Latest;
-use crate::identity::{AccountId, DeliveryKey, EntryId, MailboxId, SegmentId, Uid, Validity};
-use crate::operation::{DocumentId, FoundedRun, IndexSet, Operation, PlacedRun, SEGMENT_ENTRIES};
+use crate::identity::{
+    AccountId, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
+};
+use crate::modseq::OwnValues;
+use crate::operation::{
+    DocumentId, FoundedRun, FoundingReason, IndexSet, Operation, PlacedRun, SEGMENT_ENTRIES,
+};
+use crate::placement::announcement::Announcement;
 use crate::placement::blocks::Dealing;
+use crate::placement::reach::Reach;
+use crate::vector::{Sequence, Vector};
 use crate::view::MailboxView;
 use crate::writer::Writer;
 
@@ -27,6 +36,7 @@ use departures::Departures;
 use dirty::Dirty;
 use events::Event;
 pub use messages::{NewEntry, Relocated, Stored};
+pub(crate) use pending::Pending;
 
 /// For how long after a delivery the same octets for the same mailbox are the same delivery, in milliseconds: longer than
 /// MTAs retry (RFC 5321 section 4.5.4.1: four to five days).
@@ -69,12 +79,6 @@ impl AccountHead {
     }
 }
 
-/// An entry that is not shown as it should be, and since when this node knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pending {
-    pub since: Millis,
-}
-
 /// One account on one node.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -99,9 +103,27 @@ pub struct Account {
     /// The mailbox under which an entry is pending: at most one.
     pending_in: BTreeMap<EntryId, MailboxId>,
     pub(crate) deadlines: BTreeMap<MailboxId, Millis>,
+    /// How far UIDs may reach that nobody here knows of.
+    pub(crate) reaches: BTreeMap<MailboxId, Reach>,
+    /// Until when the placer alone places (rule 7).
+    pub(crate) ordered: BTreeMap<MailboxId, Millis>,
+    /// When this node last gave messages new UIDs because of a merge, and how many.
+    pub(crate) reissued: BTreeMap<MailboxId, (Millis, usize)>,
+    /// What peers announced, the newest of each.
+    pub(crate) heard: BTreeMap<MailboxId, BTreeMap<NodeSlot, Announcement>>,
+    /// What this node told peers last: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
+    pub(crate) told: BTreeMap<MailboxId, (Validity, Uid, Timestamp)>,
+    /// Mailboxes of which peers are still to be told.
+    pub(crate) unannounced: BTreeSet<MailboxId>,
+    /// The last record of every life that wrote to this account, as far as it is here.
+    pub(crate) touched_by: Vector,
+    /// What was visible at which MODSEQ.
+    pub(crate) own_values: BTreeMap<MailboxId, OwnValues>,
 
     // What the present batch has changed.
     touched: BTreeSet<EntryId>,
+    /// The first records, by author, of the delta that is being taken in.
+    pub(crate) arriving: Vec<(Incarnation, Sequence)>,
     mailboxes_changed: bool,
     departures: Departures,
     pub(crate) dirty: Dirty,
@@ -121,6 +143,10 @@ pub struct AccountImage {
     pub absent: BTreeSet<EntryId>,
     /// What was shown and announced; rows without flags and facts, which the entries have.
     pub shown: Vec<crate::placement::shown::ShownImage>,
+    /// What peers, and this node itself, announced.
+    pub announcements: Vec<Announcement>,
+    /// The last record of every life that wrote to this account.
+    pub touched_by: Vector,
 }
 
 impl Account {
@@ -142,7 +168,16 @@ impl Account {
             pending: BTreeMap::new(),
             pending_in: BTreeMap::new(),
             deadlines: BTreeMap::new(),
+            reaches: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+            reissued: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            told: BTreeMap::new(),
+            unannounced: BTreeSet::new(),
+            touched_by: Vector::new(),
+            own_values: BTreeMap::new(),
             touched: BTreeSet::new(),
+            arriving: Vec::new(),
             mailboxes_changed: false,
             departures: Departures::default(),
             dirty: Dirty::default(),
@@ -150,8 +185,8 @@ impl Account {
         }
     }
 
-    /// The account as it stands on disk. `now` is when its pending entries begin to wait.
-    pub fn load(id: AccountId, image: AccountImage, now: Millis) -> Self {
+    /// The account as it stands on the disk of the node in slot `here`. `now` is when its pending entries begin to wait.
+    pub fn load(id: AccountId, here: NodeSlot, image: AccountImage, now: Millis) -> Self {
         let mut account = Account::new(id);
         account.head = image.head;
         account.mailboxes = image.mailboxes;
@@ -163,6 +198,8 @@ impl Account {
         account.restore_views(image.shown);
         account.reindex(now);
         account.end_former_views();
+        account.touched_by = image.touched_by;
+        account.begin_values(here, image.announcements);
         account.dirty = Dirty::default();
         account.events.clear();
         account
@@ -223,6 +260,22 @@ impl Account {
         self.shown_at.get(entry).copied()
     }
 
+    /// The last record of every life that wrote to this account, as far as it is here.
+    pub fn touched_by(&self) -> &Vector {
+        &self.touched_by
+    }
+
+    /// How far UIDs of a mailbox may reach that nobody here knows of.
+    pub fn reach(&self, mailbox: MailboxId) -> Reach {
+        self.reaches.get(&mailbox).copied().unwrap_or_default()
+    }
+
+    /// Takes note of a record that concerns this account.
+    pub(crate) fn touched(&mut self, incarnation: Incarnation, sequence: Sequence) {
+        self.touched_by.raise(incarnation, sequence);
+        self.dirty.touched_by = true;
+    }
+
     /// Entries whose bodies are not here.
     pub fn absent(&self) -> &BTreeSet<EntryId> {
         &self.absent
@@ -236,6 +289,12 @@ impl Account {
     /// The greatest UIDVALIDITY of all mailboxes.
     pub(crate) fn greatest_validity(&self) -> Option<Validity> {
         self.head.greatest_validity
+    }
+
+    /// How many messages a mailbox has, shown or not.
+    pub(crate) fn count_live(&self, mailbox: MailboxId) -> usize {
+        let identities = self.unit(mailbox).into_iter().flat_map(|unit| &unit.identities);
+        identities.filter_map(|identity| self.live.get(identity)).sum()
     }
 
     /// How many entries wait to be shown, over all mailboxes.
@@ -351,9 +410,12 @@ impl Account {
     pub(crate) fn fold(&mut self, stamp: Stamp, document: &DocumentId, operation: &Operation) {
         match (document, operation) {
             (DocumentId::Account(_), operation) => self.fold_account(stamp, operation),
-            (DocumentId::Mailbox(_, mailbox), Operation::Found { validity, name, members, numbering }) => {
+            (
+                DocumentId::Mailbox(_, mailbox),
+                Operation::Found { validity, reason, name, members, numbering },
+            ) => {
                 self.remember_validity(name, Some(*validity));
-                self.fold_founding(*mailbox, *validity, members.clone(), numbering);
+                self.fold_founding((stamp, *mailbox), (*validity, *reason), members.clone(), numbering);
             }
             (DocumentId::Segment(_, segment), operation) => self.fold_entries(stamp, *segment, operation),
             _ => {}
@@ -409,9 +471,9 @@ impl Account {
 
     fn fold_founding(
         &mut self,
-        mailbox: MailboxId,
-        validity: Validity,
-        members: Vec<crate::identity::NodeSlot>,
+        (by, mailbox): (Stamp, MailboxId),
+        (validity, reason): (Validity, FoundingReason),
+        members: Vec<NodeSlot>,
         runs: &[FoundedRun],
     ) {
         let mut uid = Uid(0);
@@ -422,7 +484,7 @@ impl Account {
                 self.fold_placement(entry, mailbox, Placement { validity, uid });
             }
         }
-        let epoch = Epoch { validity, dealing: Dealing::new(members), founded: uid.0 };
+        let epoch = Epoch { validity, reason, dealing: Dealing::new(members), founded: uid.0, by };
         self.mailbox_mut(mailbox).found(epoch);
         self.mailboxes_changed = true;
         self.head.greatest_validity = self.head.greatest_validity.max(Some(validity));

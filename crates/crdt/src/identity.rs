@@ -134,6 +134,13 @@ impl MailboxId {
     }
 }
 
+impl MailboxId {
+    /// The object that clients are shown as MAILBOXID once a mailbox has another UIDVALIDITY than its first.
+    pub fn of_epoch(mailbox: MailboxId, validity: Validity) -> Self {
+        MailboxId(derive("peerpost mailbox epoch", &[&mailbox.0, &validity.0.to_be_bytes()]))
+    }
+}
+
 impl EmailId {
     /// The identity of the content that was accepted as this entry.
     pub fn of_entry(entry: EntryId) -> Self {
@@ -191,7 +198,7 @@ impl fmt::Display for EntryId {
 }
 
 /// A UID of RFC 9051 section 2.3.1.1, 1 to 2^31 - 1 (signed integers exist among clients). As a UIDNEXT it may be 2^31.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Uid(pub u32);
 
 impl Uid {
@@ -217,6 +224,11 @@ impl fmt::Display for Uid {
 pub struct Validity(pub u32);
 
 impl Validity {
+    /// The value `rounds` times 128 later: it belongs to the same slot.
+    pub fn later(self, rounds: u32) -> Option<Validity> {
+        self.0.checked_add(rounds.checked_mul(u32::from(SLOTS))?).map(Validity)
+    }
+
     /// The least value at or above both unix time in seconds and `known` + 1 that belongs to `slot`.
     ///
     /// Two nodes never choose the same value, whatever they know of each other.

@@ -73,6 +73,30 @@ pub struct Seal {
     pub incarnation: Incarnation,
     /// Its last record.
     pub sequence: Sequence,
+    /// The chained BLAKE3 hash of all its records, in order: two lives with equal ends wrote the same.
+    pub hash: LogHash,
+}
+
+/// The chained hash of the records of a life up to one of them.
+pub type LogHash = [u8; 32];
+
+/// Why an epoch was founded (rule 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FoundingReason {
+    /// The first of the mailbox.
+    First,
+    /// The mailbox came to a name that has borne a greater UIDVALIDITY.
+    NameBorne,
+    /// The UIDs were used up, or a node's share of them for thirty days.
+    SpaceUsedUp,
+    /// A life that nobody confirmed, and whose last record was older than thirty days.
+    LongAsleep,
+    /// A merge would have given most of a large mailbox new UIDs.
+    ReissueLimit,
+    /// A merge reordered, and the operator set `uid.on_reorder = "bump"`.
+    Policy,
+    /// The operator asked for it.
+    Operator,
 }
 
 /// A mailbox that an account has from its creation on.
@@ -207,6 +231,23 @@ pub enum Operation {
     },
     /// A node belongs to the cluster.
     Admit(Member),
+    /// The disk of this life was rolled back: it places nothing any more in its slot, and asks a member for another one.
+    Yield {
+        /// Who is asked.
+        witness: NodeSlot,
+    },
+    /// A life that yielded goes on in another slot. What its lost predecessor may have placed lies below a leap.
+    Succeed {
+        /// The life that yielded.
+        life: Incarnation,
+        /// Its slot from its next start on.
+        slot: NodeSlot,
+    },
+    /// A member will not come back under its slot: the operator says so. What it may have placed lies below a leap.
+    Bury {
+        /// The slot that it had.
+        slot: NodeSlot,
+    },
     /// An invitation: the slot and the reserve (a bit for each slot) are no longer the inviter's.
     Grant {
         /// Who gives.
@@ -271,6 +312,8 @@ pub enum Operation {
     Found {
         /// UIDVALIDITY.
         validity: Validity,
+        /// Why.
+        reason: FoundingReason,
         /// The name of the mailbox then: it has borne this UIDVALIDITY.
         name: String,
         /// The slots that own blocks by rank.
@@ -353,6 +396,7 @@ impl Operation {
         use Operation::*;
         match self {
             Start { .. } | Admit(_) | Grant { .. } => matches!(document, DocumentId::Cluster),
+            Yield { .. } | Succeed { .. } | Bury { .. } => matches!(document, DocumentId::Cluster),
             CreateAccount { .. } | SetPassword(_) | RemoveAccount => {
                 matches!(document, DocumentId::Account(_))
             }
@@ -373,6 +417,7 @@ impl Operation {
         let bad_name = |name: &str| name.is_empty() || long(name) || name.chars().any(char::is_control);
         match self {
             Start { .. } | Grant { .. } | RemoveAccount | DeleteMailbox { .. } => None,
+            Yield { .. } | Succeed { .. } | Bury { .. } => None,
             Admit(member) => (long(&member.name) || long(&member.advertise)).then_some("member"),
             CreateAccount { name, mailboxes } => {
                 let bad = |mailbox: &DefaultMailbox| {
@@ -389,7 +434,7 @@ impl Operation {
                     .then_some("name")
             }
             Subscribe { name, .. } | BearName { name, .. } => bad_name(name).then_some("name"),
-            Found { validity, name, members, numbering } => {
+            Found { validity, name, members, numbering, .. } => {
                 (validity.0 == 0 || bad_name(name) || members.len() > 128 || !is_numbering(numbering))
                     .then_some("founding record")
             }

@@ -3,7 +3,11 @@
 //! The rules and their reasons stand in `docs/uid-mapping.md`.
 
 pub mod admission;
+mod adoption;
 pub mod announcement;
 pub mod blocks;
+pub mod founding;
 pub mod looks;
+pub mod reach;
 pub mod shown;
+pub mod surroundings;

@@ -16,22 +16,32 @@ use crate::clock::{HybridClock, Millis, Timestamp};
 use crate::document::Chain;
 use crate::fold::cluster::ClusterState;
 use crate::identity::{AccountId, EntryId, Incarnation, MailboxId, NodeSlot};
-use crate::operation::{DocumentId, Member, Operation, Seal};
+use crate::operation::{DocumentId, LogHash, Member, Operation, Seal};
 use crate::placement::admission::Eagerness;
+use crate::placement::announcement::Announcement;
 use crate::placement::looks::{LookedAt, Looks};
+use crate::placement::surroundings::{Policy, Surroundings};
 use crate::vector::{Sequence, Vector};
 use crate::writer::{Author, Writer};
 
 pub use apply::{Applied, DeltaError};
 pub use commands::{CommandError, Placed};
 pub use commit::{AccountCommit, Commit};
-pub use meeting::Meeting;
-pub use standing::Verdict;
+use meeting::Meetings;
+pub use meeting::{MEETING_MILLISECONDS, Meeting};
+use standing::Standing;
+
+pub use standing::{CONFIRMATION_MILLISECONDS, Verdict};
 
 /// Where a replica finds what it has forgotten: its disk, or nothing.
 pub trait Archive {
-    /// An account as it was committed last, if it is known at all.
-    fn account(&self, account: AccountId, now: Millis) -> Result<Option<Account>, ArchiveError>;
+    /// An account as the node in slot `here` committed it last, if it is known at all.
+    fn account(
+        &self,
+        account: AccountId,
+        here: NodeSlot,
+        now: Millis,
+    ) -> Result<Option<Account>, ArchiveError>;
     /// The end of an author's chain in a document, as it was committed last.
     fn chain(&self, document: &DocumentId, author: &Incarnation) -> Result<Option<Chain>, ArchiveError>;
 }
@@ -46,7 +56,7 @@ pub struct ArchiveError(pub String);
 pub struct NoArchive;
 
 impl Archive for NoArchive {
-    fn account(&self, _: AccountId, _: Millis) -> Result<Option<Account>, ArchiveError> {
+    fn account(&self, _: AccountId, _: NodeSlot, _: Millis) -> Result<Option<Account>, ArchiveError> {
         Ok(None)
     }
 
@@ -66,6 +76,10 @@ pub struct Beginning {
     pub last: Timestamp,
     /// The life that ended on this disk.
     pub predecessor: Option<Incarnation>,
+    /// The chained hash of every life's records.
+    pub hashes: BTreeMap<Incarnation, LogHash>,
+    /// Whether the life before ended in this very process, on firm ground: then nobody has to confirm this one.
+    pub continues: bool,
 }
 
 /// One node as a pure state machine.
@@ -77,12 +91,19 @@ pub struct Replica<A> {
     cluster: ClusterState,
     accounts: BTreeMap<AccountId, Account>,
     chains: BTreeMap<(DocumentId, Incarnation), Chain>,
+    hashes: BTreeMap<Incarnation, LogHash>,
     looks: Looks,
+    standing: Standing,
+    meetings: Meetings,
+    policy: Policy,
+    /// The greatest moment that the lives before this one are known to have issued or observed.
+    last_before: Timestamp,
     /// Distinguishes the mailboxes that this life creates.
     created_mailboxes: u64,
 
     // The present batch.
     foreign: Vec<crate::record::Record>,
+    announcements: Vec<Announcement>,
     changed_chains: BTreeSet<(DocumentId, Incarnation)>,
     cluster_changed: bool,
 }
@@ -90,26 +111,41 @@ pub struct Replica<A> {
 impl<A: Archive> Replica<A> {
     /// A new life begins: its first record says who it is and whose life ended on this disk.
     pub fn start(archive: A, author: Author, beginning: Beginning, now: Millis) -> Self {
-        let clock = HybridClock::new(author.slot, beginning.last);
+        let seals = beginning.predecessor.map(|incarnation| Seal {
+            incarnation,
+            sequence: beginning.vector.last(&incarnation),
+            hash: beginning.hashes.get(&incarnation).copied().unwrap_or_default(),
+        });
+        let mut writer = Writer::new(author, HybridClock::new(author.slot, beginning.last));
+        writer.set_now(now);
+        let start = writer.tick();
         let mut replica = Replica {
             archive,
-            writer: Writer::new(author, clock),
+            writer,
             vector: beginning.vector,
             cluster: beginning.cluster,
             accounts: BTreeMap::new(),
             chains: BTreeMap::new(),
+            hashes: beginning.hashes,
             looks: Looks::default(),
+            standing: Standing::new(start, now, beginning.last, beginning.continues),
+            meetings: Meetings::default(),
+            policy: Policy::default(),
+            last_before: beginning.last,
             created_mailboxes: 0,
             foreign: Vec::new(),
+            announcements: Vec::new(),
             changed_chains: BTreeSet::new(),
             cluster_changed: false,
         };
-        replica.begin(now);
-        let seals = beginning
-            .predecessor
-            .map(|incarnation| Seal { incarnation, sequence: replica.vector.last(&incarnation) });
         replica.write_cluster(Operation::Start { slot: author.slot, seals });
+        replica.keep_standing();
         replica
+    }
+
+    /// What the operator decided about UIDs.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
     }
 
     /// A batch begins, or time has passed.
@@ -161,7 +197,8 @@ impl<A: Archive> Replica<A> {
     /// Forgets accounts that nobody looks at, the present batch being committed; they are loaded again when needed.
     pub fn forget(&mut self, account: AccountId) -> bool {
         let busy = self.looks.own_of(account).next().is_some();
-        let clean = self.accounts.get(&account).is_some_and(|account| account.dirty.is_empty());
+        let told = |account: &Account| account.dirty.is_empty() && account.unannounced.is_empty();
+        let clean = self.accounts.get(&account).is_some_and(told);
         let forget = clean && !busy;
         if forget {
             self.accounts.remove(&account);
@@ -171,7 +208,7 @@ impl<A: Archive> Replica<A> {
 
     fn load(&mut self, id: AccountId) -> Result<(), ArchiveError> {
         if !self.accounts.contains_key(&id)
-            && let Some(account) = self.archive.account(id, self.writer.now())?
+            && let Some(account) = self.archive.account(id, self.author().slot, self.writer.now())?
         {
             self.accounts.insert(id, account);
         }
@@ -200,7 +237,12 @@ impl<A: Archive> Replica<A> {
     }
 
     /// Grants a slot and half of the reserve to a node that will be invited; none when no slot is left.
+    ///
+    /// None either while not every member has confirmed this life: a slot must not be granted twice.
     pub fn grant(&mut self) -> Option<(NodeSlot, u128)> {
+        if !self.is_confirmed() {
+            return None;
+        }
         let inviter = self.author().slot;
         let (slot, reserve) = self.cluster.next_grant(inviter)?;
         self.write_cluster(Operation::Grant { inviter, slot, reserve });
@@ -260,23 +302,35 @@ impl<A: Archive> Replica<A> {
     }
 
     fn admit(&mut self, account: AccountId, mailbox: MailboxId, eagerness: Eagerness<'_>) {
-        let members = self.cluster.slots();
-        if let Some(account) = self.accounts.get_mut(&account) {
-            account.settle(&mut self.writer);
-            account.admit(&mut self.writer, &self.looks, &members, mailbox, eagerness);
-        }
+        let members = self.members();
+        let ground = self.ground();
+        let Some(account) = self.accounts.get_mut(&account) else { return };
+        account.settle(&mut self.writer);
+        let surroundings = Surroundings {
+            looks: &self.looks,
+            members: &members,
+            known: &self.vector,
+            ground,
+            meeting_until: self.meetings.until(self.writer.now()),
+            policy: self.policy,
+        };
+        account.admit(&mut self.writer, &surroundings, mailbox, eagerness);
     }
 
     /// Brings views up to date after operations on an account, and admits what can be seen now.
     fn settle(&mut self, account: AccountId) {
-        let members = self.cluster.slots();
         let Some(state) = self.accounts.get_mut(&account) else { return };
         state.settle(&mut self.writer);
-        for mailbox in self.looks.own_of(account) {
-            if state.needs_admission(mailbox) {
-                state.admit(&mut self.writer, &self.looks, &members, mailbox, Eagerness::InTurn);
+        for mailbox in self.looks.own_of(account).collect::<Vec<_>>() {
+            if self.accounts.get(&account).is_some_and(|state| state.needs_admission(mailbox)) {
+                self.admit(account, mailbox, Eagerness::InTurn);
             }
         }
+    }
+
+    /// The slots of the members that may place, ascending.
+    fn members(&self) -> Vec<NodeSlot> {
+        self.cluster.living().map(|member| member.slot).collect()
     }
 
     // --- bodies ---

@@ -47,6 +47,17 @@ impl Vector {
         }
     }
 
+    /// Forgets what there is of this incarnation from `sequence` on.
+    pub(crate) fn end_before(&mut self, incarnation: &Incarnation, sequence: Sequence) {
+        let before = Sequence(sequence.0.saturating_sub(1));
+        if self.last(incarnation) > before {
+            match before {
+                Sequence(0) => self.0.remove(incarnation),
+                before => self.0.insert(*incarnation, before),
+            };
+        }
+    }
+
     /// Whether everything that `other` has is here.
     pub fn covers(&self, other: &Vector) -> bool {
         other.0.iter().all(|(incarnation, sequence)| self.last(incarnation) >= *sequence)

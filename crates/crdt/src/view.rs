@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Stamp, Timestamp};
 use crate::flag::FlagSet;
 use crate::identity::{AccountId, BodyHash, EmailId, EntryId, MailboxId, Uid, Validity};
+use crate::modseq::ForeignValues;
 use vanished::Vanished;
 
 /// The internal date of a message: a moment, and the zone that it was given in.
@@ -186,6 +187,8 @@ pub struct MailboxView {
     pub deleted: bool,
     /// The visible messages.
     pub rows: Rows,
+    /// What MODSEQ values of other nodes mean here.
+    pub foreign: ForeignValues,
 }
 
 impl MailboxView {
@@ -201,6 +204,7 @@ impl MailboxView {
             vanished: Arc::default(),
             deleted: false,
             rows: Rows::default(),
+            foreign: ForeignValues::default(),
         }
     }
 

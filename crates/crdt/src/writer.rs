@@ -3,6 +3,7 @@
 use crate::clock::{HybridClock, Millis, Stamp, Timestamp};
 use crate::identity::{Incarnation, NodeSlot};
 use crate::operation::{DocumentId, Operation};
+use crate::vector::Sequence;
 
 /// Who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +31,16 @@ pub struct Writer {
     author: Author,
     clock: HybridClock,
     now: Millis,
+    /// The last record of this life that was committed.
+    sequence: Sequence,
+    chances: u64,
     written: Vec<Written>,
 }
 
 impl Writer {
     /// A writer that continues a clock.
     pub fn new(author: Author, clock: HybridClock) -> Self {
-        Writer { author, clock, now: Millis(0), written: Vec::new() }
+        Writer { author, clock, now: Millis(0), sequence: Sequence(0), chances: 0, written: Vec::new() }
     }
 
     /// Who writes.
@@ -52,6 +56,31 @@ impl Writer {
     /// A batch begins.
     pub fn set_now(&mut self, now: Millis) {
         self.now = now;
+    }
+
+    /// The first record that can hold what is written in the present batch.
+    pub(crate) fn next_record(&self) -> (Incarnation, Sequence) {
+        (self.author.incarnation, self.sequence.next())
+    }
+
+    /// The batch before is committed up to this record.
+    pub(crate) fn set_sequence(&mut self, sequence: Sequence) {
+        self.sequence = sequence;
+    }
+
+    /// Whether the present batch has written anything yet.
+    pub(crate) fn has_written(&self) -> bool {
+        !self.written.is_empty()
+    }
+
+    /// A number that no other life draws: it follows from the random name of this one.
+    pub(crate) fn chance(&mut self) -> u64 {
+        self.chances += 1;
+        let mut hasher = blake3::Hasher::new_derive_key("peerpost chance");
+        hasher.update(&self.author.incarnation.0).update(&self.chances.to_be_bytes());
+        let mut octets = [0; 8];
+        hasher.finalize_xof().fill(&mut octets);
+        u64::from_be_bytes(octets)
     }
 
     /// A new moment: for an operation, or for a change that becomes visible (MODSEQ).

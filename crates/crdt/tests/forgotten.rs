@@ -9,7 +9,7 @@ use peerpost_crdt::identity::{AccountId, BodyHash, DeliveryKey, Incarnation, Mai
 use peerpost_crdt::operation::{DefaultMailbox, DocumentId};
 use peerpost_crdt::placement::shown::{RowImage, ShownHead, ShownImage};
 use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Replica};
-use peerpost_crdt::view::{MailboxView, ReceivedAt};
+use peerpost_crdt::view::ReceivedAt;
 use peerpost_crdt::writer::Author;
 
 const START: u64 = 1_790_000_000_000;
@@ -19,8 +19,8 @@ const START: u64 = 1_790_000_000_000;
 struct Shelf(RefCell<Option<AccountImage>>);
 
 impl Archive for &Shelf {
-    fn account(&self, id: AccountId, now: Millis) -> Result<Option<Account>, ArchiveError> {
-        Ok(self.0.borrow_mut().take().map(|image| Account::load(id, image, now)))
+    fn account(&self, id: AccountId, here: NodeSlot, now: Millis) -> Result<Option<Account>, ArchiveError> {
+        Ok(self.0.borrow_mut().take().map(|image| Account::load(id, here, image, now)))
     }
 
     fn chain(&self, _: &DocumentId, _: &Incarnation) -> Result<Option<Chain>, ArchiveError> {
@@ -28,7 +28,8 @@ impl Archive for &Shelf {
     }
 }
 
-fn shown(view: &MailboxView) -> ShownImage {
+fn shown(account: &Account, mailbox: MailboxId) -> ShownImage {
+    let view = account.view(mailbox);
     let row = |row: &peerpost_crdt::view::Row| RowImage {
         uid: row.uid,
         entry: row.facts.entry,
@@ -41,6 +42,7 @@ fn shown(view: &MailboxView) -> ShownImage {
             announced: view.uid_next,
             highest_modseq: view.highest_modseq,
             vanished_floor: view.vanished.floor(),
+            reach: account.reach(mailbox),
         },
         rows: view.rows.iter().map(row).collect(),
         vanished: view.vanished.iter().collect(),
@@ -53,7 +55,9 @@ fn image(account: &Account) -> AccountImage {
         mailboxes: account.mailbox_states().map(|(id, state)| (*id, state.clone())).collect(),
         segments: account.segments().map(|(id, entries)| (*id, entries.to_vec())).collect(),
         absent: account.absent().clone(),
-        shown: account.units().iter().map(|unit| shown(&account.view(unit.public))).collect(),
+        shown: account.units().iter().map(|unit| shown(account, unit.public)).collect(),
+        announcements: vec![],
+        touched_by: account.touched_by().clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crdt::clock::Millis;
-use crdt::identity::{AccountId, Incarnation, MailboxId};
+use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use crdt::replica::{ArchiveError, Commit, Replica};
 use crdt::writer::Author;
 use storage::{Batch, CommitError, Storage};
@@ -46,6 +46,8 @@ pub struct Committer {
     published: Arc<Published>,
     pub(crate) queue: Queue,
     looks_changed: bool,
+    /// Requests that need UIDs, while it is not settled whether this life may give any (rule 8).
+    deferred: Vec<Job>,
     /// Set by an error after which nobody knows what the disk holds.
     stopped: Option<String>,
 }
@@ -59,7 +61,9 @@ impl Committer {
         now: Millis,
     ) -> Result<(Self, Arc<Published>), ArchiveError> {
         let reader = storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
-        let beginning = rows::read_beginning(&reader)?;
+        let mut beginning = rows::read_beginning(&reader)?;
+        // Links do not carry verdicts yet: without them every life would go unconfirmed.
+        beginning.continues = true;
         let heads = rows::read_heads(&reader)?;
         let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
         let published = Arc::new(Published::new(
@@ -77,6 +81,7 @@ impl Committer {
             published: Arc::clone(&published),
             queue,
             looks_changed: false,
+            deferred: Vec::new(),
             stopped: None,
         };
         // The first record of the new life is durable before anything else of it.
@@ -89,7 +94,8 @@ impl Committer {
 
     /// When there is something to do that nobody asked for.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        self.replica.poll_timeout()
+        let settled = self.replica.waits_until().filter(|_| !self.deferred.is_empty());
+        self.replica.poll_timeout().into_iter().chain(settled).min()
     }
 
     /// Why the committer takes no more work, if it does not.
@@ -108,7 +114,16 @@ impl Committer {
         let mut batch = Batch::new();
         let mut outcomes = Vec::new();
         for job in jobs {
-            outcomes.extend(self.carry_out(job, &mut batch));
+            if job.needs_uids() && self.replica.waits_until().is_some() {
+                self.deferred.push(job);
+            } else {
+                outcomes.extend(self.carry_out(job, &mut batch));
+            }
+        }
+        if self.replica.waits_until().is_none() {
+            for job in std::mem::take(&mut self.deferred) {
+                outcomes.extend(self.carry_out(job, &mut batch));
+            }
         }
         if let Err(error) = self.release_bodies(&batch) {
             // They wait on, and are shown when a peer sends the bodies once more.
@@ -166,6 +181,22 @@ impl Committer {
             outcome(Ok(&mut finished));
         }
         self.forget_idle_accounts();
+        if let Some(slot) = self.replica.successor().filter(|slot| *slot != self.identity.slot) {
+            self.move_to(slot);
+        }
+    }
+
+    /// Another member gave this node another slot, because its disk was rolled back (rule 8): its next life lives there.
+    fn move_to(&mut self, slot: NodeSlot) {
+        let identity = NodeIdentity { slot, ..self.identity.clone() };
+        match identity.write(&self.storage) {
+            Ok(()) => {
+                tracing::warn!(from = %self.identity.slot, to = %slot, "this node goes on in another slot with its next start");
+                self.identity = identity;
+                self.published.set_moved(slot);
+            }
+            Err(error) => tracing::error!(%error, "the slot that another member gave could not be stored"),
+        }
     }
 
     /// Nothing of the batch is there: what is in memory runs ahead of the disk and is given up for a new life.
@@ -187,7 +218,8 @@ impl Committer {
 
     fn begin_new_life(&mut self, now: Millis) -> Result<(), ArchiveError> {
         let reader = self.storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
-        let beginning = rows::read_beginning(&reader)?;
+        let mut beginning = rows::read_beginning(&reader)?;
+        beginning.continues = self.replica.is_confirmed();
         let author = Author { slot: self.identity.slot, incarnation: Incarnation((self.entropy)()) };
         let looks = self.replica.looks().clone();
         let looked_at: Vec<(AccountId, MailboxId)> = looks.own().into_iter().collect();

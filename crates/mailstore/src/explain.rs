@@ -12,7 +12,7 @@ use crdt::clock::{Millis, Stamp};
 use crdt::document;
 use crdt::fold::cluster::ClusterState;
 use crdt::fold::mailbox::Unit;
-use crdt::identity::{AccountId, EntryId, MailboxId, Uid, Validity};
+use crdt::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
 use crdt::operation::{DocumentId, Operation};
 use crdt::placement::shown::ShownImage;
 use crdt::replica::ArchiveError;
@@ -211,7 +211,7 @@ impl Subject {
     fn new(reader: &Reader, id: AccountId, mut image: AccountImage) -> Result<Self, ArchiveError> {
         // What is shown is read as it lies there: an account is loaded with it by a node that serves alone.
         let shown = std::mem::take(&mut image.shown);
-        let account = Account::load(id, image, Millis(0));
+        let account = Account::load(id, NodeSlot::FIRST, image, Millis(0));
         Ok(Subject { account, shown, cluster: rows::read_beginning(reader)?.cluster })
     }
 

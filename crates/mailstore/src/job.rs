@@ -42,6 +42,12 @@ pub(crate) enum Job {
 }
 
 impl Job {
+    /// Whether it is answered with UIDs.
+    pub(crate) fn needs_uids(&self) -> bool {
+        let Job::Request(request, _) = self else { return false };
+        matches!(request, Request::Append { .. } | Request::Copy { .. } | Request::Move { .. })
+    }
+
     /// Tells whoever waits that nothing of it was done.
     pub(crate) fn refuse(self, error: RequestError) {
         match self {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crdt::account::{Account, AccountHead};
 use crdt::fold::cluster::ClusterState;
-use crdt::identity::{AccountId, Incarnation, MailboxId};
+use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
 use crdt::vector::Vector;
@@ -20,6 +20,7 @@ pub(crate) struct Published {
     changes: watch::Sender<u64>,
     cluster: watch::Sender<Arc<ClusterState>>,
     members: watch::Sender<Arc<Vec<Member>>>,
+    moved: watch::Sender<Option<NodeSlot>>,
 }
 
 struct State {
@@ -46,12 +47,13 @@ impl Published {
             looks: Arc::default(),
             incarnation,
         };
-        let members = Arc::new(cluster.members().cloned().collect());
+        let members = Arc::new(cluster.linked().cloned().collect());
         Published {
             state: Mutex::new(state),
             changes: watch::Sender::new(0),
             cluster: watch::Sender::new(Arc::new(cluster)),
             members: watch::Sender::new(members),
+            moved: watch::Sender::new(None),
         }
     }
 
@@ -101,6 +103,14 @@ impl Published {
         self.members.subscribe()
     }
 
+    pub(crate) fn moved(&self) -> watch::Receiver<Option<NodeSlot>> {
+        self.moved.subscribe()
+    }
+
+    pub(crate) fn set_moved(&self, slot: NodeSlot) {
+        self.moved.send_replace(Some(slot));
+    }
+
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.state().incarnation
     }
@@ -110,7 +120,7 @@ impl Published {
     }
 
     pub(crate) fn set_cluster(&self, cluster: ClusterState) {
-        let members: Vec<Member> = cluster.members().cloned().collect();
+        let members: Vec<Member> = cluster.linked().cloned().collect();
         self.members.send_if_modified(|known| {
             let changed = **known != members;
             if changed {

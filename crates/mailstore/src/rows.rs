@@ -9,8 +9,8 @@ use crdt::document::Chain;
 use crdt::fold::cluster::ClusterState;
 use crdt::fold::entry::EntryState;
 use crdt::fold::mailbox::MailboxState;
-use crdt::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, SegmentId, Uid};
-use crdt::operation::DocumentId;
+use crdt::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid};
+use crdt::operation::{DocumentId, LogHash};
 use crdt::placement::shown::{RowImage, ShownHead, ShownImage, row_images};
 use crdt::record::Record;
 use crdt::replica::{Archive, ArchiveError, Commit};
@@ -116,8 +116,14 @@ pub fn write_commit(
         let last = lasts.entry(record.incarnation).or_default();
         *last = record.sequence.max(*last);
     }
+    let hashes: BTreeMap<Incarnation, LogHash> = commit.hashes.iter().copied().collect();
     for (incarnation, last) in lasts {
-        batch.put(Table::Meta, key(&[VECTOR, &incarnation.0]), last.0.to_be_bytes());
+        let hash = hashes.get(&incarnation).copied().unwrap_or_default();
+        batch.put(
+            Table::Meta,
+            key(&[VECTOR, &incarnation.0]),
+            key(&[&last.0.to_be_bytes(), hash.as_slice()]),
+        );
     }
     for (document, author, chain) in &commit.chains {
         batch.put(Table::Chains, chain_key(document, author), encode(chain));
@@ -137,6 +143,9 @@ pub(crate) fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty)
     let id = account.id();
     if dirty.head {
         batch.put(Table::Accounts, id.0, encode(account.head()));
+    }
+    if dirty.touched_by {
+        batch.put(Table::Touched, id.0, encode(account.touched_by()));
     }
     for mailbox in &dirty.mailboxes {
         if let Some(state) = account.mailbox_state(mailbox) {
@@ -160,6 +169,7 @@ pub(crate) fn write_account(batch: &mut Batch, account: &Account, dirty: &Dirty)
             announced: view.uid_next,
             highest_modseq: view.highest_modseq,
             vanished_floor: view.vanished.floor(),
+            reach: account.reach(*mailbox),
         };
         batch.put(Table::Announced, key(&[&id.0, &mailbox.0]), encode(&head));
         for chunk in chunks {
@@ -252,16 +262,28 @@ pub fn missing_bodies(reader: &Reader, limit: usize) -> Result<Vec<(BodyHash, u6
     Ok(missing)
 }
 
-/// What is here of every life.
-pub fn read_vector(reader: &Reader) -> Result<Vector, ArchiveError> {
-    let mut vector = Vector::new();
+/// What is here of every life, and the chained hash of its records.
+pub fn read_lives(reader: &Reader) -> Result<BTreeMap<Incarnation, (Sequence, LogHash)>, ArchiveError> {
+    let mut lives = BTreeMap::new();
     for row in reader.prefixed(Table::Meta, VECTOR).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
         let incarnation = key.get(VECTOR.len()..).and_then(Incarnation::from_slice);
-        let last = value.try_into().ok().map(u64::from_be_bytes);
-        if let (Some(incarnation), Some(last)) = (incarnation, last) {
-            vector.raise(incarnation, Sequence(last));
-        }
+        let parts = value.split_at_checked(8).and_then(|(last, hash)| {
+            Some((Sequence(u64::from_be_bytes(last.try_into().ok()?)), hash.try_into().ok()?))
+        });
+        let (Some(incarnation), Some(end)) = (incarnation, parts) else {
+            return Err(ArchiveError("a row of the table meta about a life is damaged".into()));
+        };
+        lives.insert(incarnation, end);
+    }
+    Ok(lives)
+}
+
+/// What is here of every life.
+pub fn read_vector(reader: &Reader) -> Result<Vector, ArchiveError> {
+    let mut vector = Vector::new();
+    for (incarnation, (last, _)) in read_lives(reader)? {
+        vector.raise(incarnation, last);
     }
     Ok(vector)
 }
@@ -280,6 +302,8 @@ pub fn read_beginning(reader: &Reader) -> Result<crdt::replica::Beginning, Archi
         cluster: cluster.map(|bytes| decode(Table::Cluster, &bytes)).transpose()?.unwrap_or_default(),
         last: clock.and_then(Timestamp::from_bits).unwrap_or_default(),
         predecessor: predecessor.and_then(|bytes| Incarnation::from_slice(&bytes)),
+        hashes: read_lives(reader)?.into_iter().map(|(life, (_, hash))| (life, hash)).collect(),
+        continues: false,
     })
 }
 
@@ -313,7 +337,10 @@ pub fn read_account(reader: &Reader, id: AccountId) -> Result<Option<AccountImag
     for row in reader.prefixed(Table::EntriesAbsent, &id.0).map_err(failed)? {
         absent.extend(row.map_err(failed)?.0.get(16..).and_then(parse_entry));
     }
-    Ok(Some(AccountImage { head, mailboxes, segments, absent, shown: read_shown(reader, id)? }))
+    let touched = reader.get(Table::Touched, &id.0).map_err(failed)?;
+    let touched_by = touched.map(|bytes| decode(Table::Touched, &bytes)).transpose()?.unwrap_or_default();
+    let shown = read_shown(reader, id)?;
+    Ok(Some(AccountImage { head, mailboxes, segments, absent, shown, announcements: vec![], touched_by }))
 }
 
 pub(crate) fn read_mailboxes(
@@ -386,9 +413,14 @@ pub fn digest(reader: &Reader, account: &AccountId) -> Result<String, ArchiveErr
 pub struct DiskArchive(pub Arc<Storage>);
 
 impl Archive for DiskArchive {
-    fn account(&self, account: AccountId, now: Millis) -> Result<Option<Account>, ArchiveError> {
+    fn account(
+        &self,
+        account: AccountId,
+        here: NodeSlot,
+        now: Millis,
+    ) -> Result<Option<Account>, ArchiveError> {
         let reader = self.0.reader().map_err(failed)?;
-        Ok(read_account(&reader, account)?.map(|image| Account::load(account, image, now)))
+        Ok(read_account(&reader, account)?.map(|image| Account::load(account, here, image, now)))
     }
 
     fn chain(&self, document: &DocumentId, author: &Incarnation) -> Result<Option<Chain>, ArchiveError> {

@@ -285,6 +285,11 @@ impl Mailstore {
         self.published.members()
     }
 
+    /// Set once another member gave this node another slot (rule 8): it has to be opened again, and lives there then.
+    pub fn moved(&self) -> watch::Receiver<Option<NodeSlot>> {
+        self.published.moved()
+    }
+
     /// The present life of this node.
     pub fn incarnation(&self) -> Incarnation {
         self.published.incarnation()

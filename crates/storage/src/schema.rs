@@ -41,6 +41,8 @@ pub enum Table {
     Shown,
     /// Primary. UIDs that name nothing any more: account ‖ mailbox ‖ the last of the MODSEQs, 8 bytes → MODSEQs, UIDs.
     Vanished,
+    /// View. Of every account the last record of each life that concerns it: account → vector.
+    Touched,
     /// View. The scanned structure of a body: body hash → version and structure.
     Summaries,
     /// Primary. Bodies that entries name and this node lacks, by body: body hash ‖ account ‖ entry → length of the body.
@@ -53,7 +55,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 16] = [
+    pub const ALL: [Table; 17] = [
         Table::Meta,
         Table::Log,
         Table::Chains,
@@ -66,6 +68,7 @@ impl Table {
         Table::Announced,
         Table::Shown,
         Table::Vanished,
+        Table::Touched,
         Table::Summaries,
         Table::BodiesMissing,
         Table::EntriesAbsent,
@@ -88,6 +91,7 @@ impl Table {
             Table::Announced => "announced",
             Table::Shown => "shown",
             Table::Vanished => "vanished",
+            Table::Touched => "touched",
             Table::Summaries => "summaries",
             Table::BodiesMissing => "bodies-missing",
             Table::EntriesAbsent => "entries-absent",

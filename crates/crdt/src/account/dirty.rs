@@ -31,6 +31,8 @@ pub struct Dirty {
     pub absent: BTreeMap<EntryId, bool>,
     /// Whether mailboxes or subscriptions look different to clients.
     pub listing: bool,
+    /// Whether records concerned the account.
+    pub touched_by: bool,
 }
 
 impl Dirty {
@@ -67,6 +69,7 @@ impl Dirty {
     pub fn is_empty(&self) -> bool {
         !self.head
             && !self.listing
+            && !self.touched_by
             && self.mailboxes.is_empty()
             && self.entries.is_empty()
             && self.shown.is_empty()

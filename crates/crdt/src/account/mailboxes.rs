@@ -4,6 +4,7 @@ use super::Account;
 use crate::fold::mailbox::Unit;
 use crate::identity::{MailboxId, NodeSlot};
 use crate::operation::{DefaultMailbox, DocumentId, Operation};
+use crate::placement::surroundings::Ground;
 use crate::writer::Writer;
 
 /// The name of the mailbox that every account has (RFC 9051 section 5.1).
@@ -16,7 +17,7 @@ impl Account {
     pub(crate) fn create(
         &mut self,
         writer: &mut Writer,
-        members: &[NodeSlot],
+        founders: (&[NodeSlot], Ground),
         name: &str,
         password: &str,
         mailboxes: &[DefaultMailbox],
@@ -31,22 +32,8 @@ impl Account {
         for mailbox in mailboxes {
             let subscribe = Operation::Subscribe { name: mailbox.name.clone(), subscribed: true };
             self.write(writer, document, subscribe);
-            self.found_empty(writer, members, MailboxId::of_default(self.id(), &mailbox.name), &mailbox.name);
-        }
-    }
-
-    fn found_empty(&mut self, writer: &mut Writer, members: &[NodeSlot], mailbox: MailboxId, name: &str) {
-        if self.epoch(mailbox).is_some() {
-            return;
-        }
-        if let Some(validity) = self.next_validity(writer) {
-            let founding = Operation::Found {
-                validity,
-                name: name.to_owned(),
-                members: members.to_vec(),
-                numbering: vec![],
-            };
-            self.write(writer, DocumentId::Mailbox(self.id(), mailbox), founding);
+            let id = MailboxId::of_default(self.id(), &mailbox.name);
+            self.found_empty(writer, founders, id, &mailbox.name);
         }
     }
 

@@ -4,12 +4,14 @@
 //! was written). What arrives waits for [`Account::admit`].
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use super::events::Event;
 use super::{Account, Pending};
 use crate::clock::{Millis, Stamp};
 use crate::fold::mailbox::{MailboxState, Resolution};
-use crate::identity::{EntryId, MailboxId, Uid};
+use crate::identity::{EntryId, Incarnation, MailboxId, Uid};
+use crate::vector::Sequence;
 use crate::writer::Writer;
 
 impl Account {
@@ -34,7 +36,7 @@ impl Account {
         self.resolution = self.resolution_now();
         for entry in std::mem::take(&mut self.touched) {
             if let Some(target) = self.target(&entry) {
-                self.await_admission(entry, target, now);
+                self.await_admission(entry, target, now, None);
             }
         }
         self.mailboxes_changed = false;
@@ -190,7 +192,8 @@ impl Account {
         }
         self.forget_pending(&entry, target);
         if let Some(target) = target {
-            self.await_admission(entry, target, writer.now());
+            let causes = self.causes(writer);
+            self.await_admission(entry, target, writer.now(), Some(causes));
         }
     }
 
@@ -208,17 +211,34 @@ impl Account {
         }
     }
 
-    /// Puts an entry that is not shown as it should be with those that wait; takes out one that is.
-    pub(crate) fn await_admission(&mut self, entry: EntryId, mailbox: MailboxId, now: Millis) {
+    /// The first records whose effects are being brought up to date: those of the delta that is taken in, or own ones.
+    pub(crate) fn causes(&self, writer: &Writer) -> Vec<(Incarnation, Sequence)> {
+        match self.arriving.as_slice() {
+            [] => vec![writer.next_record()],
+            arriving => arriving.to_vec(),
+        }
+    }
+
+    /// Puts an entry that is not shown as it should be with those that wait; takes out one that is. `None` for causes says
+    /// that they are not known.
+    pub(crate) fn await_admission(
+        &mut self,
+        entry: EntryId,
+        mailbox: MailboxId,
+        now: Millis,
+        causes: Option<Vec<(Incarnation, Sequence)>>,
+    ) {
         let current = self.current_uid(&entry, mailbox).map(|uid| (mailbox, uid));
         let in_order =
             current.is_some() && self.shown_at(&entry) == current && !self.is_held(&entry, mailbox);
         if in_order {
-            self.forget_pending(&entry, None);
-        } else {
-            self.forget_pending(&entry, Some(mailbox));
-            self.pending_in.insert(entry, mailbox);
-            self.pending.entry(mailbox).or_default().entry(entry).or_insert(Pending { since: now });
+            return self.forget_pending(&entry, None);
+        }
+        self.forget_pending(&entry, Some(mailbox));
+        self.pending_in.insert(entry, mailbox);
+        match self.pending.entry(mailbox).or_default().entry(entry) {
+            Entry::Vacant(place) => drop(place.insert(Pending::new(now, causes))),
+            Entry::Occupied(mut place) => place.get_mut().add(&causes.unwrap_or_default()),
         }
     }
 

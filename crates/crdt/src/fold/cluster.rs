@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::register::Latest;
-use crate::clock::Stamp;
+use crate::clock::{Stamp, Timestamp};
 use crate::identity::{Incarnation, NodeSlot, SLOTS};
 use crate::operation::{Member, Operation, Seal};
 
@@ -15,6 +15,12 @@ pub struct ClusterState {
     members: BTreeMap<NodeSlot, Latest<Member>>,
     lives: BTreeMap<Incarnation, (NodeSlot, Option<Seal>)>,
     grants: BTreeMap<Stamp, (NodeSlot, NodeSlot, u128)>,
+    /// Lives whose disk was rolled back, and whom they asked for another slot first.
+    yielded: BTreeMap<Incarnation, (Stamp, NodeSlot)>,
+    /// What they were given: the first that was given counts.
+    succeeded: BTreeMap<Incarnation, (Stamp, NodeSlot)>,
+    /// Slots of members that were declared dead.
+    buried: BTreeMap<NodeSlot, Stamp>,
 }
 
 impl ClusterState {
@@ -34,6 +40,18 @@ impl ClusterState {
             },
             Operation::Grant { inviter, slot, reserve } => {
                 self.grants.insert(stamp, (*inviter, *slot, *reserve));
+            }
+            Operation::Yield { witness } => {
+                let yielded = self.yielded.entry(stamp.incarnation).or_insert((stamp, *witness));
+                *yielded = (*yielded).min((stamp, *witness));
+            }
+            Operation::Succeed { life, slot } => {
+                let succeeded = self.succeeded.entry(*life).or_insert((stamp, *slot));
+                *succeeded = (*succeeded).min((stamp, *slot));
+            }
+            Operation::Bury { slot } => {
+                let buried = self.buried.entry(*slot).or_insert(stamp);
+                *buried = stamp.min(*buried);
             }
             _ => {}
         }
@@ -59,6 +77,89 @@ impl ClusterState {
         self.lives.get(incarnation).map(|(slot, _)| *slot)
     }
 
+    /// Whether a life has started.
+    pub fn has_started(&self, incarnation: &Incarnation) -> bool {
+        self.lives.contains_key(incarnation)
+    }
+
+    /// Another life that continues from the same life as this one, or that is a first one in the same slot as this one.
+    pub fn rival(&self, incarnation: &Incarnation) -> Option<Incarnation> {
+        let (slot, seal) = self.lives.get(incarnation)?;
+        let before = seal.map(|seal| seal.incarnation);
+        let rival = |(other, (other_slot, other_seal)): (&Incarnation, &(NodeSlot, Option<Seal>))| {
+            let same = other_seal.map(|seal| seal.incarnation) == before;
+            other != incarnation && same && (before.is_some() || other_slot == slot)
+        };
+        self.lives.iter().find(|life| rival((life.0, life.1))).map(|(other, _)| *other)
+    }
+
+    /// What the first record of a life says of its predecessor.
+    pub fn seal(&self, incarnation: &Incarnation) -> Option<Seal> {
+        self.lives.get(incarnation).and_then(|(_, seal)| *seal)
+    }
+
+    /// Whether two lives in this slot continue from one.
+    pub fn is_forked(&self, slot: NodeSlot) -> bool {
+        let of_slot = self.lives.iter().filter(|(_, (other, _))| *other == slot);
+        let mut befores: Vec<Option<Incarnation>> =
+            of_slot.map(|(_, (_, seal))| seal.map(|seal| seal.incarnation)).collect();
+        let count = befores.len();
+        befores.sort_unstable();
+        befores.dedup();
+        befores.len() < count
+    }
+
+    /// Whom a life has asked for another slot.
+    pub fn witness(&self, life: &Incarnation) -> Option<NodeSlot> {
+        self.yielded.get(life).map(|(_, witness)| *witness)
+    }
+
+    /// Lives that asked this member for another slot and were not given one yet.
+    pub fn yielded_to(&self, witness: NodeSlot) -> impl Iterator<Item = Incarnation> + '_ {
+        let open = move |(life, (_, asked)): &(&Incarnation, &(Stamp, NodeSlot))| {
+            *asked == witness && !self.succeeded.contains_key(*life)
+        };
+        self.yielded.iter().filter(open).map(|(life, _)| *life)
+    }
+
+    /// The slot in which a life that yielded goes on.
+    pub fn successor(&self, life: &Incarnation) -> Option<NodeSlot> {
+        self.succeeded.get(life).map(|(_, slot)| *slot)
+    }
+
+    /// Who said that nobody places in this slot any more; none while somebody may.
+    pub fn retired_by(&self, slot: NodeSlot) -> Option<NodeSlot> {
+        let moved = self.succeeded.iter().filter(|(life, _)| self.slot_of(life) == Some(slot));
+        let stamps = moved.map(|(_, (stamp, _))| stamp).chain(self.buried.get(&slot));
+        stamps.min().map(|stamp| stamp.timestamp.slot())
+    }
+
+    /// When the last member was lost of which it is not known what it had placed: everybody leaps once after that.
+    pub fn latest_loss(&self) -> Timestamp {
+        let moved = self.succeeded.values().map(|(stamp, _)| stamp.timestamp);
+        moved.chain(self.buried.values().map(|stamp| stamp.timestamp)).max().unwrap_or_default()
+    }
+
+    /// Members that somebody may be in, by slot.
+    pub fn living(&self) -> impl Iterator<Item = &Member> {
+        self.members().filter(|member| self.retired_by(member.slot).is_none())
+    }
+
+    /// Members that links are kept with. A member that goes on in another slot is one of the old slot until it has started in
+    /// the new one: it may not have heard of it.
+    pub fn linked(&self) -> impl Iterator<Item = &Member> {
+        let started = |slot: NodeSlot| self.lives.values().any(|(started, _)| *started == slot);
+        let moving = move |slot: NodeSlot| {
+            let mut successors = self
+                .succeeded
+                .iter()
+                .filter(|(life, _)| self.slot_of(life) == Some(slot))
+                .map(|(_, (_, to))| *to);
+            !self.buried.contains_key(&slot) && successors.any(|to| !started(to))
+        };
+        self.members().filter(move |member| self.retired_by(member.slot).is_none() || moving(member.slot))
+    }
+
     /// All lives and the ends of their predecessors.
     pub fn lives(&self) -> impl Iterator<Item = (&Incarnation, NodeSlot, Option<Seal>)> {
         self.lives.iter().map(|(incarnation, (slot, seal))| (incarnation, *slot, *seal))
@@ -71,6 +172,9 @@ impl ClusterState {
         let granted = self.grants.values().filter(|(_, to, _)| *to == slot).map(|(_, _, reserve)| *reserve);
         let initial =
             if slot == NodeSlot::FIRST { !bit(slot) } else { granted.fold(0, |all, more| all | more) };
+        if self.retired_by(slot).is_some() {
+            return 0;
+        }
         let given = self.grants.values().filter(|(inviter, ..)| *inviter == slot);
         given.fold(initial, |rest, (_, slot, reserve)| rest & !bit(*slot) & !reserve)
     }
@@ -93,7 +197,7 @@ fn bit(slot: NodeSlot) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Millis, Timestamp};
+    use crate::clock::Millis;
 
     fn grant(state: &mut ClusterState, n: u64, inviter: NodeSlot) -> NodeSlot {
         let (slot, reserve) = state.next_grant(inviter).expect("a free slot");

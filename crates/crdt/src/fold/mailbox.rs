@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::register::Latest;
 use crate::clock::Stamp;
 use crate::identity::{MailboxId, Uid, Validity};
+use crate::operation::FoundingReason;
 use crate::placement::blocks::Dealing;
 
 /// One epoch of a mailbox.
@@ -17,10 +18,14 @@ use crate::placement::blocks::Dealing;
 pub struct Epoch {
     /// UIDVALIDITY.
     pub validity: Validity,
+    /// Why it was founded.
+    pub reason: FoundingReason,
     /// Who owns which UIDs.
     pub dealing: Dealing,
     /// How many messages the founding record numbers.
     pub founded: u32,
+    /// When and by whom.
+    pub by: Stamp,
 }
 
 /// What is known of one mailbox.
@@ -272,7 +277,13 @@ mod tests {
     }
 
     fn epoch(validity: u32) -> Epoch {
-        Epoch { validity: Validity(validity), dealing: Dealing::new(vec![]), founded: 0 }
+        Epoch {
+            validity: Validity(validity),
+            reason: FoundingReason::First,
+            dealing: Dealing::new(vec![]),
+            founded: 0,
+            by: Stamp::ZERO,
+        }
     }
 
     #[test]

@@ -1,26 +1,30 @@
-//! Rules 3, 4 and 5: how entries that wait become visible in a mailbox that somebody looks at.
+//! Rules 3, 4, 5 and 7: how entries that wait become visible in a mailbox that somebody looks at.
 //!
 //! An entry is placed when a client first can see it (3), is held when its UID lies below the announced UIDNEXT (4), and
 //! then gets a new, higher placement (5). Who does so first is a courtesy, to spare UIDs and reissues; blocks (rule 1) and the
-//! greatest placement keep it safe whoever does it.
+//! greatest placement keep it safe whoever does it. Where the courtesy of rule 3 led to a reissue, one node alone places for a
+//! while (7).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::looks::Looks;
+use super::surroundings::{Ground, OnReorder, Surroundings};
 use crate::account::Account;
 use crate::account::events::Event;
-use crate::clock::Millis;
+use crate::clock::{GREATEST_SKEW_MILLISECONDS, Millis};
 use crate::fold::mailbox::Epoch;
-use crate::identity::{EntryId, MailboxId, NodeSlot, SegmentId, Uid, Validity};
-use crate::operation::{DocumentId, FoundedRun, FoundingSize, Operation, PlacedRun};
+use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, SegmentId, Uid};
+use crate::operation::{DocumentId, FoundingReason, Operation, PlacedRun};
+use crate::placement::reach::Reach;
 use crate::writer::Writer;
 
 /// How long a node leaves the placing of an entry to the node whose turn it is, in milliseconds.
 pub const COURTESY_MILLISECONDS: u64 = 500;
 /// How long an entry waits for bodies of lower UIDs that are on their way, in milliseconds.
 pub const BODY_WAIT_MILLISECONDS: u64 = 2_000;
-/// How far ahead of a node's clock, in seconds, a UIDVALIDITY may lie that a peer founds. A node itself keeps to half.
-pub const GREATEST_VALIDITY_LEAD_SECONDS: u64 = 400 * 24 * 60 * 60;
+/// For how long the placer alone places in a mailbox after a reissue, in milliseconds.
+pub const ORDERED_MILLISECONDS: u64 = 10 * 60 * 1000;
+/// Reissues less than this apart count as those of one merge, in milliseconds: what each side has to reissue comes in turn.
+const MERGE_MILLISECONDS: u64 = 10_000;
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +48,15 @@ struct Queue {
 
 /// The circumstances under which a mailbox admits entries.
 struct Circumstances<'a> {
-    account: crate::identity::AccountId,
+    account: AccountId,
     mailbox: MailboxId,
     epoch: Epoch,
     /// The slots that look, this one included.
     lookers: BTreeSet<NodeSlot>,
     here: NodeSlot,
     now: Millis,
+    /// Whether the placer alone places (rule 7).
+    ordered: bool,
     eagerness: Eagerness<'a>,
 }
 
@@ -59,25 +65,25 @@ impl Circumstances<'_> {
         matches!(self.eagerness, Eagerness::Now(entries) if entries.contains(entry))
     }
 
-    /// Whether it is this node's turn, with the lowest looking slot first.
-    fn is_first_looker(&self) -> bool {
+    /// Whether this node is the placer: the lowest looking slot.
+    fn is_placer(&self) -> bool {
         self.lookers.first() == Some(&self.here)
     }
 
     fn may_place(&self, entry: &EntryId, origin: NodeSlot) -> bool {
-        let turn = if self.lookers.contains(&origin) { origin == self.here } else { self.is_first_looker() };
+        let by_origin = !self.ordered && self.lookers.contains(&origin);
+        let turn = if by_origin { origin == self.here } else { self.is_placer() };
         turn || self.must(entry)
     }
 }
 
 impl Account {
     /// Shows what can be shown in a mailbox, because somebody looks at it: founds the first epoch, shows entries in order
-    /// of their UIDs, places those without, reissues those that came late.
+    /// of their UIDs, adopts what peers announced, places entries without a UID, reissues those that came late.
     pub(crate) fn admit(
         &mut self,
         writer: &mut Writer,
-        looks: &Looks,
-        members: &[NodeSlot],
+        surroundings: &Surroundings<'_>,
         mailbox: MailboxId,
         eagerness: Eagerness<'_>,
     ) {
@@ -85,24 +91,32 @@ impl Account {
         if self.unit(mailbox).is_none_or(|unit| unit.public != mailbox) {
             return;
         }
-        if self.must_found(mailbox) && !self.found(writer, members, mailbox) {
+        if let Some(reason) = self.must_found(mailbox)
+            && !self.found(writer, surroundings, mailbox, reason)
+        {
             return;
         }
         self.bear_name(writer, mailbox);
         if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
+        if !self.is_on_firm_ground(writer, surroundings, mailbox, eagerness) {
+            return;
+        }
         for _round in 0..2 {
-            let Some(circumstances) = self.circumstances(writer, looks, mailbox, eagerness) else { return };
+            let Some(circumstances) = self.circumstances(writer, surroundings, mailbox, eagerness) else {
+                return;
+            };
             let queue = self.queue(mailbox);
             self.show_timely(writer, &circumstances, &queue);
-            let again = self.place_waiting(writer, &circumstances);
+            self.adopt(writer, surroundings, mailbox);
+            let again = self.place_waiting(writer, surroundings, &circumstances);
             self.settle(writer);
             match again {
                 Placed::Nothing => return,
                 Placed::Some => {}
-                Placed::SpaceUsedUp => {
-                    if !self.found(writer, members, mailbox) {
+                Placed::MustFound(reason) => {
+                    if !self.found(writer, surroundings, mailbox, reason) {
                         return;
                     }
                     self.settle(writer);
@@ -112,35 +126,82 @@ impl Account {
         // The second round showed what the first placed.
     }
 
+    /// Rule 8: whether something new may be shown or placed in a mailbox now. Leaps over what may have been lost first.
+    fn is_on_firm_ground(
+        &mut self,
+        writer: &mut Writer,
+        surroundings: &Surroundings<'_>,
+        mailbox: MailboxId,
+        eagerness: Eagerness<'_>,
+    ) -> bool {
+        if !self.pending.contains_key(&mailbox) {
+            return surroundings.ground != Ground::RolledBack;
+        }
+        let (loss, own_start, long_asleep) = match surroundings.ground {
+            Ground::RolledBack => return false,
+            Ground::Waiting { until, .. } if eagerness == Eagerness::InTurn => {
+                self.deadlines.insert(mailbox, until);
+                return false;
+            }
+            Ground::Firm { loss } => (loss, false, false),
+            Ground::Waiting { start, .. } => (start, true, false),
+            Ground::Unconfirmed { start, long_asleep } => (start, true, long_asleep),
+        };
+        let Some(epoch) = self.epoch(mailbox).cloned() else { return false };
+        let after_loss = match own_start {
+            true => epoch.by.incarnation == writer.author().incarnation,
+            // Clocks may differ, by less than what is refused.
+            false => epoch.by.timestamp.millis() > loss.millis().after(2 * GREATEST_SKEW_MILLISECONDS),
+        };
+        let mut reach = self.reach(mailbox);
+        if reach.leaped >= loss || after_loss {
+            return true;
+        }
+        let top = self.mailbox_state(&mailbox).map_or(Uid(0), |state| state.top(epoch.validity));
+        let next = self.view(mailbox).uid_next.max(top.next()).max(self.greatest_announced(mailbox));
+        let lasts = !long_asleep && reach.leap(next, loss, writer.chance());
+        if !lasts {
+            let reason = if long_asleep { FoundingReason::LongAsleep } else { FoundingReason::SpaceUsedUp };
+            return self.found(writer, surroundings, mailbox, reason);
+        }
+        self.set_reach(mailbox, reach);
+        true
+    }
+
+    fn set_reach(&mut self, mailbox: MailboxId, reach: Reach) {
+        self.reaches.insert(mailbox, reach);
+        // It is kept with what was announced.
+        self.view_mut(mailbox);
+    }
+
     fn circumstances<'a>(
         &self,
         writer: &Writer,
-        looks: &Looks,
+        surroundings: &Surroundings<'_>,
         mailbox: MailboxId,
         eagerness: Eagerness<'a>,
     ) -> Option<Circumstances<'a>> {
         let unit = self.unit(mailbox)?;
         let here = writer.author().slot;
-        let lookers = looks.peers_at(self.id(), unit).chain([here]).collect();
+        let lookers = surroundings.looks.peers_at(self.id(), unit).chain([here]).collect();
         let epoch = self.epoch(mailbox)?.clone();
-        Some(Circumstances {
-            account: self.id(),
-            mailbox,
-            epoch,
-            lookers,
-            here,
-            now: writer.now(),
-            eagerness,
-        })
+        let now = writer.now();
+        let ordered = self.ordered.get(&mailbox).is_some_and(|until| now < *until);
+        Some(Circumstances { account: self.id(), mailbox, epoch, lookers, here, now, ordered, eagerness })
+    }
+
+    /// The least UID at which something new may be shown.
+    fn least_showable(&self, mailbox: MailboxId) -> Uid {
+        self.view(mailbox).uid_next.max(self.reach(mailbox).floor)
     }
 
     fn queue(&self, mailbox: MailboxId) -> Queue {
-        let announced = self.view(mailbox).uid_next;
+        let least = self.least_showable(mailbox);
         let mut queue = Queue::default();
         for entry in self.pending.get(&mailbox).into_iter().flatten().map(|(entry, _)| *entry) {
             match self.current_uid(&entry, mailbox) {
                 None => queue.unplaced.push(entry),
-                Some(uid) if uid >= announced => {
+                Some(uid) if uid >= least => {
                     queue.timely.insert(uid, entry);
                 }
                 Some(uid) => queue.late.push((entry, uid)),
@@ -162,7 +223,8 @@ impl Account {
         for (uid, entry) in &queue.timely {
             if self.has_body(entry) {
                 self.show(writer, circumstances.mailbox, *entry, *uid);
-                self.await_admission(*entry, circumstances.mailbox, circumstances.now);
+                let causes = self.causes(writer);
+                self.await_admission(*entry, circumstances.mailbox, circumstances.now, Some(causes));
             } else if must_reach.is_none_or(|must| must < *uid)
                 && self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS)
             {
@@ -186,36 +248,89 @@ impl Account {
     }
 
     /// Places what has no UID and what came too late, as far as it is this node's turn.
-    fn place_waiting(&mut self, writer: &mut Writer, circumstances: &Circumstances<'_>) -> Placed {
+    fn place_waiting(
+        &mut self,
+        writer: &mut Writer,
+        surroundings: &Surroundings<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Placed {
         let queue = self.queue(circumstances.mailbox);
         self.hold(writer, circumstances, &queue.late);
-        let mut chosen = Vec::new();
-        // A small message must not overtake a large one here either: one whose body is on its way holds up those that were
-        // accepted after it.
-        let mut held_up = false;
-        for (entry, _) in &queue.late {
-            if !self.has_body(entry) {
-                held_up |= self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS);
-                continue;
-            }
-            let turn = circumstances.is_first_looker();
-            let due = !held_up && (turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
-            if due || circumstances.must(entry) {
-                chosen.push(*entry);
-            }
+        if !queue.late.is_empty() && circumstances.lookers.len() > 1 {
+            let until = circumstances.now.after(ORDERED_MILLISECONDS);
+            self.ordered.insert(circumstances.mailbox, until);
+        }
+        let mut chosen = self.due_reissues(surroundings, circumstances, &queue.late);
+        let reissues = chosen.iter().filter(|entry| !circumstances.must(entry)).count();
+        if let Some(reason) = self.reason_to_bump(surroundings, circumstances, reissues) {
+            return Placed::MustFound(reason);
         }
         for entry in &queue.unplaced {
-            let Some(origin) =
-                self.state(entry).and_then(|state| state.facts()).map(|facts| facts.added.timestamp.slot())
-            else {
-                continue;
-            };
+            let Some(origin) = self.added(entry).map(|added| added.timestamp.slot()) else { continue };
             let turn = circumstances.may_place(entry, origin);
             if self.has_body(entry) && (turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS)) {
                 chosen.push(*entry);
             }
         }
         self.place(writer, circumstances, &chosen)
+    }
+
+    /// The late entries that this node has to give new UIDs now.
+    fn due_reissues(
+        &mut self,
+        surroundings: &Surroundings<'_>,
+        circumstances: &Circumstances<'_>,
+        late: &[(EntryId, Uid)],
+    ) -> Vec<EntryId> {
+        let meeting = surroundings.meeting_until.filter(|until| circumstances.now < *until);
+        let mut due = Vec::new();
+        // A small message must not overtake a large one here either: one whose body is on its way holds up those that were
+        // accepted after it.
+        let mut held_up = false;
+        for (entry, _) in late {
+            if !self.has_body(entry) {
+                held_up |= self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS);
+                continue;
+            }
+            let free = meeting.is_none() && !held_up;
+            let is_due = free
+                && (circumstances.is_placer() || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
+            if is_due || circumstances.must(entry) {
+                due.push(*entry);
+            }
+        }
+        if let Some(until) = meeting
+            && due.len() < late.len()
+        {
+            let deadline = self.deadlines.entry(circumstances.mailbox).or_insert(until);
+            *deadline = until.min(*deadline);
+        }
+        due
+    }
+
+    /// Whether so many reissues are not to be had, by the operator's will (rule 9). The placer alone decides.
+    fn reason_to_bump(
+        &mut self,
+        surroundings: &Surroundings<'_>,
+        circumstances: &Circumstances<'_>,
+        reissues: usize,
+    ) -> Option<FoundingReason> {
+        if reissues == 0 {
+            return None;
+        }
+        if surroundings.policy.on_reorder == OnReorder::Bump {
+            return Some(FoundingReason::Policy);
+        }
+        let (since, before) =
+            self.reissued.get(&circumstances.mailbox).copied().unwrap_or((circumstances.now, 0));
+        let of_merge =
+            reissues + if circumstances.now < since.after(MERGE_MILLISECONDS) { before } else { 0 };
+        let messages = self.count_live(circumstances.mailbox);
+        let over = circumstances.is_placer() && surroundings.policy.is_over_limit(of_merge, messages);
+        if !over {
+            self.reissued.insert(circumstances.mailbox, (circumstances.now, of_merge));
+        }
+        over.then_some(FoundingReason::ReissueLimit)
     }
 
     /// Rule 4: tells the others what cannot be shown here, since lateness is local and nobody else can see it.
@@ -240,18 +355,21 @@ impl Account {
         }
     }
 
-    /// Rule 1: gives UIDs of own blocks, above everything known of the epoch.
+    /// Rule 1: gives UIDs of own blocks, above everything known of the epoch, and above what peers are known to have announced.
     fn place(
         &mut self,
         writer: &mut Writer,
         circumstances: &Circumstances<'_>,
         entries: &[EntryId],
     ) -> Placed {
+        if entries.is_empty() {
+            return Placed::Nothing;
+        }
         let mailbox = circumstances.mailbox;
         let validity = circumstances.epoch.validity;
-        let announced = self.view(mailbox).uid_next;
         let top = self.mailbox_state(&mailbox).map_or(Uid(0), |state| state.top(validity));
-        let mut above = top.max(Uid(announced.0.saturating_sub(1)));
+        let next = top.next().max(self.least_showable(mailbox)).max(self.greatest_announced(mailbox));
+        let mut above = Uid(next.0.saturating_sub(1));
         let mut placements = Vec::new();
         for entry in entries {
             match circumstances.epoch.dealing.next(circumstances.here, above) {
@@ -259,73 +377,31 @@ impl Account {
                     placements.push((*entry, uid));
                     above = uid;
                 }
-                None => return Placed::SpaceUsedUp,
+                None => return Placed::MustFound(FoundingReason::SpaceUsedUp),
             }
         }
+        let mut reach = self.reach(mailbox);
+        if !reach.advance(circumstances.now, above.0.saturating_sub(next.0)) {
+            return Placed::MustFound(FoundingReason::SpaceUsedUp);
+        }
+        self.set_reach(mailbox, reach);
         for (segment, runs) in runs_by_segment(&placements) {
             let document = DocumentId::Segment(circumstances.account, segment);
             self.write(writer, document, Operation::Place { mailbox, validity, runs });
         }
-        if placements.is_empty() { Placed::Nothing } else { Placed::Some }
+        Placed::Some
     }
 
     /// Whether there is something to do when somebody looks.
     pub(crate) fn needs_admission(&self, mailbox: MailboxId) -> bool {
-        self.pending.contains_key(&mailbox) || self.must_found(mailbox)
-    }
-
-    /// Whether the mailbox needs a new epoch: it has none, or its name has borne a UIDVALIDITY above its own (invariant U6).
-    fn must_found(&self, mailbox: MailboxId) -> bool {
-        let Some(epoch) = self.epoch(mailbox) else { return true };
-        let of_name = self.unit(mailbox).and_then(|unit| self.validity_of_name(&unit.name));
-        of_name.is_some_and(|known| known > epoch.validity)
-    }
-
-    /// Makes sure that the name remembers the UIDVALIDITY that it is about to be shown with.
-    fn bear_name(&mut self, writer: &mut Writer, mailbox: MailboxId) {
-        let Some(name) = self.unit(mailbox).map(|unit| unit.name.clone()) else { return };
-        let Some(validity) = self.epoch(mailbox).map(|epoch| epoch.validity) else { return };
-        if self.validity_of_name(&name) < Some(validity) {
-            let document = DocumentId::Account(self.id());
-            self.write(writer, document, Operation::BearName { name, validity });
-        }
-    }
-
-    /// Rule 9: founds an epoch. The record contains its numbering: the live entries, in the order of their acceptance, as
-    /// many as a record may number; others are placed singly, above them.
-    fn found(&mut self, writer: &mut Writer, members: &[NodeSlot], mailbox: MailboxId) -> bool {
-        let Some(unit) = self.unit(mailbox).cloned() else { return false };
-        let Some(validity) = self.next_validity(writer) else { return false };
-        let mut entries: Vec<EntryId> =
-            self.pending.get(&mailbox).into_iter().flatten().map(|(entry, _)| *entry).collect();
-        entries.extend(self.view(mailbox).rows.iter().map(|row| row.facts.entry));
-        entries.retain(|entry| self.has_body(entry));
-        entries.sort_by_key(|entry| (self.added(entry), *entry));
-        entries.dedup();
-        let document = DocumentId::Mailbox(self.id(), mailbox);
-        let numbering = founded_runs(&entries);
-        self.write(
-            writer,
-            document,
-            Operation::Found { validity, name: unit.name, members: members.to_vec(), numbering },
-        );
-        self.settle(writer);
-        true
-    }
-
-    /// A UIDVALIDITY for a new epoch, above all of the account; none where it would run so far ahead of the clock that
-    /// peers refuse it.
-    pub(crate) fn next_validity(&self, writer: &Writer) -> Option<Validity> {
-        let seconds = writer.now().seconds();
-        let validity = Validity::found(writer.author().slot, seconds, self.greatest_validity())?;
-        (u64::from(validity.0) <= seconds + GREATEST_VALIDITY_LEAD_SECONDS / 2).then_some(validity)
+        self.pending.contains_key(&mailbox) || self.must_found(mailbox).is_some() || self.is_behind(mailbox)
     }
 }
 
 enum Placed {
     Nothing,
     Some,
-    SpaceUsedUp,
+    MustFound(FoundingReason),
 }
 
 /// One operation for each segment: a run names many entries.
@@ -335,18 +411,4 @@ fn runs_by_segment(placements: &[(EntryId, Uid)]) -> BTreeMap<SegmentId, Vec<Pla
         segments.entry(entry.segment).or_default().push((entry.index, *uid));
     }
     segments.into_iter().map(|(segment, placements)| (segment, PlacedRun::join(placements))).collect()
-}
-
-fn founded_runs(entries: &[EntryId]) -> Vec<FoundedRun> {
-    let mut runs: Vec<FoundedRun> = Vec::new();
-    for entry in entries {
-        match runs.last_mut() {
-            Some(run) if run.segment == entry.segment && run.index + run.count == entry.index => {
-                run.count += 1
-            }
-            _ => runs.push(FoundedRun { segment: entry.segment, index: entry.index, count: 1 }),
-        }
-    }
-    let mut size = FoundingSize::default();
-    runs.into_iter().take_while(|run| size.add(run)).collect()
 }

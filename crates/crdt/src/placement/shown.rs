@@ -8,6 +8,8 @@ use crate::account::Account;
 use crate::account::events::Event;
 use crate::clock::Timestamp;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::modseq::ForeignValues;
+use crate::placement::reach::Reach;
 use crate::view::vanished::Vanished;
 use crate::view::{MailboxView, Row, Rows};
 use crate::writer::Writer;
@@ -34,6 +36,8 @@ pub struct ShownHead {
     pub highest_modseq: Timestamp,
     /// Up to which MODSEQ vanished UIDs are forgotten.
     pub vanished_floor: Timestamp,
+    /// Leaps, and own placements of the last days.
+    pub reach: Reach,
 }
 
 /// All that is kept on disk of what a node shows of a mailbox.
@@ -59,6 +63,7 @@ impl Account {
             view.highest_modseq = image.head.highest_modseq;
             view.highest_placed = self.highest_placed(image.mailbox, image.head.validity);
             view.vanished = Arc::new(Vanished::restore(image.head.vanished_floor, image.vanished));
+            self.reaches.insert(image.mailbox, image.head.reach);
             for row in image.rows {
                 let Some(state) = self.effective(&row.entry) else { continue };
                 let Some(facts) = state.facts().cloned() else { continue };
@@ -145,11 +150,15 @@ impl Account {
         view.highest_modseq = modseq;
         view.highest_placed = highest_placed;
         view.vanished = Arc::new(Vanished::since(modseq));
+        view.foreign = ForeignValues::default();
         let rows = std::mem::take(&mut view.rows);
         for row in rows.iter() {
             self.forget_shown_at(&row.facts.entry);
         }
         self.dirty.clear(mailbox);
+        self.own_values.remove(&mailbox);
+        self.ordered.remove(&mailbox);
+        self.reaches.insert(mailbox, Reach::default());
         if let Some(from) = before {
             self.events.push(Event::Bumped { mailbox, from, to: validity });
         }

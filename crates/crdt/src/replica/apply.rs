@@ -7,7 +7,7 @@ use crate::clock::{HybridClock, Stamp};
 use crate::document::{self, Chain, ChangeError};
 use crate::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SLOTS};
 use crate::operation::{DocumentId, Operation, OperationError};
-use crate::placement::admission::GREATEST_VALIDITY_LEAD_SECONDS;
+use crate::placement::founding::GREATEST_VALIDITY_LEAD_SECONDS;
 use crate::record::Record;
 use crate::vector::{Sequence, Vector};
 
@@ -88,6 +88,8 @@ pub enum DeltaError {
 
 /// A record that was checked.
 struct Ready {
+    incarnation: Incarnation,
+    sequence: Sequence,
     document: DocumentId,
     operations: Vec<(Stamp, Operation)>,
 }
@@ -141,7 +143,12 @@ impl<A: Archive> Replica<A> {
         self.foreign.extend(new);
         for account in &applied.accounts {
             self.settle(*account);
+            if let Some(account) = self.accounts.get_mut(account) {
+                account.arriving.clear();
+            }
         }
+        self.keep_standing();
+        self.close_meetings();
         Ok(applied)
     }
 
@@ -183,7 +190,7 @@ impl<A: Archive> Replica<A> {
         }
         checking.vector.raise(incarnation, sequence);
         checking.chains.insert((document, incarnation), checked.chain);
-        Ok(Ready { document, operations: checked.operations })
+        Ok(Ready { incarnation, sequence, document, operations: checked.operations })
     }
 
     fn chain_end(
@@ -288,6 +295,13 @@ impl<A: Archive> Replica<A> {
     }
 
     fn take_in(&mut self, record: &Ready, body_is_here: &impl Fn(&BodyHash) -> bool) {
+        let (incarnation, sequence) = (record.incarnation, record.sequence);
+        if let Some(account) = record.document.account().and_then(|account| self.accounts.get_mut(&account)) {
+            account.touched(incarnation, sequence);
+            if account.arriving.iter().all(|(known, _)| *known != incarnation) {
+                account.arriving.push((incarnation, sequence));
+            }
+        }
         for (stamp, operation) in &record.operations {
             self.writer.observe(stamp.timestamp);
             let Some(account) = record.document.account() else {

@@ -9,8 +9,9 @@ use crate::clock::{Millis, Timestamp};
 use crate::flag::{Flag, FlagChange};
 use crate::fold::mailbox::Unit;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
-use crate::operation::{DefaultMailbox, LONGEST_TEXT};
+use crate::operation::{DefaultMailbox, FoundingReason, LONGEST_TEXT};
 use crate::placement::admission::Eagerness;
+use crate::placement::surroundings::Surroundings;
 
 /// Why a command did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,11 @@ pub enum CommandError {
     /// Nothing could be placed: the UIDVALIDITY values are used up.
     #[error("the mailbox has no UIDs left")]
     NoUids,
+    /// Nothing may be placed: the disk was rolled back, and the node has no other slot yet.
+    #[error(
+        "this node was put back to an older state and gives no UIDs until another member gave it a new slot; use another node"
+    )]
+    RolledBack,
     /// The disk could not be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -47,12 +53,14 @@ impl<A: Archive> Replica<A> {
         mailboxes: &[DefaultMailbox],
     ) -> Result<AccountId, CommandError> {
         let id = AccountId::of_name(name);
-        let members = self.members();
+        let (members, ground) = (self.members(), self.ground());
         let account = self.account_mut(id)?;
         if account.head().exists() {
             return Err(CommandError::AlreadyExists);
         }
-        with(self, id, |account, writer| account.create(writer, &members, name, password, mailboxes))?;
+        with(self, id, |account, writer| {
+            account.create(writer, (&members, ground), name, password, mailboxes);
+        })?;
         self.settle(id);
         Ok(id)
     }
@@ -100,6 +108,7 @@ impl<A: Archive> Replica<A> {
         mailbox: MailboxId,
         new: Vec<NewEntry>,
     ) -> Result<(Validity, Vec<Uid>), CommandError> {
+        self.check_ground()?;
         let public = self.public(id, mailbox)?;
         let add = |account: &mut Account, writer: &mut _| {
             new.into_iter().map(|new| account.add(writer, public, new)).collect::<Vec<_>>()
@@ -148,6 +157,7 @@ impl<A: Archive> Replica<A> {
         entries: &[EntryId],
         to: MailboxId,
     ) -> Result<Placed, CommandError> {
+        self.check_ground()?;
         let (from, to) = (self.public(id, from)?, self.public(id, to)?);
         let relocated = with(self, id, |account, writer| account.copy(writer, from, entries, to))?;
         self.relocated(id, to, relocated)
@@ -161,6 +171,7 @@ impl<A: Archive> Replica<A> {
         entries: &[EntryId],
         to: MailboxId,
     ) -> Result<Placed, CommandError> {
+        self.check_ground()?;
         let (from, to) = (self.public(id, from)?, self.public(id, to)?);
         let relocated = with(self, id, |account, writer| account.move_entries(writer, from, entries, to))?;
         self.relocated(id, to, relocated)
@@ -284,8 +295,30 @@ impl<A: Archive> Replica<A> {
         with(self, id, |account, writer| account.subscribe(writer, name, subscribed))
     }
 
-    fn members(&self) -> Vec<NodeSlot> {
-        self.cluster.slots()
+    /// Founds a new epoch because the operator asks for it: clients download the mailbox again.
+    pub fn bump(&mut self, id: AccountId, mailbox: MailboxId) -> Result<Validity, CommandError> {
+        self.check_ground()?;
+        let public = self.public(id, mailbox)?;
+        let (members, ground) = (self.members(), self.ground());
+        let surroundings = Surroundings {
+            looks: &self.looks,
+            members: &members,
+            known: &self.vector,
+            ground,
+            meeting_until: None,
+            policy: self.policy,
+        };
+        let state = self.accounts.get_mut(&id).ok_or(CommandError::NoSuchAccount)?;
+        if !state.found(&mut self.writer, &surroundings, public, FoundingReason::Operator) {
+            return Err(CommandError::NoUids);
+        }
+        let validity = state.epoch(public).map(|epoch| epoch.validity).ok_or(CommandError::NoUids)?;
+        self.settle(id);
+        Ok(validity)
+    }
+
+    fn check_ground(&self) -> Result<(), CommandError> {
+        if self.may_place() { Ok(()) } else { Err(CommandError::RolledBack) }
     }
 
     /// The account, if it exists and was not removed.

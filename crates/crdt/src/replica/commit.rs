@@ -1,6 +1,6 @@
 //! The end of a batch: what was written becomes records, and everything that changed is told, to be made durable as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Archive, Replica};
 use crate::account::Account;
@@ -9,7 +9,7 @@ use crate::account::events::Event;
 use crate::clock::Timestamp;
 use crate::document::{self, Chain};
 use crate::identity::{AccountId, Incarnation};
-use crate::operation::{DocumentId, Operation};
+use crate::operation::{DocumentId, LogHash, Operation};
 use crate::placement::announcement::Announcement;
 use crate::record::Record;
 
@@ -37,6 +37,8 @@ pub struct Commit {
     pub cluster_changed: bool,
     /// What peers are to be told of what clients were told, own and heard from others: the newest for each mailbox and node.
     pub announcements: Vec<Announcement>,
+    /// The chained hashes of the lives that have new records.
+    pub hashes: Vec<(Incarnation, LogHash)>,
     /// The greatest moment issued or observed.
     pub last: Timestamp,
 }
@@ -55,8 +57,20 @@ impl<A: Archive> Replica<A> {
     /// Ends the batch. What it returns must become durable before any answer or delta leaves the node; when that fails,
     /// this replica must not be used any more, and a new life begins from what is on disk.
     pub fn commit(&mut self) -> Commit {
-        let mut commit = Commit { records: std::mem::take(&mut self.foreign), ..Commit::default() };
+        self.keep_standing();
+        let mut commit = Commit {
+            records: std::mem::take(&mut self.foreign),
+            announcements: std::mem::take(&mut self.announcements),
+            ..Commit::default()
+        };
         self.encode_written(&mut commit.records);
+        self.writer.set_sequence(self.sequence());
+        commit.hashes = self.chain_hashes(&commit.records);
+        for account in self.accounts.values_mut() {
+            if !account.dirty.is_empty() || !account.unannounced.is_empty() {
+                commit.announcements.extend(account.announce(&mut self.writer));
+            }
+        }
         for (document, author) in std::mem::take(&mut self.changed_chains) {
             if let Some(chain) = self.chains.get(&(document, author)) {
                 commit.chains.push((document, author, *chain));
@@ -93,8 +107,26 @@ impl<A: Archive> Replica<A> {
                 let sequence = self.vector.last(&author).next();
                 self.vector.raise(author, sequence);
                 records.push(Record::new(author, sequence, &document, &change));
+                let account = document.account().and_then(|account| self.accounts.get_mut(&account));
+                if let Some(account) = account {
+                    account.touched(author, sequence);
+                }
             }
         }
+    }
+
+    /// Chains the hash of every new record to those of its life.
+    fn chain_hashes(&mut self, records: &[Record]) -> Vec<(Incarnation, LogHash)> {
+        let mut changed = BTreeSet::new();
+        for record in records {
+            let hash = self.hashes.entry(record.incarnation).or_default();
+            let mut hasher = blake3::Hasher::new_derive_key("peerpost log");
+            hasher.update(hash.as_slice()).update(&record.bytes);
+            *hash = *hasher.finalize().as_bytes();
+            changed.insert(record.incarnation);
+        }
+        let hash = |incarnation| Some((incarnation, *self.hashes.get(&incarnation)?));
+        changed.into_iter().filter_map(hash).collect()
     }
 
     /// Chains can be read again from disk; those of this life are needed most, and stay.

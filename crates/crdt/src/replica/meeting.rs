@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Timestamp;
+use super::{Archive, ArchiveError, Replica};
+use crate::clock::{Millis, Timestamp};
 use crate::identity::NodeSlot;
+use crate::placement::announcement::Announcement;
 use crate::vector::Vector;
+
+/// For how long what a peer brings to a meeting is waited for, in milliseconds.
+pub const MEETING_MILLISECONDS: u64 = 2_000;
 
 /// What a peer had when its link came up: until all of it is here, too little is known to choose UIDs well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,4 +18,87 @@ pub struct Meeting {
     pub vector: Vector,
     /// Up to which moment it had heard what each node tells of itself.
     pub heard: BTreeMap<NodeSlot, Timestamp>,
+}
+
+/// Meetings that are not over, and what this node has heard of the others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meetings {
+    open: BTreeMap<NodeSlot, (Meeting, Millis)>,
+    heard: BTreeMap<NodeSlot, Timestamp>,
+}
+
+impl Meetings {
+    /// Until when something is still waited for.
+    pub(super) fn until(&self, now: Millis) -> Option<Millis> {
+        self.open.values().map(|(_, until)| *until).filter(|until| now < *until).max()
+    }
+
+    /// Ends the meetings that brought everything. Tells whether there was one.
+    fn close(&mut self, vector: &Vector) -> bool {
+        let before = self.open.len();
+        let heard = &self.heard;
+        self.open.retain(|_, (meeting, _)| {
+            let all_heard =
+                meeting.heard.iter().all(|(slot, at)| heard.get(slot).is_some_and(|known| known >= at));
+            !(all_heard && vector.covers(&meeting.vector))
+        });
+        self.open.len() < before
+    }
+}
+
+impl<A: Archive> Replica<A> {
+    /// A link to a peer is up, or gone.
+    pub fn meet(&mut self, slot: NodeSlot, meeting: Option<Meeting>) {
+        let own = self.author().slot;
+        match meeting {
+            Some(mut meeting) => {
+                meeting.heard.remove(&own);
+                let until = self.now().after(MEETING_MILLISECONDS);
+                self.meetings.open.insert(slot, (meeting, until));
+            }
+            None => drop(self.meetings.open.remove(&slot)),
+        }
+        self.close_meetings();
+    }
+
+    /// What every node tells of itself is here up to these moments.
+    pub fn set_heard(&mut self, heard: BTreeMap<NodeSlot, Timestamp>) {
+        self.meetings.heard = heard;
+        self.close_meetings();
+    }
+
+    /// Takes in what peers announced; of several of one node for one mailbox the newest counts.
+    pub fn hear(&mut self, announcements: Vec<Announcement>) -> Result<(), ArchiveError> {
+        let own = self.author().slot;
+        let valid = |announcement: &Announcement| {
+            announcement.slot() != own && announcement.is_valid(self.writer.now())
+        };
+        let announcements: Vec<Announcement> = announcements.into_iter().filter(valid).collect();
+        let mut concerned = Vec::new();
+        for announcement in announcements {
+            self.writer.observe(announcement.at.max(announcement.modseq));
+            let account = announcement.account;
+            self.load(account)?;
+            let Some(state) = self.accounts.get_mut(&account) else { continue };
+            if state.hear(announcement.clone()) {
+                if self.cluster.is_forked(announcement.slot()) {
+                    state.forget_values(announcement.slot());
+                }
+                self.announcements.push(announcement);
+                concerned.push(account);
+            }
+        }
+        concerned.dedup();
+        for account in concerned {
+            self.settle(account);
+        }
+        Ok(())
+    }
+
+    /// When a meeting is over, what waited for it can be done.
+    pub(super) fn close_meetings(&mut self) {
+        if self.meetings.close(&self.vector) {
+            self.admit_where_looked_at();
+        }
+    }
 }

@@ -1,9 +1,23 @@
 //! Rule 8: whether this life continues where the last one on this disk ended, as far as the other members can tell.
+//!
+//! A disk that is put back to an older state has lost placements that clients saw. Every start is a new life that seals its
+//! predecessor; the other members confirm it, or know better. A life that was found out yields: it places nothing more in
+//! its slot, and the member that found it out gives it another one.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Incarnation;
+use super::{Archive, Replica};
+use crate::clock::{Millis, Timestamp};
+use crate::identity::{Incarnation, NodeSlot};
+use crate::operation::{Member, Operation};
+use crate::placement::reach::LEAP_WINDOW_MILLISECONDS;
+use crate::placement::surroundings::Ground;
 use crate::vector::Sequence;
+
+/// For how long after its start a life waits for the other members before it shows or places anything new, in milliseconds.
+pub const CONFIRMATION_MILLISECONDS: u64 = 2_000;
 
 /// What a peer says of a life whose first record it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,4 +36,154 @@ pub enum Verdict {
         /// The other life.
         other: Incarnation,
     },
+}
+
+/// What is known of the present life.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    start: Timestamp,
+    until: Millis,
+    confirmed_by: BTreeSet<NodeSlot>,
+    confirmed: bool,
+    long_asleep: bool,
+}
+
+impl Standing {
+    /// A life begins at `start`. `last` is the last moment that the disk knows of; `continues` says that the life before ended in
+    /// this very process, on ground that was firm.
+    pub(super) fn new(start: Timestamp, now: Millis, last: Timestamp, continues: bool) -> Self {
+        let asleep = last.millis().after(LEAP_WINDOW_MILLISECONDS) < now;
+        Standing {
+            start,
+            until: now.after(CONFIRMATION_MILLISECONDS),
+            confirmed_by: BTreeSet::new(),
+            confirmed: continues,
+            long_asleep: asleep && last > Timestamp::ZERO,
+        }
+    }
+}
+
+impl<A: Archive> Replica<A> {
+    /// What a peer says of this life.
+    pub fn take_verdict(&mut self, slot: NodeSlot, verdict: Verdict) {
+        if verdict == Verdict::Confirmed {
+            self.standing.confirmed_by.insert(slot);
+        } else {
+            // Even where it was confirmed before: the peer may have heard of the lost records only now.
+            self.yield_to(slot);
+        }
+        self.keep_standing();
+        self.admit_where_looked_at();
+    }
+
+    /// What this node says of a life; none while it does not have that life's first record.
+    pub fn judge(&self, life: &Incarnation) -> Option<Verdict> {
+        if !self.cluster.has_started(life) {
+            return None;
+        }
+        if let Some(other) = self.cluster.rival(life) {
+            return Some(Verdict::SealedTwice { other });
+        }
+        let Some(seal) = self.cluster.seal(life) else { return Some(Verdict::Confirmed) };
+        let held = self.vector.last(&seal.incarnation);
+        let hash = self.hashes.get(&seal.incarnation).copied().unwrap_or_default();
+        Some(if held > seal.sequence {
+            Verdict::HoldsMore { held }
+        } else if held == seal.sequence && held > Sequence(0) && hash != seal.hash {
+            Verdict::OtherHash
+        } else {
+            Verdict::Confirmed
+        })
+    }
+
+    /// The slot in which this node has to go on, with a new life, if it was given another one.
+    pub fn successor(&self) -> Option<NodeSlot> {
+        self.cluster.successor(&self.author().incarnation)
+    }
+
+    /// Until when members are waited for before anything new is shown or placed; none where that is settled.
+    pub fn waits_until(&self) -> Option<Millis> {
+        match self.ground() {
+            Ground::Waiting { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Whether every member has confirmed this life.
+    pub fn is_confirmed(&self) -> bool {
+        matches!(self.ground(), Ground::Firm { .. })
+    }
+
+    /// Whether this node may give UIDs: not while its disk is one that was rolled back and it has no other slot yet.
+    pub fn may_place(&self) -> bool {
+        self.ground() != Ground::RolledBack
+    }
+
+    /// Values of this slot between these two were issued by nobody, or by a life that this disk does not know.
+    pub fn unknown_values(&self) -> (Timestamp, Timestamp) {
+        (self.last_before, self.standing.start)
+    }
+
+    /// Declares a member dead: it never comes back under its slot, and everybody leaps over what it may have placed.
+    pub fn bury(&mut self, slot: NodeSlot) {
+        if slot != self.author().slot && self.cluster.retired_by(slot).is_none() {
+            self.write_cluster(Operation::Bury { slot });
+            self.keep_standing();
+        }
+    }
+
+    pub(super) fn ground(&self) -> Ground {
+        let own = self.author();
+        let loss = self.cluster.latest_loss();
+        let yielded = self.cluster.witness(&own.incarnation).is_some();
+        if yielded || self.cluster.retired_by(own.slot).is_some() {
+            return Ground::RolledBack;
+        }
+        if self.standing.confirmed {
+            return Ground::Firm { loss };
+        }
+        let (until, start) = (self.standing.until, self.standing.start.max(loss));
+        if self.writer.now() < until {
+            Ground::Waiting { until, start }
+        } else {
+            Ground::Unconfirmed { start, long_asleep: self.standing.long_asleep }
+        }
+    }
+
+    /// Draws the consequences of what is known of lives and members.
+    pub(super) fn keep_standing(&mut self) {
+        let own = self.author();
+        let confirmed =
+            |member: &Member| member.slot == own.slot || self.standing.confirmed_by.contains(&member.slot);
+        let by_all = self.cluster.living().all(confirmed);
+        self.standing.confirmed |= by_all;
+        if let Some(witness) = self.cluster.retired_by(own.slot) {
+            self.yield_to(witness);
+        }
+        if self.is_confirmed() {
+            self.serve_yields();
+        }
+    }
+
+    /// This life gives its slot up, and asks a member for another one.
+    fn yield_to(&mut self, witness: NodeSlot) {
+        let own = self.author();
+        if witness != own.slot && self.cluster.witness(&own.incarnation).is_none() {
+            self.write_cluster(Operation::Yield { witness });
+        }
+    }
+
+    /// Gives lives that asked for it another slot; only a confirmed life may give any (rule 2).
+    fn serve_yields(&mut self) {
+        let own = self.author().slot;
+        let asking: Vec<Incarnation> = self.cluster.yielded_to(own).collect();
+        for life in asking {
+            let before = self.cluster.slot_of(&life).and_then(|slot| self.cluster.member(slot)).cloned();
+            let Some(before) = before else { continue };
+            // Where none is left the life goes on asking: `status` says so.
+            let Some((slot, _)) = self.grant() else { continue };
+            self.write_cluster(Operation::Admit(Member { slot, ..before }));
+            self.write_cluster(Operation::Succeed { life, slot });
+        }
+    }
 }

@@ -8,7 +8,9 @@ use peerpost_crdt::flag::Flag;
 use peerpost_crdt::identity::{
     AccountId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
 };
-use peerpost_crdt::operation::{Addition, DefaultMailbox, DocumentId, FoundedRun, Operation, PlacedRun};
+use peerpost_crdt::operation::{
+    Addition, DefaultMailbox, DocumentId, FoundedRun, FoundingReason, Operation, PlacedRun,
+};
 use peerpost_crdt::record::Record;
 use peerpost_crdt::vector::Sequence;
 use peerpost_crdt::view::ReceivedAt;
@@ -177,16 +179,26 @@ fn segment_operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn cluster_operation() -> impl Strategy<Value = Operation> {
+    let slot = || (0..4u8).prop_map(|n| NodeSlot::new(n).expect("a slot"));
+    prop_oneof![
+        slot().prop_map(|witness| Operation::Yield { witness }),
+        (1..4u8, slot()).prop_map(|(life, slot)| Operation::Succeed { life: Incarnation([life; 16]), slot }),
+        slot().prop_map(|slot| Operation::Bury { slot }),
+    ]
+}
+
 /// An operation of any kind, in a document of its kind.
 pub fn operation() -> impl Strategy<Value = (DocumentId, Operation)> {
     let members = || prop::collection::vec((0..4u8).prop_map(|n| NodeSlot::new(n).expect("a slot")), 0..4);
     let found =
         (validity(), name(), members(), numbering()).prop_map(|(validity, name, members, numbering)| {
-            Operation::Found { validity, name, members, numbering }
+            Operation::Found { validity, reason: FoundingReason::Operator, name, members, numbering }
         });
     prop_oneof![
-        1 => account_operation().prop_map(|operation| (DocumentId::Account(account()), operation)),
-        1 => (mailbox(), found).prop_map(|(mailbox, found)| (DocumentId::Mailbox(account(), mailbox), found)),
-        4 => (1..4u8, segment_operation()).prop_map(|(life, operation)| (in_segment(life), operation)),
+        1 => cluster_operation().prop_map(|operation| (DocumentId::Cluster, operation)),
+        2 => account_operation().prop_map(|operation| (DocumentId::Account(account()), operation)),
+        2 => (mailbox(), found).prop_map(|(mailbox, found)| (DocumentId::Mailbox(account(), mailbox), found)),
+        8 => (1..4u8, segment_operation()).prop_map(|(life, operation)| (in_segment(life), operation)),
     ]
 }

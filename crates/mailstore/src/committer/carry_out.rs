@@ -365,7 +365,7 @@ fn explain(error: CommandError, name: &str) -> RequestError {
         CommandError::NoSuchAccount => RequestError::NoSuchAccount(name.to_owned()),
         CommandError::NoSuchMailbox => RequestError::NoSuchMailbox(name.to_owned()),
         CommandError::AlreadyExists => RequestError::AlreadyExists(name.to_owned()),
-        CommandError::Inbox | CommandError::NoUids | CommandError::NameTooLong => {
+        CommandError::Inbox | CommandError::NoUids | CommandError::RolledBack | CommandError::NameTooLong => {
             RequestError::NotPossible(error.to_string())
         }
         CommandError::Archive(error) => RequestError::Storage(error.0),

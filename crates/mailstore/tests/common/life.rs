@@ -65,7 +65,7 @@ impl Life {
         let image =
             rows::read_account(&self.nodes[node].store.storage().reader().expect("readable"), self.account);
         let image = image.expect("readable").expect("known");
-        let account = Account::load(self.account, image, Millis(0));
+        let account = Account::load(self.account, crdt::identity::NodeSlot::FIRST, image, Millis(0));
         account.units().iter().map(|unit| (unit.name.clone(), unit.public)).collect()
     }
 

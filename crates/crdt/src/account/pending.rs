@@ -1,0 +1,48 @@
+//! Entries that are not shown as they should be, and which records they wait to show the effects of.
+
+use crate::clock::Millis;
+use crate::identity::Incarnation;
+use crate::placement::admission::BODY_WAIT_MILLISECONDS;
+use crate::vector::{Sequence, Vector};
+
+/// Since when an entry waits, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) since: Millis,
+    /// The first records, by author, whose effects on it may not be visible; `None` after a start: any may be among them.
+    causes: Option<Vec<(Incarnation, Sequence)>>,
+}
+
+impl Pending {
+    pub(crate) fn new(since: Millis, causes: Option<Vec<(Incarnation, Sequence)>>) -> Self {
+        Pending { since, causes }
+    }
+
+    /// More records came whose effects are not visible.
+    pub(crate) fn add(&mut self, more: &[(Incarnation, Sequence)]) {
+        let Some(causes) = &mut self.causes else { return };
+        for (incarnation, sequence) in more {
+            match causes.iter_mut().find(|(known, _)| known == incarnation) {
+                Some((_, first)) => *first = *sequence.min(first),
+                None => causes.push((*incarnation, *sequence)),
+            }
+        }
+    }
+
+    /// Whether one of these records may be among the causes.
+    pub(crate) fn may_be_effect_of(&self, records: &Vector) -> bool {
+        let Some(causes) = &self.causes else { return true };
+        causes.iter().any(|(incarnation, first)| records.last(incarnation) >= *first)
+    }
+
+    /// Takes the causes, and what came after them, out of `visible`; none where they are not known.
+    pub(crate) fn end_before(&self, visible: &mut Vector) -> Option<()> {
+        self.causes.as_ref()?.iter().for_each(|(incarnation, first)| visible.end_before(incarnation, *first));
+        Some(())
+    }
+
+    /// Whether its body may still be on its way.
+    pub(crate) fn awaits_body(&self, now: Millis) -> bool {
+        now < self.since.after(BODY_WAIT_MILLISECONDS)
+    }
+}

@@ -1,0 +1,166 @@
+//! Rule 6: a node tells what it told clients, and adopts what the others told theirs.
+//!
+//! Without adoption UIDNEXT and HIGHESTMODSEQ would go backwards for a client that moves. A node first shows everything that an
+//! announcement covers: adopting before would make late what is only about to be shown, and that would be reissued for ever.
+
+use super::announcement::Announcement;
+use super::surroundings::Surroundings;
+use crate::account::Account;
+use crate::identity::{MailboxId, NodeSlot, Uid};
+use crate::modseq::OwnValues;
+use crate::vector::Vector;
+use crate::view::MailboxView;
+use crate::writer::Writer;
+
+impl Account {
+    /// Takes in what a peer announced; of several the newest counts. Tells whether it is new.
+    pub(crate) fn hear(&mut self, announcement: Announcement) -> bool {
+        let of_mailbox = self.heard.entry(announcement.mailbox).or_default();
+        let known = of_mailbox.get(&announcement.slot());
+        if known.is_some_and(|known| known.at >= announcement.at) {
+            return false;
+        }
+        let mailbox = announcement.mailbox;
+        let by_author = announcement.modseq.slot() == announcement.slot();
+        if by_author && let Some(view) = self.views.get_mut(&mailbox) {
+            let own = self.own_values.entry(mailbox).or_default();
+            let (theirs, visible) = (announcement.modseq, &announcement.visible);
+            if own.learn(&mut view.foreign, announcement.incarnation, theirs, visible) {
+                self.dirty.shown.entry(mailbox).or_default();
+            }
+        }
+        of_mailbox.insert(announcement.slot(), announcement);
+        true
+    }
+
+    /// What peers announced of the epoch that this node shows of a mailbox.
+    fn heard_of(&self, mailbox: MailboxId) -> impl Iterator<Item = &Announcement> {
+        let validity = self.views.get(&mailbox).and_then(|view| view.validity);
+        let heard = self.heard.get(&mailbox).into_iter().flat_map(|heard| heard.values());
+        heard.filter(move |announcement| Some(announcement.validity) == validity)
+    }
+
+    /// The greatest UIDNEXT that any peer is known to have announced in the current epoch.
+    pub(crate) fn greatest_announced(&self, mailbox: MailboxId) -> Uid {
+        self.heard_of(mailbox).map(|announcement| announcement.uid_next).max().unwrap_or(Uid::FIRST)
+    }
+
+    /// Whether a peer is known to have announced more than this node.
+    pub(crate) fn is_behind(&self, mailbox: MailboxId) -> bool {
+        let Some(view) = self.views.get(&mailbox) else { return false };
+        let more = |announcement: &Announcement| {
+            announcement.uid_next > view.uid_next || announcement.modseq > view.highest_modseq
+        };
+        self.heard_of(mailbox).any(more)
+    }
+
+    /// Adopts what peers announced, as far as everything that they had shown by then is shown or held here.
+    pub(crate) fn adopt(&mut self, writer: &mut Writer, surroundings: &Surroundings<'_>, mailbox: MailboxId) {
+        if !self.is_behind(mailbox) {
+            return;
+        }
+        let announcements: Vec<Announcement> = self.heard_of(mailbox).cloned().collect();
+        for announcement in announcements {
+            let covered = &announcement.visible;
+            if !surroundings.known.covers(covered) || self.is_about_to_show(writer, mailbox, covered) {
+                continue;
+            }
+            if announcement.uid_next > self.view(mailbox).uid_next {
+                self.view_mut(mailbox).uid_next = announcement.uid_next;
+            }
+            self.adopt_modseq(writer, mailbox, &announcement);
+        }
+    }
+
+    /// Whether an effect of these records waits to become visible here at a UID that is still timely.
+    fn is_about_to_show(&self, writer: &Writer, mailbox: MailboxId, covered: &Vector) -> bool {
+        let next = self.view(mailbox).uid_next;
+        let pending = self.pending.get(&mailbox).into_iter().flatten();
+        pending
+            .filter(|(_, pending)| pending.may_be_effect_of(covered))
+            .filter(|(entry, _)| self.current_uid(entry, mailbox).is_none_or(|uid| uid >= next))
+            .any(|(entry, pending)| self.has_body(entry) || pending.awaits_body(writer.now()))
+    }
+
+    /// Where both show effects of the same records, equal values say so; else an own value above the peer's says that
+    /// there is more here.
+    fn adopt_modseq(&mut self, writer: &mut Writer, mailbox: MailboxId, announcement: &Announcement) {
+        if announcement.modseq <= self.view(mailbox).highest_modseq {
+            return;
+        }
+        let all_shown = !self.pending.contains_key(&mailbox) && !writer.has_written();
+        let equal = all_shown && announcement.visible.covers(&self.touched_by);
+        let modseq = if equal { announcement.modseq } else { writer.tick() };
+        self.view_mut(mailbox).highest_modseq = modseq;
+    }
+
+    /// What peers are to be told: of each mailbox of which clients may have been told something new in this batch.
+    pub(crate) fn announce(&mut self, writer: &mut Writer) -> Vec<Announcement> {
+        self.unannounced.extend(self.dirty.shown.keys().copied());
+        let mut announcements = Vec::new();
+        for mailbox in std::mem::take(&mut self.unannounced) {
+            let Some(view) = self.views.get(&mailbox).filter(|view| !view.deleted) else { continue };
+            let (uid_next, modseq) = (view.uid_next, view.highest_modseq);
+            let Some(validity) = view.validity else { continue };
+            let told = (validity, uid_next, modseq);
+            let own = self.own_values.entry(mailbox).or_default();
+            own.checkpoint(modseq, &self.touched_by);
+            if self.told.get(&mailbox) == Some(&told) {
+                continue;
+            }
+            let Some(visible) = self.visible(mailbox) else {
+                self.unannounced.insert(mailbox);
+                continue;
+            };
+            self.told.insert(mailbox, told);
+            let at = writer.tick();
+            let (account, incarnation) = (self.id(), writer.author().incarnation);
+            announcements.push(Announcement {
+                account,
+                mailbox,
+                incarnation,
+                at,
+                validity,
+                uid_next,
+                modseq,
+                visible,
+            });
+        }
+        announcements
+    }
+
+    /// The records whose effects on a mailbox are all visible; none while it is not known what an entry waits for.
+    fn visible(&self, mailbox: MailboxId) -> Option<Vector> {
+        let mut visible = self.touched_by.clone();
+        for pending in self.pending.get(&mailbox).into_iter().flatten().map(|(_, pending)| pending) {
+            pending.end_before(&mut visible)?;
+        }
+        Some(visible)
+    }
+
+    /// After the account was loaded on the node in slot `here`: what is visible now are effects of what touched it until now.
+    pub(crate) fn begin_values(&mut self, here: NodeSlot, announcements: Vec<Announcement>) {
+        for (mailbox, view) in &self.views {
+            self.own_values.insert(*mailbox, OwnValues::begin(view.highest_modseq, self.touched_by.clone()));
+        }
+        let (own, of_peers): (Vec<_>, Vec<_>) =
+            announcements.into_iter().partition(|announcement| announcement.slot() == here);
+        for told in own {
+            self.told.insert(told.mailbox, (told.validity, told.uid_next, told.modseq));
+        }
+        for announcement in of_peers {
+            self.hear(announcement);
+        }
+        let told = |(mailbox, view): &(&MailboxId, &MailboxView)| {
+            self.told.get(*mailbox).copied()
+                == view.validity.map(|validity| (validity, view.uid_next, view.highest_modseq))
+        };
+        self.unannounced =
+            self.views.iter().filter(|view| !told(view)).map(|(mailbox, _)| *mailbox).collect();
+    }
+
+    /// A slot in which two lives continue from one: its values mean nothing any more.
+    pub(crate) fn forget_values(&mut self, slot: NodeSlot) {
+        self.views.values_mut().for_each(|view| view.foreign.forget(slot));
+    }
+}

@@ -1,0 +1,105 @@
+//! Rule 9: how an epoch begins, and why. A founding record contains its numbering.
+
+use super::surroundings::{Ground, Surroundings};
+use crate::account::Account;
+use crate::identity::{EntryId, MailboxId, NodeSlot, Validity};
+use crate::operation::{DocumentId, FoundedRun, FoundingReason, FoundingSize, Operation};
+use crate::writer::Writer;
+
+/// How far ahead of a node's clock, in seconds, a UIDVALIDITY may lie that a peer founds. A node itself keeps to half.
+pub const GREATEST_VALIDITY_LEAD_SECONDS: u64 = 400 * 24 * 60 * 60;
+/// Below this many times 128 a life that nobody confirmed adds to a UIDVALIDITY at random: two lives of one slot that found at the
+/// same time do not choose the same.
+const MOST_RANDOM_ROUNDS: u64 = (1 << 14) / 128;
+
+impl Account {
+    /// Why a mailbox needs a new epoch before it is shown: it has none, or its name has borne a UIDVALIDITY above its own (U6).
+    pub(crate) fn must_found(&self, mailbox: MailboxId) -> Option<FoundingReason> {
+        let Some(epoch) = self.epoch(mailbox) else { return Some(FoundingReason::First) };
+        let of_name = self.unit(mailbox).and_then(|unit| self.validity_of_name(&unit.name));
+        of_name.is_some_and(|known| known > epoch.validity).then_some(FoundingReason::NameBorne)
+    }
+
+    /// Makes sure that the name remembers the UIDVALIDITY that it is about to be shown with.
+    pub(crate) fn bear_name(&mut self, writer: &mut Writer, mailbox: MailboxId) {
+        let Some(name) = self.unit(mailbox).map(|unit| unit.name.clone()) else { return };
+        let Some(validity) = self.epoch(mailbox).map(|epoch| epoch.validity) else { return };
+        if self.validity_of_name(&name) < Some(validity) {
+            let document = DocumentId::Account(self.id());
+            self.write(writer, document, Operation::BearName { name, validity });
+        }
+    }
+
+    /// Founds an epoch: the live entries in the order of their acceptance are numbered from 1, as many as a record may number; others
+    /// are placed singly, above them. Tells whether there was a UIDVALIDITY left.
+    pub(crate) fn found(
+        &mut self,
+        writer: &mut Writer,
+        surroundings: &Surroundings<'_>,
+        mailbox: MailboxId,
+        reason: FoundingReason,
+    ) -> bool {
+        let Some(unit) = self.unit(mailbox).cloned() else { return false };
+        let Some(validity) = self.next_validity(writer, surroundings.ground) else { return false };
+        let mut entries: Vec<EntryId> =
+            self.pending.get(&mailbox).into_iter().flatten().map(|(entry, _)| *entry).collect();
+        entries.extend(self.view(mailbox).rows.iter().map(|row| row.facts.entry));
+        entries.retain(|entry| self.has_body(entry));
+        entries.sort_by_key(|entry| (self.added(entry), *entry));
+        entries.dedup();
+        let numbering = founded_runs(&entries);
+        let members = surroundings.members.to_vec();
+        let founding = Operation::Found { validity, reason, name: unit.name, members, numbering };
+        self.write(writer, DocumentId::Mailbox(self.id(), mailbox), founding);
+        self.settle(writer);
+        true
+    }
+
+    /// Founds the epoch of a mailbox that an account has from its creation.
+    pub(crate) fn found_empty(
+        &mut self,
+        writer: &mut Writer,
+        (members, ground): (&[NodeSlot], Ground),
+        mailbox: MailboxId,
+        name: &str,
+    ) {
+        if self.epoch(mailbox).is_some() {
+            return;
+        }
+        if let Some(validity) = self.next_validity(writer, ground) {
+            let founding = Operation::Found {
+                validity,
+                reason: FoundingReason::First,
+                name: name.to_owned(),
+                members: members.to_vec(),
+                numbering: vec![],
+            };
+            self.write(writer, DocumentId::Mailbox(self.id(), mailbox), founding);
+        }
+    }
+
+    /// A UIDVALIDITY for a new epoch, above all of the account; none where it would run so far ahead of the clock that
+    /// peers refuse it.
+    fn next_validity(&self, writer: &mut Writer, ground: Ground) -> Option<Validity> {
+        let seconds = writer.now().seconds();
+        let least = Validity::found(writer.author().slot, seconds, self.greatest_validity())?;
+        let is_firm = matches!(ground, Ground::Firm { .. });
+        let rounds = if is_firm { 0 } else { writer.chance() % MOST_RANDOM_ROUNDS };
+        let validity = least.later(rounds as u32)?;
+        (u64::from(validity.0) <= seconds + GREATEST_VALIDITY_LEAD_SECONDS / 2).then_some(validity)
+    }
+}
+
+fn founded_runs(entries: &[EntryId]) -> Vec<FoundedRun> {
+    let mut runs: Vec<FoundedRun> = Vec::new();
+    for entry in entries {
+        match runs.last_mut() {
+            Some(run) if run.segment == entry.segment && run.index + run.count == entry.index => {
+                run.count += 1
+            }
+            _ => runs.push(FoundedRun { segment: entry.segment, index: entry.index, count: 1 }),
+        }
+    }
+    let mut size = FoundingSize::default();
+    runs.into_iter().take_while(|run| size.add(run)).collect()
+}
