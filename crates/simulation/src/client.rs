@@ -1,14 +1,21 @@
-//! Clients: MTAs that deliver, sessions that look, append, flag, expunge, copy and move.
+//! Clients: MTAs that deliver, sessions that look, append, flag, expunge, copy and move, and those that read by POP3.
+
+pub(crate) mod cache;
+pub(crate) mod pop;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crdt::clock::Millis;
 use crdt::flag::{Flag, FlagChange};
 use crdt::identity::{EntryId, MailboxId, Validity};
-use crdt::view::{MailboxView, Row};
+use crdt::vector::Vector;
+use crdt::view::{Facts, MailboxView, Row};
 use mailstore::Look;
 
 use crate::chance::Chance;
+use cache::Cache;
+use pop::Pop;
 
 /// The number of a message: its octets follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +48,9 @@ pub(crate) struct Session {
     /// The name that the client selected.
     pub(crate) name: String,
     pub(crate) told: Option<Arc<MailboxView>>,
+    /// When, and what the node had then.
+    pub(crate) told_at: Millis,
+    pub(crate) vector: Vector,
     /// The UIDVALIDITY that the client was told; a session ends when it changes.
     pub(crate) validity: Option<Validity>,
 }
@@ -49,10 +59,17 @@ pub(crate) struct Client {
     pub(crate) node: usize,
     /// Whether it goes to another node now and then.
     pub(crate) roams: bool,
+    /// Whether it reads by POP3.
+    pub(crate) pops: bool,
     /// What it asked and was not answered yet.
     pub(crate) waiting: Option<(u64, Command)>,
     pub(crate) last_ticket: u64,
     pub(crate) sessions: BTreeMap<MailboxId, Session>,
+    /// What it remembers of mailboxes that are not open, by name.
+    pub(crate) caches: BTreeMap<String, Cache>,
+    pub(crate) pop: Option<Pop>,
+    /// The names that its command gives mailboxes to.
+    pub(crate) arriving: Vec<String>,
     /// Deliveries whose outcome it does not know, or that were refused for a while: offered again, anywhere.
     pub(crate) retries: Vec<(Token, String)>,
     pub(crate) chance: Chance,
@@ -69,18 +86,27 @@ pub(crate) enum Wish {
         flags: Vec<Flag>,
     },
     LookAway(MailboxId),
+    /// Reads the octets of a message that it was told of.
+    Read(Arc<Facts>),
+    /// Ends a POP3 session.
+    HangUp,
     Roam,
+    Nothing,
 }
 
 impl Client {
     pub(crate) fn new(node: usize, mut chance: Chance) -> Self {
-        let roams = chance.percent(20);
+        let (roams, pops) = (chance.percent(35), chance.percent(12));
         Client {
             node,
             roams,
+            pops,
             waiting: None,
             last_ticket: 0,
             sessions: BTreeMap::new(),
+            caches: BTreeMap::new(),
+            pop: None,
+            arriving: vec![],
             retries: vec![],
             chance,
         }
@@ -88,6 +114,12 @@ impl Client {
 
     /// What this client wants now, given the mailboxes of the account by name.
     pub(crate) fn wish(&mut self, mailboxes: &[(String, MailboxId)], mailboxes_change: bool) -> Option<Wish> {
+        if self.pops && self.roams && self.pop.is_none() && self.chance.percent(20) {
+            return Some(Wish::Roam);
+        }
+        if self.pops && self.chance.percent(80) {
+            return pop::wish(&mut self.pop, mailboxes, &mut self.chance);
+        }
         let unlooked: Vec<MailboxId> =
             mailboxes.iter().map(|(_, id)| *id).filter(|id| !self.sessions.contains_key(id)).collect();
         let selects = self.sessions.is_empty() || self.chance.percent(12);
@@ -109,8 +141,9 @@ impl Client {
                 let flags = if self.chance.percent(30) { vec![Flag::Seen] } else { vec![] };
                 Some(Wish::AppendNew { count: self.chance.between(1, 3), mailbox, flags })
             }
-            42..85 => self.wish_for_messages(mailboxes).map(Wish::Command),
-            85..90 => Some(Wish::Command(Command::Look { mailbox: self.any(mailboxes)?, lasting: false })),
+            42..80 => self.wish_for_messages(mailboxes).map(Wish::Command),
+            80..84 => self.wish_to_read(),
+            84..90 => Some(Wish::Command(Command::Look { mailbox: self.any(mailboxes)?, lasting: false })),
             90..94 => {
                 let open: Vec<MailboxId> = self.sessions.keys().copied().collect();
                 self.chance.pick(&open).map(|mailbox| Wish::LookAway(*mailbox))
@@ -176,6 +209,13 @@ impl Client {
         }
     }
 
+    fn wish_to_read(&mut self) -> Option<Wish> {
+        let told: Vec<&MailboxView> =
+            self.sessions.values().filter_map(|session| session.told.as_deref()).collect();
+        let rows = &self.chance.pick(&told)?.rows;
+        rows.at(self.chance.index(rows.len())).map(|row| Wish::Read(Arc::clone(&row.facts)))
+    }
+
     /// Up to four entries; none where there is none.
     fn some<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) -> Option<Vec<EntryId>> {
         let mut entries: Vec<EntryId> = rows.map(|row| row.facts.entry).collect();
@@ -188,9 +228,20 @@ impl Client {
         (!chosen.is_empty()).then_some(chosen)
     }
 
-    /// Forgets everything that belonged to a connection; gives the command that was never answered.
+    /// Ends a session; what it was told is remembered.
+    pub(crate) fn close(&mut self, mailbox: MailboxId) {
+        let Some(session) = self.sessions.remove(&mailbox) else { return };
+        if let Some(view) = session.told {
+            let (told_at, vector) = (session.told_at, session.vector);
+            self.caches.insert(session.name, Cache { view, node: self.node, told_at, vector });
+        }
+    }
+
+    /// Ends everything that belonged to a connection; gives the command that was never answered.
     pub(crate) fn disconnect(&mut self) -> Option<Command> {
-        self.sessions.clear();
+        let open: Vec<MailboxId> = self.sessions.keys().copied().collect();
+        open.into_iter().for_each(|mailbox| self.close(mailbox));
+        self.pop = None;
         self.waiting.take().map(|(_, command)| command)
     }
 }

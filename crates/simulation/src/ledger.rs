@@ -1,5 +1,7 @@
 //! What clients saw and what was accepted, and what must hold of it (`docs/uid-mapping.md`: U1 to U4, and nothing lost).
 
+mod moves;
+mod names;
 mod rest;
 mod views;
 
@@ -11,6 +13,8 @@ use mailstore::Reply;
 use mailstore::account::DEFAULT_MAILBOXES;
 
 use crate::client::{Command, Token};
+pub(crate) use moves::Moved;
+use names::Names;
 pub(crate) use rest::Rest;
 use views::{Named, Seen};
 
@@ -75,8 +79,7 @@ pub struct Ledger {
     entries: BTreeMap<EntryId, Entry>,
     named: BTreeMap<(String, u32, u32), Named>,
     seen: BTreeMap<(usize, MailboxId, u32), Seen>,
-    /// The greatest UIDVALIDITY that each node has told of each name.
-    validities: BTreeMap<(usize, String), u32>,
+    names: Names,
     /// The mailboxes that nobody deletes.
     lasting: BTreeSet<MailboxId>,
     /// Whether somebody asked to delete another one.
@@ -96,7 +99,7 @@ impl Ledger {
             entries: BTreeMap::new(),
             named: BTreeMap::new(),
             seen: BTreeMap::new(),
-            validities: BTreeMap::new(),
+            names: Names::new(),
             views: 0,
         }
     }
@@ -123,6 +126,11 @@ impl Ledger {
         self.mail.insert(message, mail);
         self.of_hash.insert(hash, message);
         message
+    }
+
+    /// The message that has these octets.
+    pub(crate) fn message(&self, body: &BodyHash) -> Option<Token> {
+        self.of_hash.get(body).copied()
     }
 
     /// The messages of these entries, for the trace.

@@ -24,15 +24,15 @@ const LATE_MILLISECONDS: u64 = 300;
 pub(crate) enum Packet {
     /// The dialler's handshake is done.
     Up,
-    /// A frame, as octets.
-    Frame(Channel, Vec<u8>),
+    /// A frame, as octets, and when it was sent.
+    Frame(Channel, Vec<u8>, Millis),
     /// The other side closed the connection. Overtakes what waits, and is lost where the path is cut.
     Close(Departure),
 }
 
 impl Packet {
-    pub(crate) fn frame(frame: &Frame) -> Result<Packet, String> {
-        Ok(Packet::Frame(frame.channel(), frame.encode().map_err(|error| error.to_string())?))
+    pub(crate) fn frame(frame: &Frame, now: Millis) -> Result<Packet, String> {
+        Ok(Packet::Frame(frame.channel(), frame.encode().map_err(|error| error.to_string())?, now))
     }
 
     pub(crate) fn decode(octets: &[u8]) -> Result<Frame, String> {
@@ -40,7 +40,7 @@ impl Packet {
     }
 
     fn stream(&self) -> usize {
-        usize::from(matches!(self, Packet::Frame(Channel::Bodies, _)))
+        usize::from(matches!(self, Packet::Frame(Channel::Bodies, ..)))
     }
 }
 

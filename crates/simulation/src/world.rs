@@ -6,6 +6,7 @@ mod faults;
 mod founding;
 mod joins;
 mod links;
+mod readers;
 mod rest;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use crdt::clock::Millis;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use crdt::vector::Sequence;
+use mailstore::Look;
 use replication::event::{Event as Told, LinkId};
 
 use crate::chance::Chance;
@@ -79,6 +81,10 @@ pub(crate) struct World {
     joins: BTreeMap<usize, Join>,
     /// For every record that a node was sent: by whom last.
     came_from: BTreeMap<(usize, Incarnation, Sequence), usize>,
+    /// Short looks of this commit, and the clients that gave them.
+    polls: Vec<(usize, Look)>,
+    /// Up to when a node has heard another: when the latest frame of it that came was sent.
+    heard: BTreeMap<(usize, usize), Millis>,
     account: AccountId,
     chance: Chance,
     /// Whether clients and faults have come to rest.
@@ -108,6 +114,8 @@ impl World {
             clients,
             joins: BTreeMap::new(),
             came_from: BTreeMap::new(),
+            polls: vec![],
+            heard: BTreeMap::new(),
             account: AccountId::of_name(ACCOUNT),
             chance,
             resting: false,

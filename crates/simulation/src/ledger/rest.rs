@@ -7,6 +7,7 @@ use crdt::flag::FlagSet;
 use crdt::identity::EntryId;
 use crdt::view::MailboxView;
 
+use super::moves::ANNOUNCEMENTS_ARE_ADOPTED;
 use super::{Entry, Ledger, Mail, Violation, flags_text};
 use crate::client::Token;
 
@@ -17,13 +18,18 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// The mapping as clients see it, a line for each mailbox and message. UIDNEXT is not part of it: a node that never
-    /// showed what another showed and expunged has announced less.
+    /// The mapping as clients see it, a line for each mailbox and message. UIDNEXT and HIGHESTMODSEQ are part of it where
+    /// announcements are adopted: else a node that never showed what another showed and expunged has announced less.
     fn lines(&self, ledger: &Ledger) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, view) in &self.mailboxes {
             let validity = view.validity.map_or(0, |validity| validity.0);
-            lines.push(format!("{name} {} {validity}", view.mailbox));
+            let announced = if ANNOUNCEMENTS_ARE_ADOPTED {
+                format!(", UIDNEXT {}, HIGHESTMODSEQ {}", view.uid_next, view.highest_modseq)
+            } else {
+                String::new()
+            };
+            lines.push(format!("{name} {} {validity}{announced}", view.mailbox));
             lines.extend(view.rows.iter().map(|row| {
                 let message = ledger.of_hash.get(&row.facts.body).map_or("m?".into(), Token::to_string);
                 let (email, flags) = (row.facts.email, flags_text(&row.flags));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crdt::flag::FlagSet;
 use crdt::identity::EntryId;
 use crdt::view::{MailboxView, Row};
 
@@ -20,19 +19,10 @@ pub(super) struct Named {
 }
 
 /// What a node has shown last of a mailbox and epoch, all its lives taken together.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    announced: u32,
-    highest_modseq: u64,
-    rows: BTreeMap<u32, Known>,
-}
-
 #[derive(Clone, Debug)]
-struct Known {
-    entry: EntryId,
-    message: Token,
-    modseq: u64,
-    flags: Arc<FlagSet>,
+pub(super) struct Seen {
+    name: String,
+    view: MailboxView,
 }
 
 impl Ledger {
@@ -69,32 +59,28 @@ impl Ledger {
         let Some(validity) = view.validity else { return Ok(None) };
         self.views += 1;
         let place = format!("n{node} {name} {validity}");
-        let mut rows = BTreeMap::new();
+        let key = (node, view.mailbox, validity.0);
+        let before = self.seen.remove(&key);
+        let known = before.as_ref().filter(|seen| seen.name == name).map(|seen| &seen.view);
+        let mut old = known.into_iter().flat_map(|view| view.rows.iter()).peekable();
         for row in view.rows.iter() {
-            let known = self.check_row(name, validity.0, row, &place)?;
-            rows.insert(row.uid.0, known);
+            while old.next_if(|old| old.uid < row.uid).is_some() {}
+            // What is the very same as before, in memory, was checked then.
+            let same = |old: &&Row| Arc::ptr_eq(&old.facts, &row.facts) && old.uid == row.uid;
+            if old.next_if(same).is_none() {
+                self.check_row(name, validity.0, row, &place)?;
+            }
         }
-        let before = self.seen.entry((node, view.mailbox, validity.0)).or_default();
-        let now = Seen { announced: view.uid_next.0, highest_modseq: view.highest_modseq.bits(), rows };
-        let text = check_step(before, &now, &place)?;
-        *before = now;
+        let text = match &before {
+            Some(seen) => self.check_step(&seen.view, view, &place)?,
+            None => self.check_step(&MailboxView::unseen(view.account, view.mailbox), view, &place)?,
+        };
+        self.seen.insert(key, Seen { name: name.to_owned(), view: view.clone() });
         Ok(text.map(|text| format!("{place}:{text}")))
     }
 
-    /// U6: a client that selects a name finds a UIDVALIDITY that only grows.
-    pub(crate) fn selected(&mut self, node: usize, name: &str, view: &MailboxView) -> Result<(), Violation> {
-        let Some(validity) = view.validity.map(|validity| validity.0) else { return Ok(()) };
-        let greatest = self.validities.entry((node, name.to_owned())).or_default();
-        if validity < *greatest {
-            let what = format!("n{node} shows {name} with UIDVALIDITY {validity} after {greatest}");
-            return Err(Violation::new("U6 validity rises", what, [name.to_owned()]));
-        }
-        *greatest = validity;
-        Ok(())
-    }
-
     /// U1, and that what a UID names never changes.
-    fn check_row(&mut self, name: &str, validity: u32, row: &Row, place: &str) -> Result<Known, Violation> {
+    fn check_row(&mut self, name: &str, validity: u32, row: &Row, place: &str) -> Result<(), Violation> {
         let entry = row.facts.entry;
         let Some(message) = self.of_hash.get(&row.facts.body).copied() else {
             let what = format!("{place} shows a body at {} that nobody wrote", row.uid);
@@ -126,67 +112,115 @@ impl Ledger {
             ));
         }
         named.entry = Some(entry);
-        Ok(Known { entry, message, modseq: row.modseq.bits(), flags: Arc::clone(&row.flags) })
+        Ok(())
+    }
+
+    /// U2, U3 and MODSEQ between two views of one node; tells the difference.
+    fn check_step(
+        &self,
+        before: &MailboxView,
+        now: &MailboxView,
+        place: &str,
+    ) -> Result<Option<String>, Violation> {
+        let fail = |rule, what: String, row: Option<&Row>| {
+            let message = row.map(|row| self.token(row));
+            Err(Violation::new(rule, format!("{place}: {what}"), message))
+        };
+        if now.uid_next < before.uid_next {
+            let what = format!("UIDNEXT {} after {}", now.uid_next, before.uid_next);
+            return fail("U2 only upward", what, None);
+        }
+        if now.highest_modseq < before.highest_modseq {
+            let what = format!("HIGHESTMODSEQ {} after {}", now.highest_modseq, before.highest_modseq);
+            return fail("MODSEQ only rises", what, None);
+        }
+        let mut changes = Changes::default();
+        let mut old = before.rows.iter().peekable();
+        for row in now.rows.iter() {
+            if row.modseq > now.highest_modseq || row.uid >= now.uid_next {
+                let what = format!("{} lies above what is announced", row.uid);
+                return fail("a view is consistent", what, Some(row));
+            }
+            while let Some(gone) = old.next_if(|old| old.uid < row.uid) {
+                changes.removed(gone, &self.token(gone));
+            }
+            match old.next_if(|old| old.uid == row.uid) {
+                None if row.uid < before.uid_next => {
+                    let what = format!("it appears at {}, below UIDNEXT {}", row.uid, before.uid_next);
+                    return fail("U2 only upward", what, Some(row));
+                }
+                None => changes.added(row, &self.token(row)),
+                Some(old) => {
+                    if let Err((rule, what)) = check_kept(old, row, before) {
+                        return fail(rule, what, Some(row));
+                    }
+                    if old.flags != row.flags {
+                        changes.flagged(row, &self.token(row));
+                    }
+                }
+            }
+        }
+        old.for_each(|gone| changes.removed(gone, &self.token(gone)));
+        if changes.any_gone && now.highest_modseq <= before.highest_modseq {
+            let what = format!("a message vanished and HIGHESTMODSEQ stayed {}", now.highest_modseq);
+            return fail("MODSEQ only rises", what, None);
+        }
+        if changes.any_new && !each_once(now) {
+            return fail("U3 stable", "an entry is shown twice".into(), None);
+        }
+        let numbers = |view: &MailboxView| (view.uid_next, view.highest_modseq);
+        if changes.text.is_empty() && numbers(before) != numbers(now) {
+            let _ = write!(changes.text, " next {} modseq {}", now.uid_next, now.highest_modseq);
+        }
+        Ok((!changes.text.is_empty()).then_some(changes.text))
+    }
+
+    fn token(&self, row: &Row) -> String {
+        self.message(&row.facts.body).map_or_else(|| "m?".to_owned(), |message| message.to_string())
     }
 }
 
-/// U2, U3 and MODSEQ between two views of one node; tells the difference.
-fn check_step(before: &Seen, now: &Seen, place: &str) -> Result<Option<String>, Violation> {
-    let fail = |rule, what: String, message: Option<Token>| {
-        Err(Violation::new(rule, format!("{place}: {what}"), message.map(|message| message.to_string())))
-    };
-    let mut text = String::new();
-    if now.announced < before.announced {
-        return fail("U2 only upward", format!("UIDNEXT {} after {}", now.announced, before.announced), None);
+/// What differs between two views, as the trace tells it.
+#[derive(Default)]
+struct Changes {
+    text: String,
+    any_gone: bool,
+    any_new: bool,
+}
+
+impl Changes {
+    fn removed(&mut self, row: &Row, message: &str) {
+        self.any_gone = true;
+        let _ = write!(self.text, " -{}={message}", row.uid);
     }
-    if now.highest_modseq < before.highest_modseq {
-        let what = format!("HIGHESTMODSEQ {} after {}", now.highest_modseq, before.highest_modseq);
-        return fail("MODSEQ only rises", what, None);
+
+    fn added(&mut self, row: &Row, message: &str) {
+        self.any_new = true;
+        let _ = write!(self.text, " +{}={message}", row.uid);
     }
-    for (uid, row) in &now.rows {
-        let message = Some(row.message);
-        if row.modseq > now.highest_modseq || *uid >= now.announced {
-            return fail("a view is consistent", format!("{uid} lies above what is announced"), message);
-        }
-        match before.rows.get(uid) {
-            None if *uid < before.announced => {
-                let what = format!("{} appears at {uid}, below UIDNEXT {}", row.message, before.announced);
-                return fail("U2 only upward", what, message);
-            }
-            None => {
-                let _ = write!(text, " +{uid}={}", row.message);
-            }
-            Some(known) if known.entry != row.entry => {
-                return fail("U3 stable", format!("{uid} names another entry"), message);
-            }
-            Some(known) if known.flags != row.flags => {
-                if row.modseq <= before.highest_modseq {
-                    let what =
-                        format!("flags of {uid} changed without a MODSEQ above {}", before.highest_modseq);
-                    return fail("MODSEQ only rises", what, message);
-                }
-                let _ = write!(text, " *{uid}={}({})", row.message, flags_text(&row.flags));
-            }
-            Some(known) if row.modseq < known.modseq => {
-                return fail("MODSEQ only rises", format!("MODSEQ of {uid} fell"), message);
-            }
-            Some(_) => {}
-        }
+
+    fn flagged(&mut self, row: &Row, message: &str) {
+        let _ = write!(self.text, " *{}={message}({})", row.uid, flags_text(&row.flags));
     }
-    let mut entries: Vec<EntryId> = now.rows.values().map(|row| row.entry).collect();
+}
+
+/// What must hold of a UID that was there and still is.
+fn check_kept(old: &Row, row: &Row, before: &MailboxView) -> Result<(), (&'static str, String)> {
+    if old.facts.entry != row.facts.entry {
+        return Err(("U3 stable", format!("{} names another entry", row.uid)));
+    }
+    if old.flags != row.flags && row.modseq <= before.highest_modseq {
+        let what = format!("flags of {} changed without a MODSEQ above {}", row.uid, before.highest_modseq);
+        return Err(("MODSEQ only rises", what));
+    }
+    if row.modseq < old.modseq {
+        return Err(("MODSEQ only rises", format!("MODSEQ of {} fell", row.uid)));
+    }
+    Ok(())
+}
+
+fn each_once(view: &MailboxView) -> bool {
+    let mut entries: Vec<EntryId> = view.rows.iter().map(|row| row.facts.entry).collect();
     entries.sort_unstable();
-    if let Some(twice) = entries.windows(2).find(|pair| pair[0] == pair[1]) {
-        return fail("U3 stable", format!("entry {} is shown twice", twice[0]), None);
-    }
-    for (uid, row) in before.rows.iter().filter(|(uid, _)| !now.rows.contains_key(uid)) {
-        if now.highest_modseq <= before.highest_modseq {
-            let what = format!("{uid} vanished and HIGHESTMODSEQ stayed {}", now.highest_modseq);
-            return fail("MODSEQ only rises", what, Some(row.message));
-        }
-        let _ = write!(text, " -{uid}={}", row.message);
-    }
-    if text.is_empty() && (now.announced, now.highest_modseq) != (before.announced, before.highest_modseq) {
-        let _ = write!(text, " next {} modseq {}", now.announced, now.highest_modseq);
-    }
-    Ok((!text.is_empty()).then_some(text))
+    entries.windows(2).all(|pair| pair[0] != pair[1])
 }

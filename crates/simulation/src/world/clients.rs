@@ -9,7 +9,7 @@ use mailstore::{NewMessage, Reply, Request, RequestError};
 use message::Scanner;
 
 use super::{Event, Violation, World};
-use crate::client::{Command, Session, Token, Wish, octets};
+use crate::client::{Command, Token, Wish, octets};
 
 /// How long a client waits before it knocks at a dead node again, in milliseconds.
 const KNOCK_MILLISECONDS: u64 = 400;
@@ -46,10 +46,16 @@ impl World {
                 self.give(client, Command::Append { messages, mailbox, flags })
             }
             Some(Wish::LookAway(mailbox)) => {
-                self.clients[client].sessions.remove(&mailbox);
+                self.clients[client].close(mailbox);
                 self.kick(node);
                 Ok(())
             }
+            Some(Wish::Read(facts)) => self.read(node, client, &facts),
+            Some(Wish::HangUp) => {
+                self.hang_up(client);
+                Ok(())
+            }
+            Some(Wish::Nothing) => Ok(()),
             Some(Wish::Roam) => {
                 self.roam(client);
                 Ok(())
@@ -86,6 +92,9 @@ impl World {
         self.note(format!("c{client} n{node} {text}"));
         self.counts.commands += 1;
         self.ledger.asked(&command);
+        let arriving = self.arrivals(node, &command);
+        self.ledger.arrives(&arriving);
+        self.clients[client].arriving = arriving;
         match self.request(node, &command) {
             Ok(request) => {
                 let state = &mut self.clients[client];
@@ -108,6 +117,8 @@ impl World {
 
     fn refused(&mut self, client: usize, command: Command) {
         self.ledger.refused(&command);
+        let arriving = std::mem::take(&mut self.clients[client].arriving);
+        self.ledger.does_not_arrive(&arriving);
         if let Command::Deliver { message, mailbox } = command {
             self.clients[client].retries.push((message, mailbox));
         }
@@ -190,16 +201,8 @@ impl World {
         self.ledger.accepted_by(command, &reply, target.as_deref())?;
         match reply {
             Reply::Looked(look) => {
-                let view = look.view.borrow().clone();
-                let name = self.name_of(node, view.mailbox);
-                if let Some(name) = &name {
-                    self.ledger.selected(node, name, &view)?;
-                }
-                let validity = view.validity;
-                let session = Session { look, name: name.unwrap_or_default(), told: None, validity };
-                self.clients[client].sessions.insert(view.mailbox, session);
-                // What it shows is looked at with all other sessions, once every answer of this commit was heard.
-                Ok(())
+                let lasting = matches!(command, Command::Look { lasting: true, .. });
+                self.looked(node, client, look, lasting)
             }
             Reply::Appended { view, .. } | Reply::Stored { view, .. } | Reply::View(view) => {
                 self.show(node, &view)
@@ -222,39 +225,6 @@ impl World {
             self.note(line);
         }
         Ok(())
-    }
-
-    /// Every session of a node is told what its mailbox looks like now.
-    pub(super) fn look_around(&mut self, node: usize) -> Result<(), Violation> {
-        for client in 0..self.clients.len() {
-            if self.clients[client].node != node {
-                continue;
-            }
-            let open: Vec<MailboxId> = self.clients[client].sessions.keys().copied().collect();
-            for mailbox in open {
-                self.look_at(node, client, mailbox)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn look_at(&mut self, node: usize, client: usize, mailbox: MailboxId) -> Result<(), Violation> {
-        let Some(session) = self.clients[client].sessions.get_mut(&mailbox) else { return Ok(()) };
-        if session.told.is_some() && !session.look.view.has_changed().unwrap_or(false) {
-            return Ok(());
-        }
-        let view = session.look.view.borrow_and_update().clone();
-        let name = session.name.clone();
-        let ends = session.validity != view.validity || view.deleted || view.mailbox != mailbox;
-        if ends {
-            // As a session does: the client is told goodbye, and nothing of the new epoch under the old one.
-            self.note(format!("c{client} n{node} BYE: {name} has changed"));
-            self.clients[client].sessions.remove(&mailbox);
-            self.kick(node);
-            return Ok(());
-        }
-        session.told = Some(Arc::clone(&view));
-        self.observe(node, &name, &view)
     }
 
     /// The clients of a node that died lose what they held; MTAs will offer again what was not answered.

@@ -43,7 +43,7 @@ impl World {
                 self.schedule(delay, Event::Handshake { from: node, life, to, slot });
             }
             Output::Send { link, frame } => {
-                let packet = Packet::frame(&frame)
+                let packet = Packet::frame(&frame, self.now)
                     .map_err(|why| Violation::new("frames fit", format!("n{node} sends {why}"), vec![]))?;
                 self.send(link, packet);
             }
@@ -114,7 +114,7 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, link: LinkId, packet: Packet) -> Result<(), Violation> {
-        if let Packet::Frame(_, octets) = &packet
+        if let Packet::Frame(_, octets, _) = &packet
             && let Some((node, life)) = self.network.given_up(link, self.now).map(|end| (end.node, end.life))
             && self.nodes[node].lives == life
             && self.chance.percent(LATE_FRAMES)
@@ -147,8 +147,11 @@ impl World {
                 Some(slot) => Told::Connected { slot, link, dialled: false },
                 None => return Ok(()),
             },
-            Packet::Frame(_, octets) => match Packet::decode(&octets) {
-                Ok(frame) => Told::Frame { link, frame },
+            Packet::Frame(_, octets, sent) => match Packet::decode(&octets) {
+                Ok(frame) => {
+                    self.heard.entry((node, peer)).and_modify(|at| *at = sent.max(*at)).or_insert(sent);
+                    Told::Frame { link, frame }
+                }
                 Err(why) => return Err(Violation::new("frames come back", why, vec![])),
             },
             Packet::Close(departure) => {

@@ -1,0 +1,83 @@
+//! UIDVALIDITY of the names of mailboxes: it rises (U6), and only where there is a reason for it (rule 9).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt::view::MailboxView;
+use mailstore::account::DEFAULT_MAILBOXES;
+
+use super::{Ledger, Violation};
+
+/// Whether two nodes may found the first epoch of one mailbox, each of them by its first look, so that one of the values is
+/// given up although the name was created once. They do so as long as a mailbox is not founded where it is created.
+const FIRST_LOOKS_MAY_CROSS: bool = true;
+/// A UIDVALIDITY is the slot of its founder, modulo this.
+const SLOTS: u32 = 128;
+
+/// What is known of names.
+pub(super) struct Names {
+    /// The greatest UIDVALIDITY that each node has told of each name.
+    greatest: BTreeMap<(usize, String), u32>,
+    /// All that any node has told.
+    borne: BTreeMap<String, BTreeSet<u32>>,
+    /// How many times a mailbox may have come to a name: with the account, created, or by a rename.
+    arrivals: BTreeMap<String, u32>,
+}
+
+fn is_default(name: &str) -> bool {
+    DEFAULT_MAILBOXES.iter().any(|(default, _)| *default == name)
+}
+
+impl Names {
+    pub(super) fn new() -> Self {
+        let arrivals = DEFAULT_MAILBOXES.iter().map(|(name, _)| ((*name).to_owned(), 1)).collect();
+        Names { greatest: BTreeMap::new(), borne: BTreeMap::new(), arrivals }
+    }
+}
+
+impl Ledger {
+    /// A client asks for something that brings mailboxes to these names.
+    pub(crate) fn arrives(&mut self, names: &[String]) {
+        for name in names {
+            *self.names.arrivals.entry(name.clone()).or_default() += 1;
+        }
+    }
+
+    /// It was refused.
+    pub(crate) fn does_not_arrive(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(arrivals) = self.names.arrivals.get_mut(name) {
+                *arrivals = arrivals.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A client that selects a name finds a UIDVALIDITY that only grows. Says whether it is new at a name that had another.
+    ///
+    /// No run uses up the UIDs of an epoch or reissues most of a large mailbox, and nobody asks for a bump. So the reason for
+    /// a second value can only be that another mailbox came to the name, on this side or on another.
+    pub(crate) fn selected(
+        &mut self,
+        node: usize,
+        name: &str,
+        view: &MailboxView,
+    ) -> Result<bool, Violation> {
+        let Some(validity) = view.validity.map(|validity| validity.0) else { return Ok(false) };
+        let greatest = self.names.greatest.entry((node, name.to_owned())).or_default();
+        if validity < *greatest {
+            let what = format!("n{node} shows {name} with UIDVALIDITY {validity} after {greatest}");
+            return Err(Violation::new("U6 validity rises", what, [name.to_owned()]));
+        }
+        *greatest = validity;
+        let borne = self.names.borne.entry(name.to_owned()).or_default();
+        let crossed = FIRST_LOOKS_MAY_CROSS
+            && !is_default(name)
+            && borne.iter().all(|other| other % SLOTS != validity % SLOTS);
+        let bumped = borne.insert(validity) && borne.len() > 1;
+        if bumped && !crossed && self.names.arrivals.get(name) == Some(&1) {
+            let what =
+                format!("n{node} shows {name} with UIDVALIDITY {validity}, of {borne:?} without a reason");
+            return Err(Violation::new("a bump has a reason", what, [name.to_owned()]));
+        }
+        Ok(bumped)
+    }
+}
