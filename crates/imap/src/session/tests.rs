@@ -1,5 +1,6 @@
 //! Transcripts of sessions over a store in memory.
 
+mod caching;
 mod client;
 mod fetching;
 mod mailboxes;

@@ -172,7 +172,7 @@ fn a_short_memory_tells_too_much_and_heeds_match_data() {
     other.send("EXPUNGE");
     let mut client = enabled(&store);
     let between = format!("* VANISHED (EARLIER) 4:{}", fourth - 1);
-    assert_eq!(resynchronized(&mut client, &format!("{validity} {known}")), [between.clone()]);
+    assert_eq!(resynchronized(&mut client, &format!("{validity} {known}")), std::slice::from_ref(&between));
     let matched = |numbers: &str, uids: &str| format!("{validity} {known} 1:{fifth} ({numbers} {uids})");
     // UID 3 is the third message, as the client knows; that the next one is the fourth it does not know.
     let told = resynchronized(&mut client, &matched(&format!("1:3,{}", COUNT - 1), &format!("1:3,{fourth}")));
