@@ -173,6 +173,9 @@ pub struct MailboxView {
     pub account: AccountId,
     /// The mailbox.
     pub mailbox: MailboxId,
+    /// What clients are shown as MAILBOXID: another object once the mailbox has another UIDVALIDITY than its first (RFC 8474
+    /// section 4).
+    pub object: MailboxId,
     /// UIDVALIDITY; `None` until somebody looks for the first time.
     pub validity: Option<Validity>,
     /// UIDNEXT: 1 + the highest UID ever shown in this epoch.
@@ -197,6 +200,7 @@ impl MailboxView {
         MailboxView {
             account,
             mailbox,
+            object: mailbox,
             validity: None,
             uid_next: Uid::FIRST,
             highest_modseq: Timestamp::ZERO,

@@ -73,6 +73,7 @@ impl Committer {
             beginning.cluster.clone(),
         ));
         let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
+        published.set_life(author.incarnation, replica.unknown_values());
         let mut committer = Committer {
             storage,
             identity,
@@ -224,7 +225,7 @@ impl Committer {
         let looks = self.replica.looks().clone();
         let looked_at: Vec<(AccountId, MailboxId)> = looks.own().into_iter().collect();
         self.replica = Replica::start(DiskArchive(Arc::clone(&self.storage)), author, beginning, now);
-        self.published.set_incarnation(author.incarnation);
+        self.published.set_life(author.incarnation, self.replica.unknown_values());
         self.replica.restore_looks(looks);
         for (account, _) in looked_at {
             self.replica.account(account)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crdt::account::{Account, AccountHead};
+use crdt::clock::Timestamp;
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use crdt::operation::Member;
@@ -30,6 +31,8 @@ struct State {
     vector: Vector,
     looks: Arc<LookedAt>,
     incarnation: Incarnation,
+    /// Values of this node's slot between these two were issued by a life that this disk does not know, or by nobody.
+    unknown_values: (Timestamp, Timestamp),
 }
 
 impl Published {
@@ -46,6 +49,7 @@ impl Published {
             vector,
             looks: Arc::default(),
             incarnation,
+            unknown_values: Default::default(),
         };
         let members = Arc::new(cluster.linked().cloned().collect());
         Published {
@@ -115,8 +119,15 @@ impl Published {
         self.state().incarnation
     }
 
-    pub(crate) fn set_incarnation(&self, incarnation: Incarnation) {
-        self.state().incarnation = incarnation;
+    pub(crate) fn unknown_values(&self) -> (Timestamp, Timestamp) {
+        self.state().unknown_values
+    }
+
+    /// A life begins.
+    pub(crate) fn set_life(&self, incarnation: Incarnation, unknown_values: (Timestamp, Timestamp)) {
+        let mut state = self.state();
+        state.incarnation = incarnation;
+        state.unknown_values = unknown_values;
     }
 
     pub(crate) fn set_cluster(&self, cluster: ClusterState) {

@@ -13,6 +13,7 @@ use crdt::placement::looks::LookedAt;
 use crdt::record::Record;
 use crdt::replica::{Applied, ArchiveError, DeltaError};
 use crdt::vector::Vector;
+use crdt::view::MailboxView;
 use message::Structure;
 use storage::{Body, BodyWriter, ReadError, Reader, StagedBody, Storage, Table};
 use tokio::sync::{oneshot, watch};
@@ -74,13 +75,22 @@ impl Mailstore {
         &self.identity
     }
 
-    /// What a MODSEQ that a client brings means here: a bound such that everything not above it was visible to the client
-    /// (RFC 7162). What this node issued stands for itself. A client that was at another node brings a value of that node,
-    /// which says nothing of the order in which changes became visible here: it counts as 0, so that the client hears some
+    /// What a MODSEQ that a client brings means in a mailbox here: a bound such that everything not above it was visible to the
+    /// client (RFC 7162).
+    ///
+    /// What this node issued stands for itself, and so does the mailbox's HIGHESTMODSEQ, whoever issued it: equal values are equal
+    /// states. A value of another node means what that node told of it. What nothing is known of counts as 0: the client hears some
     /// things twice and misses nothing.
-    pub fn modseq_from_client(&self, value: u64) -> u64 {
-        let issuer = Timestamp::from_bits(value).map(Timestamp::slot);
-        if issuer == Some(self.identity.slot) { value } else { 0 }
+    pub fn modseq_from_client(&self, view: &MailboxView, value: u64) -> u64 {
+        let Some(brought) = Timestamp::from_bits(value) else { return 0 };
+        if brought == view.highest_modseq {
+            return value;
+        }
+        if brought.slot() != self.identity.slot {
+            return view.foreign.translate(brought).bits();
+        }
+        let (last_before, start) = self.published.unknown_values();
+        if last_before < brought && brought < start { 0 } else { value }
     }
 
     /// The tables and bodies beneath: for `verify`, `status` and `explain`, which read alone.

@@ -9,6 +9,7 @@ use crate::account::events::Event;
 use crate::clock::Timestamp;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
 use crate::modseq::ForeignValues;
+use crate::operation::FoundingReason;
 use crate::placement::reach::Reach;
 use crate::view::vanished::Vanished;
 use crate::view::{MailboxView, Row, Rows};
@@ -59,6 +60,7 @@ impl Account {
         for image in shown {
             let mut view = MailboxView::unseen(self.id(), image.mailbox);
             view.validity = image.head.validity;
+            view.object = self.object_of(image.mailbox, image.head.validity);
             view.uid_next = image.head.announced;
             view.highest_modseq = image.head.highest_modseq;
             view.highest_placed = self.highest_placed(image.mailbox, image.head.validity);
@@ -144,7 +146,9 @@ impl Account {
     pub(crate) fn begin_epoch(&mut self, writer: &mut Writer, mailbox: MailboxId, validity: Validity) {
         let modseq = writer.tick();
         let highest_placed = self.highest_placed(mailbox, Some(validity));
+        let object = self.object_of(mailbox, Some(validity));
         let view = self.view_mut(mailbox);
+        view.object = object;
         let before = view.validity.replace(validity);
         view.uid_next = Uid::FIRST;
         view.highest_modseq = modseq;
@@ -161,6 +165,15 @@ impl Account {
         self.reaches.insert(mailbox, Reach::default());
         if let Some(from) = before {
             self.events.push(Event::Bumped { mailbox, from, to: validity });
+        }
+    }
+
+    /// MAILBOXID of a mailbox in an epoch.
+    fn object_of(&self, mailbox: MailboxId, validity: Option<Validity>) -> MailboxId {
+        let epoch = self.epoch(mailbox).filter(|epoch| Some(epoch.validity) == validity);
+        match epoch.map(|epoch| epoch.reason) {
+            None | Some(FoundingReason::First) => mailbox,
+            Some(_) => validity.map_or(mailbox, |validity| MailboxId::of_epoch(mailbox, validity)),
         }
     }
 

@@ -87,7 +87,7 @@ pub(super) fn set_text(numbers: impl IntoIterator<Item = u32>) -> String {
 
 /// MAILBOXID of what a view shows (RFC 8474 section 4).
 pub(super) fn mailbox_id_of(view: &MailboxView) -> String {
-    mailbox_id(view.mailbox)
+    mailbox_id(view.object)
 }
 
 /// MAILBOXID as RFC 8474 section 4 wants it: letters and digits, unique in the cluster.

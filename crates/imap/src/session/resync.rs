@@ -30,9 +30,14 @@ pub(super) struct Since {
 }
 
 impl Session {
+    /// What a MODSEQ that a client brings counts as in the selected mailbox.
+    pub(super) fn modseq_here(&self, brought: u64) -> u64 {
+        self.selected.as_ref().map_or(0, |selected| self.store.modseq_from_client(selected.told(), brought))
+    }
+
     /// What a MODSEQ that a client brings means here.
     pub(super) fn since(&self, brought: u64) -> Since {
-        let modseq = self.store.modseq_from_client(brought);
+        let modseq = self.modseq_here(brought);
         Since { modseq, elsewhere: modseq != brought }
     }
 

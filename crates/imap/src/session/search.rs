@@ -58,7 +58,7 @@ impl Session {
         selected.tell_flags(condstore, out);
         let told = selected.told().clone();
         let store = &self.store;
-        let key = test::with_modseqs(search.key, &|since| store.modseq_from_client(since));
+        let key = test::with_modseqs(search.key, &|since| store.modseq_from_client(&told, since));
         let searching = Searching {
             tag,
             uid: search.uid,
