@@ -99,7 +99,7 @@ impl World {
     ) -> Result<(), Violation> {
         let Some(cache) = self.clients[client].caches.remove(name) else { return Ok(()) };
         let Some(life) = &self.nodes[node].life else { return Ok(()) };
-        let since = life.store.modseq_from_client(cache.view.highest_modseq.bits());
+        let since = life.store.modseq_from_client(view, cache.view.highest_modseq.bits());
         let moved = self.moved(node, &cache);
         self.counts.resyncs += 1;
         self.counts.moved_resyncs += u64::from(cache.node != node);
