@@ -43,6 +43,10 @@ pub struct BothCreate {
 }
 
 impl Row for BothCreate {
+    fn name(&self) -> &'static str {
+        "both-create"
+    }
+
     fn before(&mut self, _: &Stage) {}
 
     fn apart(&mut self, stage: &Stage, side: usize) {
@@ -78,6 +82,10 @@ pub struct DeleteAndAppend {
 }
 
 impl Row for DeleteAndAppend {
+    fn name(&self) -> &'static str {
+        "delete-and-append"
+    }
+
     fn before(&mut self, stage: &Stage) {
         stage.prepare("deleted", &["1", "2"]);
         let mut watcher = stage.client(1);
@@ -110,6 +118,10 @@ pub struct RenameAndAppend {
 }
 
 impl Row for RenameAndAppend {
+    fn name(&self) -> &'static str {
+        "rename-and-append"
+    }
+
     fn before(&mut self, stage: &Stage) {
         self.before = Some(stage.prepare("old-name", &["1", "2"]));
         for side in 0..2 {
@@ -146,6 +158,10 @@ pub struct BothRename {
 }
 
 impl Row for BothRename {
+    fn name(&self) -> &'static str {
+        "both-rename"
+    }
+
     fn before(&mut self, stage: &Stage) {
         self.before = Some(stage.prepare("renamed", &["1", "2"]));
     }
@@ -169,6 +185,10 @@ pub struct DeleteCreateAndAppend {
 }
 
 impl Row for DeleteCreateAndAppend {
+    fn name(&self) -> &'static str {
+        "delete-create-and-append"
+    }
+
     fn before(&mut self, stage: &Stage) {
         stage.prepare("again", &["1", "2"]);
         let mut watcher = stage.client(1);

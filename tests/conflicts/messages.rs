@@ -4,10 +4,12 @@ use crate::kit::imap::Client;
 use crate::kit::message;
 use crate::kit::wait::eventually;
 
+use super::cache::Cache;
 use super::stage::{Row, Shown, Stage};
 
 /// A row in a mailbox with three messages: `1`, `2` and `3`.
 pub struct InOneMailbox {
+    /// Its name, and that of the row.
     pub mailbox: &'static str,
     /// Mailboxes that messages are moved to, behind the name of the mailbox itself.
     pub targets: &'static [&'static str],
@@ -17,6 +19,8 @@ pub struct InOneMailbox {
     pub check: fn(&Story),
     story: Story,
     watchers: Vec<Client>,
+    /// What clients kept that were there before the cut, and those that were there while the nodes were apart.
+    caches: [Vec<Cache>; 2],
 }
 
 /// What clients saw.
@@ -47,7 +51,8 @@ impl InOneMailbox {
         check: fn(&Story),
     ) -> Self {
         assert_eq!(merged.len(), 1 + targets.len(), "{mailbox}");
-        Self { mailbox, targets, apart, merged, check, story: Story::default(), watchers: Vec::new() }
+        let (story, watchers, caches) = Default::default();
+        Self { mailbox, targets, apart, merged, check, story, watchers, caches }
     }
 
     fn target(&self, target: &str) -> String {
@@ -68,6 +73,10 @@ impl InOneMailbox {
 }
 
 impl Row for InOneMailbox {
+    fn name(&self) -> &'static str {
+        self.mailbox
+    }
+
     fn before(&mut self, stage: &Stage) {
         self.story.before = Some(stage.prepare(self.mailbox, &["1", "2", "3"]));
         for target in self.targets {
@@ -78,6 +87,7 @@ impl Row for InOneMailbox {
             watcher.list(self.mailbox);
             assert_eq!(watcher.view().len(), 3);
             self.watchers.push(watcher);
+            self.caches[side].push(Cache::fill(stage.client(side), self.mailbox));
         }
     }
 
@@ -89,6 +99,7 @@ impl Row for InOneMailbox {
         self.watch(side, "while apart", &shown);
         self.story.expunged[side] = self.watchers[side].view().expunged;
         self.story.apart.push(shown);
+        self.caches[side].push(Cache::fill(stage.client(side), self.mailbox));
     }
 
     fn after(&mut self, stage: &Stage) {
@@ -102,6 +113,12 @@ impl Row for InOneMailbox {
             self.watch(side, "after the merge", &merged);
             self.story.expunged[side] = self.watchers[side].view().expunged - self.story.expunged[side];
             self.story.is_honest(side);
+            for (cache, when) in self.caches[side].iter().zip(["before the cut", "while apart"]) {
+                for (now, how) in [(side, "back"), (1 - side, "moved")] {
+                    let what = format!("filled {when} on side {side}, {how} after the merge");
+                    cache.clone().comes_to(stage.client(now), self.mailbox, &merged, &what);
+                }
+            }
         }
         (self.check)(&self.story);
     }

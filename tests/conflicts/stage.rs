@@ -19,6 +19,8 @@ pub struct Stage {
 
 /// One row of the document: what clients do before the cut, while the nodes are apart, and what they see after.
 pub trait Row {
+    /// What the document calls it.
+    fn name(&self) -> &'static str;
     /// Leaves both nodes equal.
     fn before(&mut self, stage: &Stage);
     /// What clients of one node (0 or 1) do while it hears nothing from the other.
@@ -28,7 +30,7 @@ pub trait Row {
 }
 
 /// Plays rows, each in mailboxes of its own. The first side acts first, so that what the second does is the later.
-pub fn play(rows: &mut [&mut dyn Row]) {
+pub fn play(mut rows: Vec<Box<dyn Row>>) {
     let (cluster, witness) = (Cluster::two(), Witness::default());
     let listers = RefCell::new([0, 1].map(|side: usize| Client::open(&cluster.nodes[side], &witness)));
     let stage = Stage { cluster, witness, listers };
