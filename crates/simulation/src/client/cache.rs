@@ -1,11 +1,12 @@
 //! What a client keeps of a mailbox between two connections, as one that knows QRESYNC does (RFC 7162 section 3.2.5).
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crdt::clock::Millis;
 use crdt::flag::FlagSet;
-use crdt::identity::EntryId;
+use crdt::identity::{EntryId, Uid};
 use crdt::vector::Vector;
 use crdt::view::{MailboxView, Row};
 
@@ -28,11 +29,21 @@ pub(crate) type Known = (EntryId, Arc<FlagSet>);
 impl Cache {
     /// The cache after a resynchronisation with `view`: what vanished is dropped, what changed since a MODSEQ is taken over. The
     /// first UID that changed its message on the way is given in place of it.
-    pub(crate) fn resynchronised(&self, view: &MailboxView, since: u64) -> Result<BTreeMap<u32, Known>, u32> {
+    pub(crate) fn resynchronised(
+        &self,
+        view: &MailboxView,
+        since: Since,
+    ) -> Result<BTreeMap<u32, Known>, u32> {
         let mut known: BTreeMap<u32, Known> =
             self.view.rows.iter().map(|row| (row.uid.0, known(row))).collect();
-        known.retain(|uid, _| view.rows.find(crdt::identity::Uid(*uid)).is_some());
-        for row in view.rows.iter().filter(|row| row.modseq.bits() > since) {
+        let names: Vec<RangeInclusive<Uid>> = known.keys().map(|uid| Uid(*uid)..=Uid(*uid)).collect();
+        // The client names the UIDs that it knows. One from elsewhere may know some that were never shown here.
+        let vanished = match since.elsewhere {
+            true => view.not_visible(&names),
+            false => view.vanished_since(since.modseq),
+        };
+        known.retain(|uid, _| vanished.iter().all(|range| !range.contains(&Uid(*uid))));
+        for row in view.rows.iter().filter(|row| row.modseq.bits() > since.modseq) {
             let before = known.insert(row.uid.0, self::known(row));
             if before.is_some_and(|(entry, _)| entry != row.facts.entry) {
                 return Err(row.uid.0);
@@ -40,6 +51,14 @@ impl Cache {
         }
         Ok(known)
     }
+}
+
+/// Up to when a client knows everything, as the node counts that it comes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Since {
+    pub(crate) modseq: u64,
+    /// Whether the client brought a value of another node.
+    pub(crate) elsewhere: bool,
 }
 
 /// What a client is told of a message.

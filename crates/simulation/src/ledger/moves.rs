@@ -4,7 +4,7 @@ use crdt::view::MailboxView;
 
 use super::{Ledger, Violation, flags_text};
 use crate::client::Token;
-use crate::client::cache::{Cache, Known, known};
+use crate::client::cache::{Cache, Known, Since, known};
 
 /// Whether UIDNEXT and HIGHESTMODSEQ are compared between nodes: not before nodes adopt what others have announced (rule 6).
 pub(crate) const ANNOUNCEMENTS_ARE_ADOPTED: bool = false;
@@ -26,7 +26,7 @@ impl Ledger {
         place: &str,
         cache: &Cache,
         view: &MailboxView,
-        since: u64,
+        since: Since,
     ) -> Result<(), Violation> {
         if cache.view.validity != view.validity {
             return Ok(());
@@ -52,6 +52,13 @@ impl Ledger {
                     format!("{} is known as {}, not {}", row.uid, self.text(here), self.text(Some(&shown)));
                 return fail(what, Some(row));
             }
+        }
+        if let Some(ghost) = after.keys().find(|uid| uid_of(**uid).is_none()) {
+            let row = cache.view.rows.find(crdt::identity::Uid(*ghost));
+            return fail(
+                format!("the cached UID {ghost} is gone and was not told to be, since {}", since.modseq),
+                row,
+            );
         }
         let equal = cache.view.highest_modseq == view.highest_modseq;
         if equal && !same_rows(&cache.view, view) {

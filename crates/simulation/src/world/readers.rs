@@ -8,7 +8,7 @@ use crdt::view::{Facts, MailboxView};
 use mailstore::Look;
 
 use super::{Violation, World};
-use crate::client::cache::Cache;
+use crate::client::cache::{Cache, Since};
 use crate::client::pop::Pop;
 use crate::client::{Command, Session, octets};
 use crate::ledger::Moved;
@@ -99,7 +99,9 @@ impl World {
     ) -> Result<(), Violation> {
         let Some(cache) = self.clients[client].caches.remove(name) else { return Ok(()) };
         let Some(life) = &self.nodes[node].life else { return Ok(()) };
-        let since = life.store.modseq_from_client(view, cache.view.highest_modseq.bits());
+        let brought = cache.view.highest_modseq.bits();
+        let modseq = life.store.modseq_from_client(view, brought);
+        let since = Since { modseq, elsewhere: modseq != brought };
         let moved = self.moved(node, &cache);
         self.counts.resyncs += 1;
         self.counts.moved_resyncs += u64::from(cache.node != node);
@@ -107,7 +109,7 @@ impl World {
         let place = format!("c{client} n{node} {name}, known from n{}", cache.node);
         if cache.node != node {
             let rows = cache.view.rows.len();
-            self.note(format!("{place}: resynchronises {rows} messages since {since}"));
+            self.note(format!("{place}: resynchronises {rows} messages since {modseq}"));
         }
         self.ledger.resynchronised(&place, &cache, view, since)?;
         self.ledger.numbers(&place, &cache, view, moved)
