@@ -3,19 +3,21 @@
 //! In production it has a thread of its own ([`crate::shell`]); in a simulation it is run in line.
 
 mod carry_out;
+mod peers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crdt::clock::Millis;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
-use crdt::replica::{ArchiveError, Commit, Replica};
+use crdt::replica::{ArchiveError, Commit, Meeting, Replica};
 use crdt::writer::Author;
-use storage::{Batch, CommitError, Storage};
+use storage::{Batch, CommitError, Reader, Storage};
 
-use crate::history;
+use crate::history::{Foreign, History, RETENTION_DAYS};
 use crate::identity::NodeIdentity;
 use crate::job::{Job, Queue};
+use crate::notices::{Notices, Told};
 use crate::published::Published;
 use crate::request::{Reply, RequestError};
 use crate::rows::{self, DiskArchive};
@@ -24,6 +26,9 @@ use crate::rows::{self, DiskArchive};
 pub const MOST_JOBS: usize = 512;
 /// The most accounts that stay in memory without anybody looking at them.
 const MOST_IDLE_ACCOUNTS: usize = 1000;
+
+/// The milliseconds of a day.
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// New names for lives: 16 random octets each.
 pub type Entropy = Box<dyn FnMut() -> [u8; 16] + Send>;
@@ -48,6 +53,11 @@ pub struct Committer {
     looks_changed: bool,
     /// Requests that need UIDs, while it is not settled whether this life may give any (rule 8).
     deferred: Vec<Job>,
+    notices: Notices,
+    heard_changed: bool,
+    history: History,
+    /// What peers had when their links came up.
+    meetings: BTreeMap<NodeSlot, Meeting>,
     /// Set by an error after which nobody knows what the disk holds.
     stopped: Option<String>,
 }
@@ -66,12 +76,15 @@ impl Committer {
         beginning.continues = true;
         let heads = rows::read_heads(&reader)?;
         let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
+        let notices = Notices::open(&reader, identity.slot)?;
+        let history = History::open(&reader, RETENTION_DAYS * DAY)?;
         let published = Arc::new(Published::new(
             author.incarnation,
             heads,
             beginning.vector.clone(),
             beginning.cluster.clone(),
         ));
+        published.set_heard(notices.heard().clone());
         let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
         published.set_life(author.incarnation, replica.unknown_values());
         let mut committer = Committer {
@@ -83,8 +96,13 @@ impl Committer {
             queue,
             looks_changed: false,
             deferred: Vec::new(),
+            notices,
+            heard_changed: false,
+            history,
+            meetings: BTreeMap::new(),
             stopped: None,
         };
+        committer.replica.set_heard(committer.notices.heard().clone().into());
         // The first record of the new life is durable before anything else of it.
         committer.run(now, vec![]);
         match &committer.stopped {
@@ -96,7 +114,8 @@ impl Committer {
     /// When there is something to do that nobody asked for.
     pub fn poll_timeout(&self) -> Option<Millis> {
         let settled = self.replica.waits_until().filter(|_| !self.deferred.is_empty());
-        self.replica.poll_timeout().into_iter().chain(settled).min()
+        let over = self.history.poll_timeout();
+        self.replica.poll_timeout().into_iter().chain(settled).chain(over).min()
     }
 
     /// Why the committer takes no more work, if it does not.
@@ -139,19 +158,31 @@ impl Committer {
     }
 
     fn make_durable(&mut self, mut batch: Batch, commit: &Commit) -> Result<(), CommitError> {
+        let reader = self.storage.reader()?;
+        self.write(&mut batch, &reader, commit).map_err(|error| CommitError::Damaged(error.0))?;
+        if batch.is_empty() { Ok(()) } else { self.storage.commit(batch) }
+    }
+
+    /// Puts what the batch changed beside what its jobs put there: the log, the views, and what this node tells of itself.
+    fn write(&mut self, batch: &mut Batch, reader: &Reader, commit: &Commit) -> Result<(), ArchiveError> {
+        let now = self.replica.now();
         if !commit.is_empty() {
-            let reader = self.storage.reader()?;
-            let damaged = |error: ArchiveError| CommitError::Damaged(error.0);
-            rows::clear_views(&mut batch, &reader, commit).map_err(damaged)?;
+            rows::clear_views(batch, reader, commit)?;
             let accounts: BTreeMap<AccountId, &crdt::account::Account> =
                 self.replica.loaded().map(|account| (account.id(), account)).collect();
-            rows::write_commit(&mut batch, commit, &accounts, self.replica.cluster());
-            rows::write_incarnation(&mut batch, &self.replica.author().incarnation);
+            rows::write_commit(batch, commit, &accounts, self.replica.cluster());
             let own = self.replica.author().incarnation;
-            history::write(&mut batch, &reader, commit, &accounts, self.replica.cluster(), &own)
-                .map_err(damaged)?;
+            rows::write_incarnation(batch, &own);
+            let foreign = Foreign { cluster: self.replica.cluster(), own };
+            self.history.write((batch, reader), &mut self.notices, now, commit, &accounts, &foreign)?;
+            // Those of others were kept as they came.
+            for announcement in commit.announcements.iter().filter(|told| told.incarnation == own) {
+                self.notices.tell(batch, reader, now, &Told::Announcement(announcement.clone()))?;
+            }
         }
-        if batch.is_empty() { Ok(()) } else { self.storage.commit(batch) }
+        self.history.turn((batch, reader), &mut self.notices, now)?;
+        self.heard_changed = self.notices.finish(batch, reader)?;
+        Ok(())
     }
 
     fn finish(&mut self, commit: &Commit, outcomes: Vec<Outcome>) {
@@ -174,7 +205,11 @@ impl Committer {
         if looks_changed {
             self.published.set_looks(self.replica.looks().own());
         }
-        if looks_changed || !commit.records.is_empty() {
+        let heard_changed = std::mem::take(&mut self.heard_changed);
+        if heard_changed {
+            self.published.set_heard(self.notices.heard().clone());
+        }
+        if looks_changed || heard_changed || !commit.records.is_empty() {
             self.published.announce();
         }
         let mut finished = Finished { replica: &mut self.replica, published: &self.published };
@@ -222,10 +257,17 @@ impl Committer {
         let mut beginning = rows::read_beginning(&reader)?;
         beginning.continues = self.replica.is_confirmed();
         let author = Author { slot: self.identity.slot, incarnation: Incarnation((self.entropy)()) };
+        self.notices = Notices::open(&reader, self.identity.slot)?;
+        self.history = History::open(&reader, self.history.retention())?;
         let looks = self.replica.looks().clone();
         let looked_at: Vec<(AccountId, MailboxId)> = looks.own().into_iter().collect();
         self.replica = Replica::start(DiskArchive(Arc::clone(&self.storage)), author, beginning, now);
         self.published.set_life(author.incarnation, self.replica.unknown_values());
+        self.replica.set_heard(self.notices.heard().clone().into());
+        for (slot, meeting) in &self.meetings {
+            self.replica.meet(*slot, Some(meeting.clone()));
+        }
+        self.published.announce();
         self.replica.restore_looks(looks);
         for (account, _) in looked_at {
             self.replica.account(account)?;

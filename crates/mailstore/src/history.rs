@@ -1,4 +1,7 @@
-//! The merge history: what merges did to what clients of this node see, for operators.
+//! The merge history: what merges did to what clients see, on every node, for operators.
+//!
+//! While a merge goes on here, its record is a row of its own that each batch writes anew. When it is over it is told as a
+//! notice, which the other nodes keep too ([`crate::notices`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +10,26 @@ use crdt::account::events::Event;
 use crdt::clock::{Millis, Timestamp};
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity};
+use crdt::operation::LONGEST_TEXT;
 use crdt::replica::{ArchiveError, Commit};
 use serde::{Deserialize, Serialize};
 use storage::{Batch, Reader, Table};
 
-use crate::rows;
+use crate::notices::{self, Notices, Told};
+use crate::rows::{self, failed};
 
 /// Deltas of one node that follow one another within this time are told as one merge, in milliseconds.
 const ONE_MERGE_MILLISECONDS: u64 = 2_000;
+/// A merge that goes on for longer is told in parts of this length, in milliseconds.
+const LONGEST_MERGE_MILLISECONDS: u64 = 60_000;
 /// The most reissues that one record lists; the rest is counted.
 const MOST_REISSUES: usize = 1_000;
-/// The most records that are kept of one account.
-pub const MOST_RECORDS: usize = 1_000;
+/// The most mailboxes of one record; what happened in others is not told.
+const MOST_MAILBOXES: usize = 1_000;
+/// For how many days it is kept what merges did, where the configuration does not say.
+pub const RETENTION_DAYS: u64 = 90;
+/// How often it is looked for merges that are older, in milliseconds.
+const PRUNING_INTERVAL: u64 = 60 * 60 * 1000;
 
 /// A message under another UID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +66,7 @@ pub struct MailboxMerge {
 }
 
 impl MailboxMerge {
-    fn add(&mut self, event: &Event) {
+    fn add(&mut self, event: &Event, room: usize) {
         match event {
             Event::Shown { .. } => self.shown += 1,
             Event::Flagged { .. } => self.flagged += 1,
@@ -64,7 +75,7 @@ impl MailboxMerge {
             Event::Held { .. } => self.held += 1,
             Event::Reissued { entry, from, to, .. } => {
                 self.reissued += 1;
-                if self.reissues.len() < MOST_REISSUES {
+                if room > 0 {
                     self.reissues.push(Reissue { entry: *entry, from: *from, to: *to });
                 }
             }
@@ -89,109 +100,213 @@ pub struct MergeRecord {
     pub mailboxes: BTreeMap<MailboxId, MailboxMerge>,
 }
 
-/// Puts what a batch merged into the history of its accounts.
-pub(crate) fn write(
-    batch: &mut Batch,
-    reader: &Reader,
-    commit: &Commit,
-    accounts: &BTreeMap<AccountId, &Account>,
-    cluster: &ClusterState,
-    own: &Incarnation,
-) -> Result<(), ArchiveError> {
-    for changed in &commit.accounts {
-        let repaired = |event: &Event| {
-            matches!(event, Event::Held { .. } | Event::Reissued { .. } | Event::Bumped { .. })
-        };
-        let foreign = foreign_records(commit, changed.account, cluster, own);
-        if changed.events.is_empty() || (foreign.is_empty() && !changed.events.iter().any(repaired)) {
-            continue;
+impl MergeRecord {
+    /// Whether a node can have told it.
+    pub(crate) fn is_valid(&self) -> bool {
+        let names = self.mailboxes.values().all(|merge| merge.name.len() <= LONGEST_TEXT);
+        names && self.mailboxes.len() <= MOST_MAILBOXES && self.reissues() <= MOST_REISSUES
+    }
+
+    /// How many reissues it lists.
+    fn reissues(&self) -> usize {
+        self.mailboxes.values().map(|merge| merge.reissues.len()).sum()
+    }
+
+    fn add(&mut self, event: &Event, account: &Account) {
+        let room = MOST_REISSUES.saturating_sub(self.reissues());
+        if self.mailboxes.len() >= MOST_MAILBOXES && !self.mailboxes.contains_key(&event.mailbox()) {
+            return;
         }
-        let Some(account) = accounts.get(&changed.account) else { continue };
-        let (key, mut record) = open_record(reader, changed.account, commit.last, &foreign)?;
-        record.at = commit.last;
-        record.records += foreign.values().sum::<u64>();
-        record.from.extend(foreign.keys());
-        for event in &changed.events {
-            let merge = record.mailboxes.entry(event.mailbox()).or_default();
-            if let Some(unit) = account.unit(event.mailbox()) {
-                merge.name.clone_from(&unit.name);
+        let merge = self.mailboxes.entry(event.mailbox()).or_default();
+        if let Some(unit) = account.unit(event.mailbox()) {
+            merge.name.clone_from(&unit.name);
+        }
+        merge.add(event, room);
+    }
+}
+
+/// The merges that go on at this node, and how long the past ones are kept.
+#[derive(Debug)]
+pub(crate) struct History {
+    open: BTreeMap<AccountId, OpenMerge>,
+    /// In milliseconds.
+    retention: u64,
+    /// When it is next looked for merges that are too old.
+    prune_at: Millis,
+}
+
+/// A merge that goes on.
+#[derive(Debug)]
+struct OpenMerge {
+    key: Vec<u8>,
+    record: MergeRecord,
+    /// By the wall clock, as `last`.
+    began: Millis,
+    last: Millis,
+}
+
+impl OpenMerge {
+    /// When it is over, if nothing more comes.
+    fn over_at(&self) -> Millis {
+        self.last.after(ONE_MERGE_MILLISECONDS).min(self.began.after(LONGEST_MERGE_MILLISECONDS))
+    }
+}
+
+impl History {
+    /// What the tables hold. Merges that another life left are over.
+    pub(crate) fn open(reader: &Reader, retention: u64) -> Result<Self, ArchiveError> {
+        let mut open = BTreeMap::new();
+        for row in reader.prefixed(Table::History, &[]).map_err(failed)? {
+            let (key, value) = row.map_err(failed)?;
+            let record = rows::decode(Table::History, &value)?;
+            let account = key.get(..AccountId::LENGTH).and_then(AccountId::from_slice);
+            let account =
+                account.ok_or_else(|| ArchiveError("a key of the table history is damaged".into()))?;
+            open.insert(account, OpenMerge { key, record, began: Millis(0), last: Millis(0) });
+        }
+        Ok(History { open, retention, prune_at: Millis(0) })
+    }
+
+    /// For how long it is kept what merges did, in milliseconds.
+    pub(crate) fn retention(&self) -> u64 {
+        self.retention
+    }
+
+    /// Keeps what merges did for this many milliseconds.
+    pub(crate) fn retain(&mut self, milliseconds: u64) {
+        self.retention = milliseconds;
+        self.prune_at = Millis(0);
+    }
+
+    /// When a merge is over.
+    pub(crate) fn poll_timeout(&self) -> Option<Millis> {
+        self.open.values().map(OpenMerge::over_at).min()
+    }
+
+    /// Puts what a batch merged into the records of its accounts.
+    pub(crate) fn write(
+        &mut self,
+        (batch, reader): (&mut Batch, &Reader),
+        notices: &mut Notices,
+        now: Millis,
+        commit: &Commit,
+        accounts: &BTreeMap<AccountId, &Account>,
+        foreign: &Foreign<'_>,
+    ) -> Result<(), ArchiveError> {
+        for changed in &commit.accounts {
+            let repaired = |event: &Event| {
+                matches!(event, Event::Held { .. } | Event::Reissued { .. } | Event::Bumped { .. })
+            };
+            let from = foreign.records(commit, changed.account);
+            if changed.events.is_empty() || (from.is_empty() && !changed.events.iter().any(repaired)) {
+                continue;
             }
-            merge.add(event);
+            let Some(account) = accounts.get(&changed.account) else { continue };
+            let other = |open: &OpenMerge| from.keys().any(|slot| !open.record.from.contains(slot));
+            if self.open.get(&changed.account).is_some_and(|open| open.over_at() <= now || other(open)) {
+                self.tell((batch, reader), notices, now, changed.account)?;
+            }
+            let open = self.open.entry(changed.account).or_insert_with(|| {
+                let key = rows::key(&[&changed.account.0, &notices.tick(now).bits().to_be_bytes()]);
+                OpenMerge { key, record: MergeRecord::default(), began: now, last: now }
+            });
+            open.last = now;
+            open.record.at = commit.last;
+            open.record.records += from.values().sum::<u64>();
+            open.record.from.extend(from.keys());
+            for event in &changed.events {
+                open.record.add(event, account);
+            }
+            batch.put(Table::History, open.key.clone(), rows::encode(&open.record));
         }
-        batch.put(Table::History, key, rows::encode(&record));
-        forget_oldest(batch, reader, changed.account)?;
+        Ok(())
     }
-    Ok(())
-}
 
-/// How many records of other nodes the batch brought for an account, by node.
-fn foreign_records(
-    commit: &Commit,
-    account: AccountId,
-    cluster: &ClusterState,
-    own: &Incarnation,
-) -> BTreeMap<NodeSlot, u64> {
-    let mut counts = BTreeMap::new();
-    for record in commit.records.iter().filter(|record| record.incarnation != *own) {
-        let concerned = record.parts().and_then(|(document, _)| document.account()) == Some(account);
-        if let Some(slot) = cluster.slot_of(&record.incarnation).filter(|_| concerned) {
-            *counts.entry(slot).or_default() += 1;
+    /// Tells what is over, and forgets what is too old.
+    pub(crate) fn turn(
+        &mut self,
+        (batch, reader): (&mut Batch, &Reader),
+        notices: &mut Notices,
+        now: Millis,
+    ) -> Result<(), ArchiveError> {
+        let over = self.open.iter().filter(|(_, open)| open.over_at() <= now);
+        let over: Vec<AccountId> = over.map(|(account, _)| *account).collect();
+        for account in over {
+            self.tell((batch, reader), notices, now, account)?;
         }
-    }
-    counts
-}
-
-/// The record of the merge that is going on, or a new one.
-fn open_record(
-    reader: &Reader,
-    account: AccountId,
-    now: Timestamp,
-    from: &BTreeMap<NodeSlot, u64>,
-) -> Result<(Vec<u8>, MergeRecord), ArchiveError> {
-    let failed = |error: storage::ReadError| ArchiveError(error.to_string());
-    if let Some((key, value)) = reader.last_in_prefix(Table::History, &account.0).map_err(failed)? {
-        let record: MergeRecord = rows::decode(Table::History, &value)?;
-        let recent = record.at.millis().after(ONE_MERGE_MILLISECONDS) > now.millis();
-        if recent && (from.is_empty() || from.keys().all(|slot| record.from.contains(slot))) {
-            return Ok((key, record));
+        if self.prune_at <= now {
+            let before = Millis(now.0.saturating_sub(self.retention));
+            if notices::forget_before(batch, reader, before)? {
+                self.prune_at = now.after(PRUNING_INTERVAL);
+            }
         }
+        Ok(())
     }
-    Ok(([account.0.as_slice(), &now.bits().to_be_bytes()].concat(), MergeRecord::default()))
+
+    fn tell(
+        &mut self,
+        (batch, reader): (&mut Batch, &Reader),
+        notices: &mut Notices,
+        now: Millis,
+        account: AccountId,
+    ) -> Result<(), ArchiveError> {
+        let Some(open) = self.open.remove(&account) else { return Ok(()) };
+        batch.remove(Table::History, open.key);
+        notices.tell(batch, reader, now, &Told::Merge(account, open.record))
+    }
 }
 
-/// Keeps the history of an account within its bound.
-fn forget_oldest(batch: &mut Batch, reader: &Reader, account: AccountId) -> Result<(), ArchiveError> {
-    let failed = |error: storage::ReadError| ArchiveError(error.to_string());
-    let count = reader.prefixed(Table::History, &account.0).map_err(failed)?.count();
-    for row in
-        reader.scan_prefix(Table::History, &account.0, count.saturating_sub(MOST_RECORDS)).map_err(failed)?
-    {
-        batch.remove(Table::History, row.0);
-    }
-    Ok(())
+/// Tells whose records of a batch are not this node's own.
+pub(crate) struct Foreign<'a> {
+    pub(crate) cluster: &'a ClusterState,
+    pub(crate) own: Incarnation,
 }
 
-/// The merges of an account, the oldest first; of one mailbox if its name is given.
+impl Foreign<'_> {
+    /// How many records of other nodes the batch brought for an account, by node.
+    fn records(&self, commit: &Commit, account: AccountId) -> BTreeMap<NodeSlot, u64> {
+        let mut counts = BTreeMap::new();
+        for record in commit.records.iter().filter(|record| record.incarnation != self.own) {
+            let concerned = record.parts().and_then(|(document, _)| document.account()) == Some(account);
+            if let Some(slot) = self.cluster.slot_of(&record.incarnation).filter(|_| concerned) {
+                *counts.entry(slot).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// A merge, and the node on which it did what it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeMerge {
+    /// The node.
+    pub node: NodeSlot,
+    /// What happened there.
+    pub merge: MergeRecord,
+}
+
+/// The merges of an account on all nodes, as far as they told, the oldest first; of one mailbox if its name is given.
 pub fn read(
     reader: &Reader,
     account: AccountId,
     mailbox: Option<&str>,
-) -> Result<Vec<MergeRecord>, ArchiveError> {
-    let mut records = Vec::new();
-    for row in reader.prefixed(Table::History, &account.0).map_err(|error| ArchiveError(error.to_string()))? {
-        let (_, value) = row.map_err(|error| ArchiveError(error.to_string()))?;
-        let mut record: MergeRecord = rows::decode(Table::History, &value)?;
+) -> Result<Vec<NodeMerge>, ArchiveError> {
+    let mut records = notices::read_merges(reader, &account)?;
+    for row in reader.prefixed(Table::History, &account.0).map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        let began = key.last_chunk().copied().map(u64::from_be_bytes).and_then(Timestamp::from_bits);
+        let began = began.ok_or_else(|| ArchiveError("a key of the table history is damaged".into()))?;
+        records.push((began.slot(), rows::decode(Table::History, &value)?));
+    }
+    let mut merges = Vec::new();
+    for (node, mut merge) in records {
         if let Some(name) = mailbox {
-            record.mailboxes.retain(|_, merge| merge.name == name);
+            merge.mailboxes.retain(|_, merge| merge.name == name);
         }
-        if !record.mailboxes.is_empty() {
-            records.push(record);
+        if !merge.mailboxes.is_empty() {
+            merges.push(NodeMerge { node, merge });
         }
     }
-    Ok(records)
-}
-
-/// The wall time of a record.
-pub fn millis(record: &MergeRecord) -> Millis {
-    record.at.millis()
+    merges.sort_by_key(|told| (told.merge.at, told.node));
+    Ok(merges)
 }

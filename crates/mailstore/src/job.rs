@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crdt::identity::{AccountId, BodyHash, MailboxId, NodeSlot};
+use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
+use crdt::notice::Telling;
 use crdt::operation::Member;
 use crdt::record::Record;
-use crdt::replica::{Applied, DeltaError};
+use crdt::replica::{Applied, DeltaError, Meeting, Verdict};
 use message::Structure;
 use storage::StagedBody;
 use tokio::sync::watch;
 
 use crate::account::AccountView;
+use crate::notices::HearError;
 use crate::request::{Reply, Request, RequestError};
 
 /// Called once the outcome is durable.
@@ -35,6 +37,16 @@ pub(crate) enum Job {
     Open(AccountId, Answer<watch::Receiver<Arc<AccountView>>, RequestError>),
     LookAway(AccountId, MailboxId),
     PeerLooks(NodeSlot, Option<BTreeSet<(AccountId, MailboxId)>>),
+    /// Keeps what nodes told of themselves, as a peer passed it on.
+    Hear(Vec<Telling>, Answer<(), HearError>),
+    /// A link to a peer is up, and what the peer had then; `None` when the link has gone.
+    Met(NodeSlot, Option<Meeting>),
+    /// Asks what this node has to say of a life.
+    Judge(Incarnation, Answer<Option<Verdict>, RequestError>),
+    /// What a peer says of a life of this node.
+    Verdict(NodeSlot, Incarnation, Verdict),
+    /// For how many milliseconds it is kept what merges did.
+    RetainHistory(u64),
     Grant(Answer<Option<Granted>, RequestError>),
     Admit(Member, Answer<(), RequestError>),
     /// Stops the committer after everything before it.
@@ -55,12 +67,20 @@ impl Job {
             Job::Apply(_, answer) => {
                 answer(Err(DeltaError::Archive(crdt::replica::ArchiveError(error.to_string()))))
             }
+            Job::Hear(_, answer) => {
+                answer(Err(HearError::Archive(crdt::replica::ArchiveError(error.to_string()))))
+            }
+            Job::Judge(_, answer) => answer(Err(error)),
             Job::Body(_, _, _, answer) => answer(Err(error)),
             Job::Open(_, answer) => answer(Err(error)),
             Job::Grant(answer) => answer(Err(error)),
             Job::Admit(_, answer) => answer(Err(error)),
             Job::Stop(done) => done(),
-            Job::LookAway(..) | Job::PeerLooks(..) => {}
+            Job::LookAway(..)
+            | Job::PeerLooks(..)
+            | Job::Met(..)
+            | Job::Verdict(..)
+            | Job::RetainHistory(_) => {}
         }
     }
 }

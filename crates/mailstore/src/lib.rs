@@ -11,6 +11,7 @@ pub mod identity;
 pub mod inline;
 mod job;
 mod names;
+pub mod notices;
 pub mod password;
 mod published;
 pub mod request;

@@ -7,8 +7,10 @@ use crdt::account::{Account, AccountHead};
 use crdt::clock::Timestamp;
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use crdt::notice::Heard;
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
+use crdt::replica::{Meeting, Verdict};
 use crdt::vector::Vector;
 use crdt::view::MailboxView;
 use tokio::sync::watch;
@@ -29,10 +31,14 @@ struct State {
     accounts: BTreeMap<AccountId, watch::Sender<Arc<AccountView>>>,
     mailboxes: BTreeMap<(AccountId, MailboxId), watch::Sender<Arc<MailboxView>>>,
     vector: Vector,
+    heard: Heard,
     looks: Arc<LookedAt>,
     incarnation: Incarnation,
     /// Values of this node's slot between these two were issued by a life that this disk does not know, or by nobody.
     unknown_values: (Timestamp, Timestamp),
+    meetings: BTreeMap<NodeSlot, Meeting>,
+    /// Of the present life.
+    verdicts: BTreeMap<NodeSlot, Verdict>,
 }
 
 impl Published {
@@ -47,9 +53,12 @@ impl Published {
             accounts: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
             vector,
+            heard: Heard::new(),
             looks: Arc::default(),
             incarnation,
             unknown_values: Default::default(),
+            meetings: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
         };
         let members = Arc::new(cluster.linked().cloned().collect());
         Published {
@@ -99,6 +108,30 @@ impl Published {
         self.state().vector = vector;
     }
 
+    pub(crate) fn heard(&self) -> Heard {
+        self.state().heard.clone()
+    }
+
+    pub(crate) fn set_heard(&self, heard: Heard) {
+        self.state().heard = heard;
+    }
+
+    pub(crate) fn meetings(&self) -> BTreeMap<NodeSlot, Meeting> {
+        self.state().meetings.clone()
+    }
+
+    pub(crate) fn set_meetings(&self, meetings: BTreeMap<NodeSlot, Meeting>) {
+        self.state().meetings = meetings;
+    }
+
+    pub(crate) fn verdicts(&self) -> BTreeMap<NodeSlot, Verdict> {
+        self.state().verdicts.clone()
+    }
+
+    pub(crate) fn set_verdict(&self, slot: NodeSlot, verdict: Verdict) {
+        self.state().verdicts.insert(slot, verdict);
+    }
+
     pub(crate) fn set_looks(&self, looks: LookedAt) {
         self.state().looks = Arc::new(looks);
     }
@@ -128,6 +161,7 @@ impl Published {
         let mut state = self.state();
         state.incarnation = incarnation;
         state.unknown_values = unknown_values;
+        state.verdicts.clear();
     }
 
     pub(crate) fn set_cluster(&self, cluster: ClusterState) {

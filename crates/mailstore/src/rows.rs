@@ -340,7 +340,8 @@ pub fn read_account(reader: &Reader, id: AccountId) -> Result<Option<AccountImag
     let touched = reader.get(Table::Touched, &id.0).map_err(failed)?;
     let touched_by = touched.map(|bytes| decode(Table::Touched, &bytes)).transpose()?.unwrap_or_default();
     let shown = read_shown(reader, id)?;
-    Ok(Some(AccountImage { head, mailboxes, segments, absent, shown, announcements: vec![], touched_by }))
+    let announcements = crate::notices::announcements(reader, &id)?;
+    Ok(Some(AccountImage { head, mailboxes, segments, absent, shown, announcements, touched_by }))
 }
 
 pub(crate) fn read_mailboxes(

@@ -1,6 +1,6 @@
 //! The handle that sessions, deliveries and replication hold. Cheap to clone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use crdt::account::AccountHead;
 use crdt::clock::Timestamp;
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
+use crdt::notice::{Heard, Telling};
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
 use crdt::record::Record;
-use crdt::replica::{Applied, ArchiveError, DeltaError};
+use crdt::replica::{Applied, ArchiveError, DeltaError, Meeting, Verdict};
 use crdt::vector::Vector;
 use crdt::view::MailboxView;
 use message::Structure;
@@ -21,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use crate::account::AccountView;
 use crate::identity::NodeIdentity;
 use crate::job::{Granted, Job, Queue};
+use crate::notices::{self, HearError};
 use crate::password;
 use crate::published::Published;
 use crate::request::{Authenticated, Reply, Request, RequestError};
@@ -285,6 +287,56 @@ impl Mailstore {
         self.queue.push(Job::PeerLooks(slot, looks));
     }
 
+    /// Up to when this node has heard what each tells of itself, durably.
+    pub fn heard(&self) -> Heard {
+        self.published.heard()
+    }
+
+    /// What nodes told of themselves and `heard` lacks; more may follow where `limit_bytes` was reached.
+    pub fn notices_since(&self, heard: &Heard, limit_bytes: usize) -> Result<Vec<Telling>, ReadError> {
+        let reader = self.storage.reader()?;
+        notices::since(&reader, heard, limit_bytes).map_err(|error| ReadError::Damaged(error.0))
+    }
+
+    /// Keeps what nodes told of themselves, as a peer passed it on: all of it or, where something in it is wrong, nothing.
+    pub fn hear(&self, tellings: Vec<Telling>, answer: impl FnOnce(Result<(), HearError>) + Send + 'static) {
+        self.queue.push(Job::Hear(tellings, Box::new(answer)));
+    }
+
+    /// A link to a peer has come up, and what the peer had then; `None` when it has gone.
+    pub fn met(&self, slot: NodeSlot, meeting: Option<Meeting>) {
+        self.queue.push(Job::Met(slot, meeting));
+    }
+
+    /// The peers to whom there are links, and what each had when its link came up.
+    pub fn meetings(&self) -> BTreeMap<NodeSlot, Meeting> {
+        self.published.meetings()
+    }
+
+    /// Asks what this node has to say of a life of another; nothing while it does not have the first record of it.
+    pub fn judge(
+        &self,
+        life: Incarnation,
+        answer: impl FnOnce(Result<Option<Verdict>, RequestError>) + Send + 'static,
+    ) {
+        self.queue.push(Job::Judge(life, Box::new(answer)));
+    }
+
+    /// A peer says this of a life of this node.
+    pub fn take_verdict(&self, slot: NodeSlot, life: Incarnation, verdict: Verdict) {
+        self.queue.push(Job::Verdict(slot, life, verdict));
+    }
+
+    /// What peers have said of the present life of this node.
+    pub fn verdicts(&self) -> BTreeMap<NodeSlot, Verdict> {
+        self.published.verdicts()
+    }
+
+    /// Keeps what merges did for this many days instead of [`crate::history::RETENTION_DAYS`].
+    pub fn retain_history(&self, days: u64) {
+        self.queue.push(Job::RetainHistory(days.saturating_mul(24 * 60 * 60 * 1000)));
+    }
+
     /// The cluster: members, keys, lives.
     pub fn cluster(&self) -> watch::Receiver<Arc<ClusterState>> {
         self.published.cluster()
@@ -317,12 +369,12 @@ impl Mailstore {
 
     // --- operators ---
 
-    /// The merges of an account, the oldest first.
+    /// The merges of an account on all nodes, the oldest first.
     pub fn history(
         &self,
         account: AccountId,
         mailbox: Option<&str>,
-    ) -> Result<Vec<crate::history::MergeRecord>, ArchiveError> {
+    ) -> Result<Vec<crate::history::NodeMerge>, ArchiveError> {
         let reader = self.storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
         crate::history::read(&reader, account, mailbox)
     }

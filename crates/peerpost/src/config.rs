@@ -57,6 +57,9 @@ pub struct Config {
     /// `[uid]`
     #[serde(default)]
     pub uid: Uid,
+    /// `[history]`
+    #[serde(default)]
+    pub history: History,
 }
 
 /// `[node]`
@@ -164,6 +167,25 @@ pub struct Uid {
     /// What a merge does with messages that clients saw in different orders. Default: `reissue`, the one policy of this
     /// version: `status` tells it, and no code has to choose by it.
     pub on_reorder: OnReorder,
+}
+
+/// `[history]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// For how many days it is kept what merges did, on whichever node; of each node at most 1,000 merges of an account are
+    /// kept. Default: 90.
+    pub retention_days: u64,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { retention_days: mailstore::history::RETENTION_DAYS }
+    }
+}
+
+impl History {
+    const RETENTION_DAYS: RangeInclusive<u64> = 1..=3_650;
 }
 
 /// Why a configuration could not be used.
@@ -292,16 +314,18 @@ impl Config {
 
     fn check_limits(&self, lines: &keys::Lines) -> Result<(), Mistake> {
         let Limits { append_bytes, line_bytes, sessions, idle_seconds } = self.limits;
-        for (key, value, range) in [
-            ("append_bytes", append_bytes, Limits::APPEND_BYTES),
-            ("line_bytes", line_bytes as u64, Limits::LINE_BYTES),
-            ("sessions", sessions as u64, Limits::SESSIONS),
-            ("idle_seconds", idle_seconds, Limits::IDLE_SECONDS),
+        let days = self.history.retention_days;
+        for (section, key, value, range) in [
+            ("limits", "append_bytes", append_bytes, Limits::APPEND_BYTES),
+            ("limits", "line_bytes", line_bytes as u64, Limits::LINE_BYTES),
+            ("limits", "sessions", sessions as u64, Limits::SESSIONS),
+            ("limits", "idle_seconds", idle_seconds, Limits::IDLE_SECONDS),
+            ("history", "retention_days", days, History::RETENTION_DAYS),
         ] {
             if !range.contains(&value) {
-                let message =
-                    format!("`{key}` in [limits] is {value}; it can be {} to {}", range.start(), range.end());
-                return Err(Mistake { line: lines.of(&format!("limits.{key}")), message });
+                let (first, last) = (range.start(), range.end());
+                let message = format!("`{key}` in [{section}] is {value}; it can be {first} to {last}");
+                return Err(Mistake { line: lines.of(&format!("{section}.{key}")), message });
             }
         }
         Ok(())

@@ -15,7 +15,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// Primary. Facts about this node: name → value. `identity`, `clock`, `incarnation`, and `vector:` ‖ incarnation → the
-    /// last sequence that is here; invitations of the binary.
+    /// last sequence that is here; `heard:` ‖ slot → timestamp; invitations of the binary.
     Meta,
     /// Primary. Records as their origin encoded them: incarnation ‖ sequence → document and change.
     Log,
@@ -49,13 +49,21 @@ pub enum Table {
     BodiesMissing,
     /// Primary. The same by account: account ‖ entry → nothing.
     EntriesAbsent,
-    /// Primary. What merges did, for people: account ‖ timestamp → merge.
+    /// Primary. What merges that go on do here, for people: account ‖ timestamp → merge. It becomes a notice when it is over.
     History,
+    /// Primary. What nodes told of themselves, as they encoded it: slot, 1 byte ‖ timestamp → notice. A node has heard each
+    /// up to the moment in [`Table::Meta`] under `heard:` ‖ slot.
+    Notices,
+    /// Primary. The notice of each node in which it tells what it announced last for a mailbox: account ‖ mailbox ‖ slot, 1 byte
+    /// → timestamp.
+    Announcements,
+    /// Primary. The notices in which nodes tell what merges did there: account ‖ slot, 1 byte ‖ timestamp → nothing.
+    Merges,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 17] = [
+    pub const ALL: [Table; 20] = [
         Table::Meta,
         Table::Log,
         Table::Chains,
@@ -73,6 +81,9 @@ impl Table {
         Table::BodiesMissing,
         Table::EntriesAbsent,
         Table::History,
+        Table::Notices,
+        Table::Announcements,
+        Table::Merges,
     ];
 
     /// The table's name in the file: part of the format, never changed and never used again for something else.
@@ -96,6 +107,9 @@ impl Table {
             Table::BodiesMissing => "bodies-missing",
             Table::EntriesAbsent => "entries-absent",
             Table::History => "history",
+            Table::Notices => "notices",
+            Table::Announcements => "announcements",
+            Table::Merges => "merges",
         }
     }
 }

@@ -40,6 +40,23 @@ impl Committer {
                 self.replica.set_peer_looks(slot, looks);
                 None
             }
+            Job::Hear(tellings, answer) => Some(self.hear(tellings, answer, batch)),
+            Job::Met(slot, meeting) => {
+                self.meet(slot, meeting);
+                None
+            }
+            Job::Judge(life, answer) => {
+                let verdict = self.replica.judge(&life);
+                Some(outcome(answer, move |_| Ok(verdict)))
+            }
+            Job::Verdict(slot, life, verdict) => {
+                self.take_verdict(slot, life, verdict);
+                None
+            }
+            Job::RetainHistory(milliseconds) => {
+                self.history.retain(milliseconds);
+                None
+            }
             Job::Grant(answer) => {
                 let granted = self.replica.grant().map(|(slot, reserve)| Granted { slot, reserve });
                 Some(outcome(answer, move |_| Ok(granted)))

@@ -7,9 +7,11 @@ use peerpost_mailstore as mailstore;
 
 use mailstore::crdt::clock::Millis;
 use mailstore::crdt::identity::{AccountId, MailboxId, NodeSlot};
+use mailstore::crdt::notice::Telling;
 use mailstore::identity::NodeIdentity;
 use mailstore::inline::{self, Inline};
 use mailstore::message::Scanner;
+use mailstore::notices::HearError;
 use mailstore::{Mailstore, NewMessage, Reply, Request, RequestError};
 use storage::{SimulatedDisk, Storage};
 
@@ -109,8 +111,28 @@ impl Node {
         }
     }
 
-    /// Brings everything of `self` to `other`: records, then bodies.
+    /// Passes on to `other` what nodes told of themselves.
+    pub fn tell(&mut self, other: &mut Node) {
+        loop {
+            let tellings = self.store.notices_since(&other.store.heard(), 4 * 1024).expect("readable");
+            if tellings.is_empty() {
+                return;
+            }
+            other.hear(tellings).expect("a good telling");
+        }
+    }
+
+    pub fn hear(&mut self, tellings: Vec<Telling>) -> Result<(), HearError> {
+        let slot = Arc::new(Mutex::new(None));
+        let into = Arc::clone(&slot);
+        self.store.hear(tellings, move |result| *into.lock().expect("a lock") = Some(result));
+        self.run();
+        slot.lock().expect("a lock").take().expect("an answer")
+    }
+
+    /// Brings everything of `self` to `other`: notices, records, then bodies.
     pub fn sync_to(&mut self, other: &mut Node) {
+        self.tell(other);
         loop {
             let delta = self.store.delta_since(&other.store.vector(), 64 * 1024).expect("readable");
             if delta.is_empty() {

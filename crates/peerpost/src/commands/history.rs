@@ -1,8 +1,8 @@
-//! `peerpost history`: what merges did to what clients of this node see.
+//! `peerpost history`: what merges did to what clients see, on every node.
 
 use mailstore::Storage;
 use mailstore::crdt::identity::AccountId;
-use mailstore::history::{MailboxMerge, MergeRecord};
+use mailstore::history::{MailboxMerge, NodeMerge};
 use serde_json::{Value, json};
 
 use super::{list, number, text};
@@ -25,19 +25,20 @@ pub fn collect(storage: &Storage, account: &str, mailbox: Option<&str>) -> Resul
         |slot| cluster.member(slot).map_or_else(|| format!("slot {slot}"), |member| member.name.clone());
     let merges: Vec<Value> = mailstore::history::read(&reader, id, mailbox)?
         .iter()
-        .map(|record| {
-            let from: Vec<String> = record.from.iter().map(|slot| name(*slot)).collect();
-            merge(record, &from)
+        .map(|told| {
+            let from: Vec<String> = told.merge.from.iter().map(|slot| name(*slot)).collect();
+            merge(told, &name(told.node), &from)
         })
         .collect();
     Ok(json!({ "account": account, "merges": merges }))
 }
 
-fn merge(record: &MergeRecord, from: &[String]) -> Value {
+fn merge(NodeMerge { merge: record, .. }: &NodeMerge, node: &str, from: &[String]) -> Value {
     let mailboxes: Vec<Value> = record.mailboxes.values().map(mailbox).collect();
     json!({
         "at": time(record.at.millis().0),
         "at_milliseconds": record.at.millis().0,
+        "node": node,
         "from": from,
         "records": record.records,
         "mailboxes": mailboxes,
@@ -71,14 +72,16 @@ pub fn print(answer: &Value) -> String {
     let mut lines = String::new();
     let merges = list(answer, "merges");
     if merges.is_empty() {
-        lines.push_str("no merge has changed what clients of this node see\n");
+        lines.push_str("no merge has changed what clients see\n");
     }
     for merge in merges {
         let from: Vec<&str> = list(merge, "from").iter().filter_map(Value::as_str).collect();
-        let from = if from.is_empty() { "this node".to_owned() } else { from.join(", ") };
+        let node = text(merge, "node");
+        let from = if from.is_empty() { "itself".to_owned() } else { from.join(", ") };
         for mailbox in list(merge, "mailboxes") {
             let (at, name) = (text(merge, "at"), text(mailbox, "mailbox"));
-            lines += &format!("{at}  from {from}  {name}  {}\n{}", summary(mailbox), reissues(mailbox));
+            lines +=
+                &format!("{at}  on {node} from {from}  {name}  {}\n{}", summary(mailbox), reissues(mailbox));
         }
     }
     lines

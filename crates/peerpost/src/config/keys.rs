@@ -18,6 +18,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("auth", &["plaintext"]),
     ("limits", &["append_bytes", "line_bytes", "sessions", "idle_seconds"]),
     ("uid", &["on_reorder"]),
+    ("history", &["retention_days"]),
 ];
 
 /// The line of each section (`imap`) and key (`imap.listen`) that the file has.

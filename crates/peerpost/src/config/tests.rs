@@ -40,6 +40,9 @@ idle_seconds = 1800
 
 [uid]
 on_reorder = "reissue"
+
+[history]
+retention_days = 7
 "#;
 
 fn mistake(text: &str) -> (usize, String) {
@@ -66,6 +69,7 @@ fn a_file_with_every_key_is_read() {
     assert_eq!((config.limits.append_bytes, config.limits.line_bytes), (1_000_000, 8192));
     assert_eq!((config.limits.sessions, config.limits.idle_seconds), (7, 1800));
     assert_eq!(config.uid.on_reorder, OnReorder::Reissue);
+    assert_eq!(config.history.retention_days, 7);
 }
 
 #[test]
@@ -75,6 +79,7 @@ fn sections_left_out_are_off_and_keys_left_out_have_their_defaults() {
     assert!(config.lmtp.is_none() && config.console.is_none() && config.tls.is_none());
     assert_eq!(config.auth.plaintext, PlaintextPasswords::Loopback);
     assert_eq!(config.limits.append_bytes, 50 * 1024 * 1024);
+    assert_eq!(config.history.retention_days, 90);
     assert!(config.warnings().is_empty());
 }
 
@@ -114,6 +119,7 @@ fn values_that_cannot_be_are_told_with_their_line() {
         ("[cluster]\nlisten = \"0.0.0.0:1\"\nadvertise = \"ho st:1\"\n", (6, "neither a name")),
         ("[cluster]\nlisten = \"0.0.0.0:1\"\nadvertise = \"h:1\"\nack = \"peer\"\n", (7, "not offered")),
         ("[imap]\nlisten = [\"localhost\"]\n", (5, "socket address")),
+        ("[history]\nretention_days = 0\n", (5, "can be 1 to 3650")),
         ("[imap]\n", (4, "listens nowhere")),
         ("[imap]\nlisten_tls = [\"0.0.0.0:993\"]\n", (5, "needs a certificate")),
         ("[lmtp]\nlisten = []\n", (5, "0 addresses")),

@@ -227,7 +227,7 @@ impl Demo {
     async fn tell_history(&self, words: &mut Words) -> Result<(), Failure> {
         for site in &self.sites {
             let history = site.node.run(&["history", ACCOUNT, "INBOX"], "").await?;
-            let last: Vec<&str> = last_merge(&history);
+            let last: Vec<&str> = last_merge(&history, site.name());
             words.lines(&format!("{}$ peerpost history alice INBOX\n{}", site.name(), last.join("\n")))?;
         }
         Ok(())
@@ -343,14 +343,22 @@ impl Demo {
     }
 }
 
-/// The lines of the last merge in what `history` prints.
-fn last_merge(history: &str) -> Vec<&str> {
-    let mut lines: Vec<&str> = history.lines().rev().collect();
-    if let Some(end) = lines.iter().position(|line| !line.starts_with(' ')) {
-        lines.truncate(end + 1);
+/// The lines of the last merge on a node in what `history` prints.
+fn last_merge<'a>(history: &'a str, node: &str) -> Vec<&'a str> {
+    let mut last = Vec::new();
+    let mut on_node = false;
+    for line in history.lines() {
+        if !line.starts_with(' ') {
+            on_node = line.contains(&format!("  on {node} "));
+            if on_node {
+                last.clear();
+            }
+        }
+        if on_node {
+            last.push(line);
+        }
     }
-    lines.reverse();
-    lines
+    last
 }
 
 /// Four times four letters that nobody guesses.

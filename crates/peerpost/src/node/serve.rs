@@ -56,6 +56,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let mail = MailListeners::bind(&config).await?;
     let control = server::bind(&files.control_socket())?;
     let (store, running) = super::start(Arc::clone(&storage), identity.clone())?;
+    store.retain_history(config.history.retention_days);
     let (down, shutdown) = watch::channel(false);
     let mut tasks = JoinSet::new();
     store.admit(super::member(&config, identity.slot, &key)).await?;

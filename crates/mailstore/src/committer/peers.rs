@@ -1,0 +1,62 @@
+//! What peers tell beside the log: what nodes tell of themselves, what peers had when they were met, what they say of this life.
+
+use crdt::identity::{Incarnation, NodeSlot};
+use crdt::notice::Telling;
+use crdt::replica::{ArchiveError, Meeting, Verdict};
+use storage::Batch;
+
+use super::{Committer, Outcome};
+use crate::job::Answer;
+use crate::notices::HearError;
+
+impl Committer {
+    /// Keeps what a peer passed on. Answered once it is durable.
+    pub(super) fn hear(
+        &mut self,
+        tellings: Vec<Telling>,
+        answer: Answer<(), HearError>,
+        batch: &mut Batch,
+    ) -> Outcome {
+        let now = self.replica.now();
+        let taken = match self.storage.reader() {
+            Ok(reader) => self.notices.hear(batch, &reader, now, tellings),
+            Err(error) => Err(ArchiveError(error.to_string()).into()),
+        };
+        let heard = taken.and_then(|announcements| Ok(self.replica.hear(announcements)?));
+        self.replica.set_heard(self.notices.heard().clone().into());
+        Box::new(move |finished| {
+            let durable = finished.map(|_| ()).map_err(|error| ArchiveError(error.to_string()));
+            answer(heard.and_then(|()| Ok(durable?)));
+        })
+    }
+
+    /// A link to a peer has come up, or gone.
+    pub(super) fn meet(&mut self, slot: NodeSlot, meeting: Option<Meeting>) {
+        match meeting {
+            Some(meeting) => {
+                if let Some(at) = meeting.heard.get(&self.notices.slot()) {
+                    self.notices.observe(*at, self.replica.now());
+                }
+                self.meetings.insert(slot, meeting.clone());
+                self.replica.meet(slot, Some(meeting));
+            }
+            None => {
+                self.meetings.remove(&slot);
+                self.replica.meet(slot, None);
+            }
+        }
+        self.published.set_meetings(self.meetings.clone());
+    }
+
+    /// A peer says something of a life of this node; of lives that have ended nothing matters.
+    pub(super) fn take_verdict(&mut self, slot: NodeSlot, life: Incarnation, verdict: Verdict) {
+        if life != self.replica.author().incarnation {
+            return;
+        }
+        if verdict != Verdict::Confirmed {
+            tracing::error!(%slot, ?verdict, "a peer says that the disk of this node was rolled back");
+        }
+        self.replica.take_verdict(slot, verdict);
+        self.published.set_verdict(slot, verdict);
+    }
+}

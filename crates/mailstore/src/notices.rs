@@ -1,0 +1,256 @@
+//! Notices in the tables: what nodes told of themselves, own and foreign, kept as they were told and passed on.
+//!
+//! There are two kinds. Of the announcements of one node for one mailbox the newest counts, and takes the place of the one before.
+//! What merges did is kept by number and age, each node by itself. Everything is written with the commit of the batch that brought it.
+
+mod merges;
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt::clock::{HybridClock, Millis, Timestamp};
+use crdt::identity::{AccountId, MailboxId, NodeSlot};
+use crdt::notice::{Heard, LONGEST_NOTICE, NoticeError, Telling};
+use crdt::placement::announcement::Announcement;
+use crdt::replica::ArchiveError;
+use serde::{Deserialize, Serialize};
+use storage::{Batch, Reader, Table};
+
+use crate::history::MergeRecord;
+use crate::rows::{self, failed, key};
+
+pub use merges::MOST_MERGES;
+pub(crate) use merges::forget_before;
+pub(crate) use read::merges as read_merges;
+pub use read::{announcements, read_heard, since};
+
+/// Before the slot, in [`Table::Meta`]: up to when that node was heard.
+const HEARD: &[u8] = b"heard:";
+
+/// What a notice says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// What clients of a mailbox were told.
+    Announcement(Announcement),
+    /// What a merge did to what clients of an account see.
+    Merge(AccountId, MergeRecord),
+}
+
+/// Why nothing of what a peer passed on was kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HearError {
+    /// It cannot have been told.
+    #[error(transparent)]
+    Impossible(#[from] NoticeError),
+    /// Something before it was not heard.
+    #[error("what slot {slot} told begins after {after}, and it was heard up to {heard} here")]
+    Gap {
+        /// Whose notices.
+        slot: NodeSlot,
+        /// Where they begin.
+        after: Timestamp,
+        /// What is here.
+        heard: Timestamp,
+    },
+    /// The author's clock is more than five minutes ahead.
+    #[error(
+        "slot {0} told something more than five minutes ahead of this node's clock: set the clocks right"
+    )]
+    ClockAhead(NodeSlot),
+    /// The octets are no notice, or one that the author cannot have meant.
+    #[error("a notice of slot {0} is malformed")]
+    Malformed(NodeSlot),
+    /// The tables could not be read, or nothing became durable.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// Writes notices into batches, and knows up to when each node was heard.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    slot: NodeSlot,
+    /// The present batch included.
+    heard: Heard,
+    /// Gives the moments of own notices.
+    clock: HybridClock,
+    /// The announcements of the present batch.
+    newest: BTreeMap<(AccountId, MailboxId, NodeSlot), Timestamp>,
+    /// The merges of the present batch.
+    merges: BTreeMap<(AccountId, NodeSlot), BTreeSet<Timestamp>>,
+    /// Who was heard in the present batch.
+    changed: BTreeSet<NodeSlot>,
+}
+
+impl Notices {
+    /// What the tables hold.
+    pub(crate) fn open(reader: &Reader, slot: NodeSlot) -> Result<Self, ArchiveError> {
+        let heard = read_heard(reader)?;
+        let clock = HybridClock::new(slot, heard.last(slot));
+        let (newest, merges, changed) = Default::default();
+        Ok(Notices { slot, heard, clock, newest, merges, changed })
+    }
+
+    /// The slot of this node.
+    pub(crate) fn slot(&self) -> NodeSlot {
+        self.slot
+    }
+
+    /// Up to when each node was heard, the present batch included.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// A peer has heard this of this very node: what this node tells from now on is later, also where its disk was rolled back.
+    pub(crate) fn observe(&mut self, at: Timestamp, now: Millis) {
+        if !HybridClock::is_ahead(at, now) {
+            self.clock.observe(at);
+        }
+    }
+
+    /// A moment of this node, later than all its notices.
+    pub(crate) fn tick(&mut self, now: Millis) -> Timestamp {
+        self.clock.observe(self.heard.last(self.slot));
+        self.clock.tick(now)
+    }
+
+    /// Tells something of this node.
+    pub(crate) fn tell(
+        &mut self,
+        batch: &mut Batch,
+        reader: &Reader,
+        now: Millis,
+        told: &Told,
+    ) -> Result<(), ArchiveError> {
+        let bytes = rows::encode(told);
+        if bytes.len() > LONGEST_NOTICE {
+            tracing::error!(
+                octets = bytes.len(),
+                "a notice is too long to be told; other nodes do without it"
+            );
+            return Ok(());
+        }
+        let at = self.tick(now);
+        self.put(batch, reader, (self.slot, at), told, bytes)?;
+        self.heard.raise(self.slot, at);
+        self.changed.insert(self.slot);
+        Ok(())
+    }
+
+    /// Keeps what a peer passed on: all of it or, where something in it is wrong, nothing. Gives the new announcements.
+    pub(crate) fn hear(
+        &mut self,
+        batch: &mut Batch,
+        reader: &Reader,
+        now: Millis,
+        tellings: Vec<Telling>,
+    ) -> Result<Vec<Announcement>, HearError> {
+        let mut heard = self.heard.clone();
+        let mut checked = Vec::new();
+        for telling in tellings {
+            telling.check()?;
+            let (slot, until) = (telling.slot, telling.until);
+            checked.extend(check(&heard, telling, now)?);
+            heard.raise(slot, until);
+        }
+        let mut announcements = Vec::new();
+        for Checked { slot, at, told, bytes } in checked {
+            self.put(batch, reader, (slot, at), &told, bytes)?;
+            if let Told::Announcement(announcement) = told {
+                announcements.push(announcement);
+            }
+        }
+        let risen = heard.iter().filter(|(slot, until)| *until > self.heard.last(*slot));
+        self.changed.extend(risen.map(|(slot, _)| slot));
+        self.heard = heard;
+        Ok(announcements)
+    }
+
+    /// Ends the batch: everything that was heard in it, and what had to make room.
+    pub(crate) fn finish(&mut self, batch: &mut Batch, reader: &Reader) -> Result<bool, ArchiveError> {
+        for ((account, slot), added) in std::mem::take(&mut self.merges) {
+            merges::bound(batch, reader, &account, slot, &added)?;
+        }
+        self.newest.clear();
+        let changed = std::mem::take(&mut self.changed);
+        for slot in &changed {
+            let at = self.heard.last(*slot).bits().to_be_bytes();
+            batch.put(Table::Meta, key(&[HEARD, &[slot.number()]]), at);
+        }
+        Ok(!changed.is_empty())
+    }
+
+    fn put(
+        &mut self,
+        batch: &mut Batch,
+        reader: &Reader,
+        (slot, at): (NodeSlot, Timestamp),
+        told: &Told,
+        bytes: Vec<u8>,
+    ) -> Result<(), ArchiveError> {
+        batch.put(Table::Notices, notice_key(slot, at), bytes);
+        match told {
+            Told::Announcement(announcement) => {
+                let subject = (announcement.account, announcement.mailbox, slot);
+                let row = announcement_key(&subject);
+                let before = match self.newest.insert(subject, at) {
+                    Some(before) => Some(before),
+                    None => reader.get(Table::Announcements, &row).map_err(failed)?.and_then(read::timestamp),
+                };
+                if let Some(before) = before {
+                    batch.remove(Table::Notices, notice_key(slot, before));
+                }
+                batch.put(Table::Announcements, row, at.bits().to_be_bytes());
+            }
+            Told::Merge(account, _) => {
+                batch.put(Table::Merges, merge_key(account, slot, at), vec![]);
+                self.merges.entry((*account, slot)).or_default().insert(at);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A notice that may be kept.
+struct Checked {
+    slot: NodeSlot,
+    at: Timestamp,
+    told: Told,
+    bytes: Vec<u8>,
+}
+
+/// What is new in a telling, checked.
+fn check(heard: &Heard, telling: Telling, now: Millis) -> Result<Vec<Checked>, HearError> {
+    let (slot, known) = (telling.slot, heard.last(telling.slot));
+    if telling.after > known {
+        return Err(HearError::Gap { slot, after: telling.after, heard: known });
+    }
+    if HybridClock::is_ahead(telling.until, now) {
+        return Err(HearError::ClockAhead(slot));
+    }
+    let mut new = Vec::new();
+    for notice in telling.notices.into_iter().filter(|notice| notice.at > known) {
+        let (told, rest): (Told, &[u8]) =
+            postcard::take_from_bytes(&notice.bytes).map_err(|_| HearError::Malformed(slot))?;
+        let meant = match &told {
+            Told::Announcement(announcement) => announcement.slot() == slot && announcement.is_valid(now),
+            Told::Merge(_, merge) => merge.is_valid(),
+        };
+        if !meant || !rest.is_empty() {
+            return Err(HearError::Malformed(slot));
+        }
+        new.push(Checked { slot, at: notice.at, told, bytes: notice.bytes });
+    }
+    Ok(new)
+}
+
+fn notice_key(slot: NodeSlot, at: Timestamp) -> Vec<u8> {
+    key(&[&[slot.number()], &at.bits().to_be_bytes()])
+}
+
+fn announcement_key((account, mailbox, slot): &(AccountId, MailboxId, NodeSlot)) -> Vec<u8> {
+    key(&[&account.0, &mailbox.0, &[slot.number()]])
+}
+
+fn merge_key(account: &AccountId, slot: NodeSlot, at: Timestamp) -> Vec<u8> {
+    key(&[&account.0, &[slot.number()], &at.bits().to_be_bytes()])
+}
