@@ -270,11 +270,6 @@ fn a_life_on_a_disk_that_was_rolled_back_is_found_out() {
     let (mut a, mut b) = (Node::new(0), Node::new(1));
     let account = a.add_account("alice");
     a.sync_to(&mut b);
-    let image = a.disk.snapshot();
-    let left = a.store.incarnation();
-    a.deliver(account, &mail(1));
-    a.sync_to(&mut b);
-
     let judged = |judge: &mut Node, life: Incarnation| {
         let slot = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&slot);
@@ -283,12 +278,16 @@ fn a_life_on_a_disk_that_was_rolled_back_is_found_out() {
         let verdict = slot.lock().unwrap().take();
         verdict.unwrap()
     };
-    let honest = a.restart();
-    assert_eq!(judged(&mut b, honest.store.incarnation()), None, "its first record is not here");
-    let mut honest = honest;
-    honest.sync_to(&mut b);
-    assert_eq!(judged(&mut b, honest.store.incarnation()), Some(Verdict::Confirmed));
+    let mut a = a.restart();
+    assert_eq!(judged(&mut b, a.store.incarnation()), None, "its first record is not here");
+    a.sync_to(&mut b);
+    assert_eq!(judged(&mut b, a.store.incarnation()), Some(Verdict::Confirmed));
 
+    let image = a.disk.snapshot();
+    let left = a.store.incarnation();
+    a.deliver(account, &mail(1));
+    a.sync_to(&mut b);
+    drop(a);
     let mut rolled_back = common::open(image, 0, 9, Millis(START + 60_000));
     rolled_back.sync_to(&mut b);
     let verdict = judged(&mut b, rolled_back.store.incarnation()).unwrap();
