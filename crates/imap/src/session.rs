@@ -420,8 +420,8 @@ impl Session {
     /// HIGHESTMODSEQ with its code, where the client takes another value for it than everything it was told
     /// (RFC 7162 sections 3.2 and 6).
     fn highest_due(&mut self) -> Option<Answer> {
-        let selected = self.selected.as_mut().filter(|_| self.qresync)?;
-        selected.highest_due().map(Answer::highest_modseq)
+        let selected = self.selected.as_mut().filter(|_| self.condstore)?;
+        selected.highest_due(self.qresync).map(Answer::highest_modseq)
     }
 
     /// How messages that are gone are told.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Account;
 use crate::fold::entry::Placement;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::view::MailboxView;
 use crate::writer::Writer;
 
 /// What a batch did to UIDs of epochs that are shown here.
@@ -48,9 +49,8 @@ impl Account {
     pub(super) fn find_superseded(&mut self) {
         for (mailbox, entry, Placement { validity, uid }) in std::mem::take(&mut self.departures.placed) {
             let top = self.mailbox_state(&mailbox).map_or(uid, |state| state.top(validity));
-            if self.views.get(&mailbox).is_some_and(|view| view.validity == Some(validity))
-                && self.view(mailbox).highest_placed < top
-            {
+            let lower = |view: &MailboxView| view.validity == Some(validity) && view.highest_placed < top;
+            if self.views.get(&mailbox).is_some_and(lower) {
                 self.view_mut(mailbox).highest_placed = top;
             }
             let stands =

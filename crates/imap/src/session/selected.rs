@@ -166,8 +166,8 @@ impl Selected {
 
     /// HIGHESTMODSEQ up to which everything was told, where the client has to hear it: it takes another for it, or would
     /// take the MODSEQ of a FETCH for it although an EXPUNGE or EXISTS with a lower one is held back (RFC 7162 sections
-    /// 3.2 and 6).
-    pub(super) fn highest_due(&mut self) -> Option<u64> {
+    /// 3.2 and 6). The first matters only to those who resynchronize by it.
+    pub(super) fn highest_due(&mut self, qresync: bool) -> Option<u64> {
         let mut held_back = !Arc::ptr_eq(&self.told, &self.flags_told);
         if held_back {
             let changes = self.flags_told.changes_since(&self.told);
@@ -177,7 +177,7 @@ impl Selected {
             }
         }
         let highest = self.told.highest_modseq;
-        let due = held_back || highest != self.highest_told;
+        let due = held_back || (qresync && highest != self.highest_told);
         self.highest_told = highest;
         due.then(|| modseq(highest))
     }

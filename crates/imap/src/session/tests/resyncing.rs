@@ -146,6 +146,21 @@ fn highestmodseq_stays_below_what_is_held_back() {
     assert!(answer.contains(&format!("[HIGHESTMODSEQ {}]", state(&store).1)), "{answer}");
 }
 
+/// A client that knows CONDSTORE alone takes an equal HIGHESTMODSEQ for an unchanged mailbox.
+#[test]
+fn highestmodseq_stays_below_what_is_held_back_without_qresync() {
+    let store = filled(2);
+    let (_, known) = state(&store);
+    let mut client = Client::selected(&store, "INBOX");
+    client.send("ENABLE CONDSTORE");
+    let mut other = Client::selected(&store, "INBOX");
+    other.send("STORE 2 +FLAGS (\\Deleted)");
+    other.send("EXPUNGE");
+    assert!(client.send("STORE 1 +FLAGS (\\Seen)").contains(&format!("[HIGHESTMODSEQ {known}]")));
+    assert_eq!(client.send("NOOP"), "* 2 EXPUNGE\r\nt OK Completed\r\n");
+    assert!(!client.send("STORE 1 +FLAGS (\\Flagged)").contains("HIGHESTMODSEQ"));
+}
+
 #[test]
 fn no_vanished_during_a_search_by_number() {
     let store = filled(3);
