@@ -31,7 +31,7 @@ use meeting::Meetings;
 pub use meeting::{MEETING_MILLISECONDS, Meeting};
 use standing::Standing;
 
-pub use standing::{CONFIRMATION_MILLISECONDS, Verdict};
+pub use standing::{CONFIRMATION_MILLISECONDS, Confirmation, Verdict};
 
 /// Where a replica finds what it has forgotten: its disk, or nothing.
 pub trait Archive {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crdt::clock::Millis;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use crdt::placement::surroundings::Policy;
 use crdt::replica::{ArchiveError, Commit, Meeting, Replica};
 use crdt::writer::Author;
 use storage::{Batch, CommitError, Reader, Storage};
@@ -50,6 +51,7 @@ pub struct Committer {
     replica: Replica<DiskArchive>,
     published: Arc<Published>,
     pub(crate) queue: Queue,
+    policy: Policy,
     looks_changed: bool,
     /// Requests that need UIDs, while it is not settled whether this life may give any (rule 8).
     deferred: Vec<Job>,
@@ -94,6 +96,7 @@ impl Committer {
             replica,
             published: Arc::clone(&published),
             queue,
+            policy: Policy::default(),
             looks_changed: false,
             deferred: Vec::new(),
             notices,
@@ -269,6 +272,7 @@ impl Committer {
         }
         self.published.announce();
         self.replica.restore_looks(looks);
+        self.replica.set_policy(self.policy);
         for (account, _) in looked_at {
             self.replica.account(account)?;
         }

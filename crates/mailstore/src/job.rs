@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
 use crdt::notice::Telling;
 use crdt::operation::Member;
+use crdt::placement::surroundings::Policy;
 use crdt::record::Record;
-use crdt::replica::{Applied, DeltaError, Meeting, Verdict};
+use crdt::replica::{Applied, Confirmation, DeltaError, Meeting, Verdict};
 use message::Structure;
 use storage::StagedBody;
 use tokio::sync::watch;
@@ -49,6 +50,11 @@ pub(crate) enum Job {
     RetainHistory(u64),
     Grant(Answer<Option<Granted>, RequestError>),
     Admit(Member, Answer<(), RequestError>),
+    /// Declares a member dead.
+    Bury(NodeSlot, Answer<(), RequestError>),
+    /// How this life stands with the other members.
+    Confirmation(Answer<Confirmation, RequestError>),
+    Policy(Policy),
     /// Stops the committer after everything before it.
     Stop(Box<dyn FnOnce() + Send>),
 }
@@ -57,7 +63,10 @@ impl Job {
     /// Whether it is answered with UIDs.
     pub(crate) fn needs_uids(&self) -> bool {
         let Job::Request(request, _) = self else { return false };
-        matches!(request, Request::Append { .. } | Request::Copy { .. } | Request::Move { .. })
+        matches!(
+            request,
+            Request::Append { .. } | Request::Copy { .. } | Request::Move { .. } | Request::Bump { .. }
+        )
     }
 
     /// Tells whoever waits that nothing of it was done.
@@ -74,13 +83,15 @@ impl Job {
             Job::Body(_, _, _, answer) => answer(Err(error)),
             Job::Open(_, answer) => answer(Err(error)),
             Job::Grant(answer) => answer(Err(error)),
-            Job::Admit(_, answer) => answer(Err(error)),
+            Job::Admit(_, answer) | Job::Bury(_, answer) => answer(Err(error)),
+            Job::Confirmation(answer) => answer(Err(error)),
             Job::Stop(done) => done(),
             Job::LookAway(..)
             | Job::PeerLooks(..)
             | Job::Met(..)
             | Job::Verdict(..)
-            | Job::RetainHistory(_) => {}
+            | Job::RetainHistory(_)
+            | Job::Policy(_) => {}
         }
     }
 }

@@ -163,6 +163,13 @@ pub enum Request {
         /// The encoded argon2id hash.
         password: String,
     },
+    /// Gives a mailbox a new UIDVALIDITY: every client downloads it again. Answered by [`Reply::Bumped`].
+    Bump {
+        /// The account.
+        account: AccountId,
+        /// The name of the mailbox.
+        mailbox: String,
+    },
     /// Removes an account; its mail stays on disk until it is collected. Answered by [`Reply::Done`].
     RemoveAccount {
         /// The account.
@@ -177,6 +184,8 @@ pub enum Reply {
     Done,
     /// The mailbox is there.
     Created(MailboxId),
+    /// The mailbox has this UIDVALIDITY now.
+    Bumped(Validity),
     /// The messages are visible in `view` under these UIDs, in order.
     Appended {
         /// UIDVALIDITY.

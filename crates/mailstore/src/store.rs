@@ -11,8 +11,9 @@ use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
 use crdt::notice::{Heard, Telling};
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
+use crdt::placement::surroundings::Policy;
 use crdt::record::Record;
-use crdt::replica::{Applied, ArchiveError, DeltaError, Meeting, Verdict};
+use crdt::replica::{Applied, ArchiveError, Confirmation, DeltaError, Meeting, Verdict};
 use crdt::vector::Vector;
 use crdt::view::MailboxView;
 use message::Structure;
@@ -368,6 +369,21 @@ impl Mailstore {
     }
 
     // --- operators ---
+
+    /// Declares a member dead: it never comes back under its slot, and every node leaps over what it may have placed.
+    pub async fn bury(&self, slot: NodeSlot) -> Result<(), RequestError> {
+        self.wait(|answer| Job::Bury(slot, answer)).await
+    }
+
+    /// How the present life stands with the other members.
+    pub async fn confirmation(&self) -> Result<Confirmation, RequestError> {
+        self.wait(Job::Confirmation).await
+    }
+
+    /// What the operator decides about UIDs, from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.queue.push(Job::Policy(policy));
+    }
 
     /// The merges of an account on all nodes, the oldest first.
     pub fn history(

@@ -65,6 +65,15 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Give a mailbox a new UIDVALIDITY: every client downloads it again.
+    Bump {
+        /// The account.
+        account: String,
+        /// The mailbox; a hierarchy uses `/`.
+        mailbox: String,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Compare documents with views and bodies; exit status 1 and a list where they differ.
     Verify {
         /// Make the views again from the documents where they differ.
@@ -87,6 +96,15 @@ pub enum ClusterCommand {
     Join {
         /// What `cluster invite` printed on a node of the cluster.
         token: String,
+    },
+    /// Declare a member dead that will not come back, so that the others need not wait for it. It may never serve again under its
+    /// old directory: its successor joins as a new node.
+    Remove {
+        /// Its name, as `status` shows it.
+        name: String,
+        /// Its slot, where two members have one name.
+        #[arg(long)]
+        slot: Option<u8>,
     },
 }
 
@@ -161,6 +179,9 @@ mod tests {
             "init",
             "cluster invite",
             "cluster join TOKEN",
+            "cluster remove fra",
+            "cluster remove fra --slot 3",
+            "bump alice INBOX --json",
             "serve",
             "user add alice --password-stdin",
             "user list",

@@ -27,6 +27,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => serve::run(config()?),
         Command::Cluster(ClusterCommand::Invite { output }) => cluster::invite(&config()?, output),
         Command::Cluster(ClusterCommand::Join { token }) => cluster::join(&config()?, &token),
+        Command::Cluster(ClusterCommand::Remove { name, slot }) => cluster::remove(&config()?, name, slot),
+        Command::Bump { account, mailbox, output } => {
+            show(&config()?, Question::Bump { account, mailbox }, output, |answer| {
+                format!("UIDVALIDITY is {} now\n", number(answer, "uid_validity"))
+            })
+        }
         Command::User(command) => user::run(&config()?, command),
         Command::Status { output } => show(&config()?, Question::Status, output, status::print),
         Command::History { account, mailbox, output } => {

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use mailstore::crdt::placement::surroundings::{self, Policy};
 use serde::Deserialize;
 
 pub use self::values::{
@@ -161,12 +162,33 @@ impl Limits {
 }
 
 /// `[uid]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Uid {
-    /// What a merge does with messages that clients saw in different orders. Default: `reissue`, the one policy of this
-    /// version: `status` tells it, and no code has to choose by it.
+    /// What a merge does with messages that clients saw in different orders. Default: `reissue`.
     pub on_reorder: OnReorder,
+    /// Where a merge would give more than this share of a mailbox of over 1,000 messages new UIDs, in percent, the mailbox gets a
+    /// new UIDVALIDITY instead. 1 to 100; 100 is never. Default: 50.
+    pub reissue_limit: u8,
+}
+
+impl Default for Uid {
+    fn default() -> Self {
+        Self { on_reorder: OnReorder::Reissue, reissue_limit: 50 }
+    }
+}
+
+impl Uid {
+    const REISSUE_LIMIT: RangeInclusive<u64> = 1..=100;
+
+    /// The same in the words of the mail store.
+    pub fn policy(&self) -> Policy {
+        let on_reorder = match self.on_reorder {
+            OnReorder::Reissue => surroundings::OnReorder::Reissue,
+            OnReorder::Bump => surroundings::OnReorder::Bump,
+        };
+        Policy { on_reorder, reissue_limit_percent: self.reissue_limit }
+    }
 }
 
 /// `[history]`
@@ -321,6 +343,7 @@ impl Config {
             ("limits", "sessions", sessions as u64, Limits::SESSIONS),
             ("limits", "idle_seconds", idle_seconds, Limits::IDLE_SECONDS),
             ("history", "retention_days", days, History::RETENTION_DAYS),
+            ("uid", "reissue_limit", u64::from(self.uid.reissue_limit), Uid::REISSUE_LIMIT),
         ] {
             if !range.contains(&value) {
                 let (first, last) = (range.start(), range.end());

@@ -25,6 +25,10 @@ pub enum Question {
     RemoveUser { name: String },
     /// `cluster invite`
     Invite,
+    /// `cluster remove`
+    RemoveNode { name: String, slot: Option<u8> },
+    /// `bump`
+    Bump { account: String, mailbox: String },
     /// `status`
     Status,
     /// `history`
@@ -44,6 +48,8 @@ impl Question {
                 | Question::SetPassword { .. }
                 | Question::RemoveUser { .. }
                 | Question::Invite
+                | Question::RemoveNode { .. }
+                | Question::Bump { .. }
         )
     }
 }

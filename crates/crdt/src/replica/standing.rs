@@ -38,6 +38,20 @@ pub enum Verdict {
     },
 }
 
+/// How a life stands with the other members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// Every member has confirmed it, or there was no other.
+    Confirmed,
+    /// Members have not answered yet: nothing new is shown or placed.
+    Waiting,
+    /// Not every member has confirmed it: it leaps in every mailbox before it shows or places anything new.
+    Unconfirmed,
+    /// Its disk was rolled back: it gives no UIDs until it has another slot.
+    RolledBack,
+}
+
 /// What is known of the present life.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
@@ -112,6 +126,16 @@ impl<A: Archive> Replica<A> {
     /// Whether every member has confirmed this life.
     pub fn is_confirmed(&self) -> bool {
         matches!(self.ground(), Ground::Firm { .. })
+    }
+
+    /// How this life stands with the other members.
+    pub fn confirmation(&self) -> Confirmation {
+        match self.ground() {
+            Ground::Firm { .. } => Confirmation::Confirmed,
+            Ground::Waiting { .. } => Confirmation::Waiting,
+            Ground::Unconfirmed { .. } => Confirmation::Unconfirmed,
+            Ground::RolledBack => Confirmation::RolledBack,
+        }
     }
 
     /// Whether this node may give UIDs: not while its disk is one that was rolled back and it has no other slot yet.

@@ -65,6 +65,19 @@ impl Committer {
                 self.replica.admit_member(member);
                 Some(outcome(answer, |_| Ok(())))
             }
+            Job::Bury(slot, answer) => {
+                self.replica.bury(slot);
+                Some(outcome(answer, |_| Ok(())))
+            }
+            Job::Confirmation(answer) => {
+                let confirmation = self.replica.confirmation();
+                Some(outcome(answer, move |_| Ok(confirmation)))
+            }
+            Job::Policy(policy) => {
+                self.policy = policy;
+                self.replica.set_policy(policy);
+                None
+            }
             Job::Stop(done) => Some(Box::new(move |_| done())),
         }
     }
@@ -331,6 +344,14 @@ impl Committer {
                 done(self.replica.set_password(account, &password), "")
             }
             Request::RemoveAccount { account } => done(self.replica.remove_account(account), ""),
+            Request::Bump { account, mailbox } => {
+                let name = canonical_name(&mailbox).into_owned();
+                let state = self.replica.existing(account).map_err(|error| explain(error, &name))?;
+                let unit = state.unit_by_name(&name).map(|unit| unit.public);
+                let public = unit.ok_or_else(|| RequestError::NoSuchMailbox(name.clone()))?;
+                let bumped = self.replica.bump(account, public);
+                bumped.map(Reply::Bumped).map_err(|error| explain(error, &name))
+            }
             other => Err(RequestError::NotPossible(format!("{other:?} is answered elsewhere"))),
         }
     }

@@ -25,6 +25,15 @@ pub fn invite(config: &Config, output: Output) -> Result<(), Failure> {
     if output.json { print_json(&answer) } else { output::line(text(&answer, "token")) }
 }
 
+/// Declares a member dead.
+pub fn remove(config: &Config, name: String, slot: Option<u8>) -> Result<(), Failure> {
+    let answer = client::ask(config, Question::RemoveNode { name, slot })?;
+    output::line(format_args!(
+        "{} is no longer a member; every node leaps over UIDs that it may have given",
+        text(&answer, "removed")
+    ))
+}
+
 /// Joins the cluster of the token, and fetches what is needed to start. Broken off, it goes on with the same token.
 pub fn join(config: &Config, token: &str) -> Result<(), Failure> {
     let token: Token = token.parse()?;

@@ -1,5 +1,6 @@
 //! `peerpost status`: this node, its peers, how far they are apart, storage, warnings.
 
+use mailstore::crdt::replica::Confirmation;
 use mailstore::rows;
 use serde_json::{Value, json};
 
@@ -12,7 +13,11 @@ use crate::node::serve::Links;
 const FEW_SLOTS: u32 = 4;
 
 /// Collects everything.
-pub fn collect(context: &Context, links: Option<&Links>) -> Result<Value, Failure> {
+pub fn collect(
+    context: &Context,
+    links: Option<&Links>,
+    confirmation: Option<Confirmation>,
+) -> Result<Value, Failure> {
     let reader = context.storage.reader()?;
     let beginning = rows::read_beginning(&reader)?;
     let statistics = context.storage.statistics();
@@ -23,7 +28,7 @@ pub fn collect(context: &Context, links: Option<&Links>) -> Result<Value, Failur
         .collect::<Result<_, Failure>>()?;
     let members: Vec<Value> = beginning
         .cluster
-        .members()
+        .living()
         .map(|member| json!({ "slot": member.slot.number(), "name": member.name, "advertise": member.advertise, "here": member.slot == context.identity.slot }))
         .collect();
     let free_slots = beginning.cluster.reserve(context.identity.slot).count_ones();
@@ -37,10 +42,12 @@ pub fn collect(context: &Context, links: Option<&Links>) -> Result<Value, Failur
             "version": env!("CARGO_PKG_VERSION"),
             "serving": context.store.is_some(),
             "free_slots": free_slots,
+            "confirmation": confirmation,
         },
         "policy": {
             "acknowledge": context.config.cluster.as_ref().map(|cluster| cluster.ack),
             "on_reorder": context.config.uid.on_reorder,
+            "reissue_limit": context.config.uid.reissue_limit,
         },
         "members": members,
         "replication": replication,
@@ -55,12 +62,21 @@ pub fn collect(context: &Context, links: Option<&Links>) -> Result<Value, Failur
             "body_bytes": statistics.body_bytes,
             "commits": statistics.commits,
         },
-        "warnings": warnings(context, free_slots),
+        "warnings": warnings(context, free_slots, confirmation),
     }))
 }
 
-fn warnings(context: &Context, free_slots: u32) -> Vec<String> {
+fn warnings(context: &Context, free_slots: u32, confirmation: Option<Confirmation>) -> Vec<String> {
     let mut warnings = context.config.warnings();
+    match confirmation {
+        Some(Confirmation::Unconfirmed) => warnings.push(
+            "not every member has confirmed this start: UIDs leap once in every mailbox that gets mail; bring the members up, or declare those dead that will not come back (`peerpost cluster remove NAME`)".into(),
+        ),
+        Some(Confirmation::RolledBack) => warnings.push(
+            "this node's data was put back to an older state: it gives no UIDs until another member gave it a new slot; see that they are connected".into(),
+        ),
+        _ => {}
+    }
     if context.store.is_none() {
         warnings.push("the node does not serve; `peerpost serve` starts it".into());
     }

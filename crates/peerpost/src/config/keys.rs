@@ -17,8 +17,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("tls", &["certificate", "key"]),
     ("auth", &["plaintext"]),
     ("limits", &["append_bytes", "line_bytes", "sessions", "idle_seconds"]),
-    ("uid", &["on_reorder"]),
     ("history", &["retention_days"]),
+    ("uid", &["on_reorder", "reissue_limit"]),
 ];
 
 /// The line of each section (`imap`) and key (`imap.listen`) that the file has.

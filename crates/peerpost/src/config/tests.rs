@@ -129,7 +129,8 @@ fn values_that_cannot_be_are_told_with_their_line() {
         ("[limits]\n\nappend_bytes = 1\n", (6, "65536 to 1073741824")),
         ("[limits]\nidle_seconds = 10\n", (5, "1800 to 86400")),
         ("[limits]\nsessions = -1\n", (5, "-1")),
-        ("[uid]\non_reorder = \"bump\"\n", (5, "not offered")),
+        ("[uid]\non_reorder = \"renumber\"\n", (5, "use \"reissue\" or \"bump\"")),
+        ("[uid]\nreissue_limit = 0\n", (5, "it can be 1 to 100")),
     ] {
         let (line, message) = mistake(&format!("{base}{text}"));
         assert_eq!(line, wanted.0, "{text}: {message}");

@@ -166,6 +166,8 @@ pub enum OnReorder {
     /// Those messages alone get new UIDs.
     #[default]
     Reissue,
+    /// The mailbox gets a new UIDVALIDITY.
+    Bump,
 }
 
 impl TryFrom<String> for OnReorder {
@@ -174,10 +176,11 @@ impl TryFrom<String> for OnReorder {
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
             "reissue" => Ok(Self::Reissue),
-            "bump" => {
-                Err("`on_reorder = \"bump\"` is not offered by this version; use \"reissue\"".to_owned())
-            }
-            other => Err(format!("`{}` is no answer to a reorder; use \"reissue\"", other.escape_debug())),
+            "bump" => Ok(Self::Bump),
+            other => Err(format!(
+                "`{}` is no answer to a reorder; use \"reissue\" or \"bump\"",
+                other.escape_debug()
+            )),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use mailstore::crdt::identity::NodeSlot;
+use mailstore::crdt::operation::Member;
 use mailstore::identity::NodeIdentity;
 use mailstore::password::{self, PasswordCost};
-use mailstore::{Mailstore, Request, RequestError, Storage};
+use mailstore::{Mailstore, Reply, Request, RequestError, Storage};
 use serde_json::{Value, json};
 
 use super::Question;
@@ -67,13 +69,53 @@ pub async fn answer(
             context.store()?.ask(Request::RemoveAccount { account }).await?;
             Ok(json!({ "removed": name }))
         }
+        Question::RemoveNode { name, slot } => remove_node(context, &name, slot).await,
+        Question::Bump { account: name, mailbox } => {
+            let account = account(context.store()?, &name)?;
+            let request = Request::Bump { account, mailbox: mailbox.clone() };
+            match context.store()?.ask(request).await? {
+                Reply::Bumped(validity) => {
+                    Ok(json!({ "account": name, "mailbox": mailbox, "uid_validity": validity.0 }))
+                }
+                other => Err(Failure::new(format!("the store answered a bump with {other:?}"))),
+            }
+        }
+        Question::Status => {
+            let confirmation = match &context.store {
+                Some(store) => Some(store.confirmation().await?),
+                None => None,
+            };
+            tokio::task::block_in_place(|| status::collect(context, context.links.as_ref(), confirmation))
+        }
         Question::Invite => Invitations::new(Arc::clone(&context.storage)).invite(context).await,
         reading => {
-            let (context_storage, links) = (Arc::clone(&context.storage), context.links.clone());
-            tokio::task::block_in_place(|| {
-                read(context, &context_storage, links.as_ref(), reading, &progress)
-            })
+            let context_storage = Arc::clone(&context.storage);
+            tokio::task::block_in_place(|| read(context, &context_storage, reading, &progress))
         }
+    }
+}
+
+/// Declares a member dead.
+async fn remove_node(context: &Context, name: &str, slot: Option<u8>) -> Result<Value, Failure> {
+    let store = context.store()?;
+    let cluster = store.cluster().borrow().clone();
+    let named =
+        |member: &&Member| member.name == name && slot.is_none_or(|slot| member.slot.number() == slot);
+    let members: Vec<NodeSlot> = cluster.living().filter(named).map(|member| member.slot).collect();
+    match members.as_slice() {
+        [slot] if *slot == context.identity.slot => {
+            Err(Failure::new("a node cannot declare itself dead; run the command on another member"))
+        }
+        [slot] => {
+            store.bury(*slot).await?;
+            Ok(json!({ "removed": name, "slot": slot.number() }))
+        }
+        [] => Err(Failure::new(format!("no living member is called {name:?}; `peerpost status` lists them"))),
+        several => Err(Failure::new(format!(
+            "{} members are called {name:?}; name one with --slot ({})",
+            several.len(),
+            several.iter().map(NodeSlot::to_string).collect::<Vec<_>>().join(", ")
+        ))),
     }
 }
 
@@ -81,7 +123,6 @@ pub async fn answer(
 fn read(
     context: &Context,
     storage: &Storage,
-    links: Option<&Links>,
     question: Question,
     progress: &dyn Fn(String),
 ) -> Result<Value, Failure> {
@@ -91,7 +132,6 @@ fn read(
             names.sort();
             Ok(json!({ "accounts": names }))
         }
-        Question::Status => status::collect(context, links),
         Question::History { account, mailbox } => {
             crate::commands::history::collect(storage, &account, mailbox.as_deref())
         }

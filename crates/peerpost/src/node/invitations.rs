@@ -46,7 +46,7 @@ impl Invitations {
         let store =
             context.store.as_ref().ok_or_else(|| Failure::new("the store was opened for reading alone"))?;
         let granted = store.grant().await?.ok_or_else(|| {
-            Failure::new("this node has no slots left to grant; invite from another node (`peerpost status` shows who has some)")
+            Failure::new("this node can grant no slot: it has none left, or not every member has confirmed its start; see the warnings of `peerpost status`, or invite from another node")
         })?;
         let secret = super::random();
         let invitation = Invitation { slot: granted.slot, reserve: granted.reserve, used_by: None };

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mailstore::crdt::identity::NodeSlot;
 use mailstore::shell::Running;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -29,7 +30,22 @@ pub fn run(config: Config) -> Result<(), Failure> {
     init_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::of("cannot start the runtime"))?;
-    runtime.block_on(serve(Arc::new(config)))
+    let config = Arc::new(config);
+    while runtime.block_on(serve(Arc::clone(&config)))? == End::InAnotherSlot {
+        tracing::warn!("another member gave this node another slot: it starts again in it");
+    }
+    Ok(())
+}
+
+/// How a node came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was told to end.
+    Told,
+    /// Its committer ended.
+    Failed,
+    /// It has to go on in another slot (rule 8 of `docs/uid-mapping.md`).
+    InAnotherSlot,
 }
 
 /// Structured logs on standard error; `RUST_LOG` chooses what is told.
@@ -44,7 +60,7 @@ fn init_log() {
         .try_init();
 }
 
-async fn serve(config: Arc<Config>) -> Result<(), Failure> {
+async fn serve(config: Arc<Config>) -> Result<End, Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -57,6 +73,8 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let control = server::bind(&files.control_socket())?;
     let (store, running) = super::start(Arc::clone(&storage), identity.clone())?;
     store.retain_history(config.history.retention_days);
+    store.set_policy(config.uid.policy());
+    let moved = store.moved();
     let (down, shutdown) = watch::channel(false);
     let mut tasks = JoinSet::new();
     store.admit(super::member(&config, identity.slot, &key)).await?;
@@ -76,7 +94,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     };
     tasks.spawn(server::serve(control, Arc::new(context), shutdown));
     output::line("ready")?;
-    let failed = signals.wait_for_the_end(&running).await;
+    let end = signals.wait_for_the_end(&running, moved).await;
     tracing::info!("going down");
     let _ = down.send(true);
     let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
@@ -89,12 +107,12 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     }
     let _ = std::fs::remove_file(files.control_socket());
     let stopped = tokio::task::block_in_place(|| running.stop());
-    match (failed, stopped) {
-        (true, reason) => Err(Failure::new(format!(
+    match (end, stopped) {
+        (End::Failed, reason) => Err(Failure::new(format!(
             "the store stopped and the node cannot go on: {}; check the disk, then start the node again",
             reason.unwrap_or_else(|| "the committer ended".into())
         ))),
-        (false, _) => Ok(()),
+        (end, _) => Ok(end),
     }
 }
 
@@ -114,17 +132,22 @@ impl Signals {
         Ok(Signals { terminate, interrupt })
     }
 
-    /// Waits for one of them (`false`), or for the end of the committer (`true`).
-    async fn wait_for_the_end(mut self, running: &Running) -> bool {
+    /// Waits for one of them, for the end of the committer, or for another slot.
+    async fn wait_for_the_end(
+        mut self,
+        running: &Running,
+        mut moved: watch::Receiver<Option<NodeSlot>>,
+    ) -> End {
         let mut look = tokio::time::interval(LOOK_AFTER_COMMITTER);
         loop {
             tokio::select! {
                 biased;
-                _ = self.terminate.recv() => return false,
-                _ = self.interrupt.recv() => return false,
+                _ = self.terminate.recv() => return End::Told,
+                _ = self.interrupt.recv() => return End::Told,
+                Ok(_) = moved.wait_for(Option::is_some) => return End::InAnotherSlot,
                 _ = look.tick() => {
                     if running.has_ended() {
-                        return true;
+                        return End::Failed;
                     }
                 }
             }
