@@ -252,6 +252,81 @@ pub const STORIES: &[Story] = &[
         flags: &[],
         before: NOTHING,
         sides: [
+            ("deliver, and move it", |world, node| {
+                world.deliver(node, WORK, b'd')?;
+                world.move_to(node, b'd', WORK, "Archive")
+            }),
+            ("deliver the same message, and flag it", |world, node| {
+                world.deliver(node, WORK, b'd')?;
+                world.store_on(node, b'd', Add, &["\\Flagged"])
+            }),
+        ],
+        outcome: "one message, moved and flagged",
+        shown: ["Archive[d\\Flagged] Work[M N]"; 2],
+    },
+    Story {
+        flags: &[],
+        before: |world, node| world.append(node, "INBOX", b'i', &[]),
+        sides: [
+            ("rename INBOX", |world, node| world.rename(node, "INBOX", "Old")),
+            ("deliver to INBOX", |world, node| world.deliver(node, "INBOX", b'd')),
+        ],
+        outcome: "INBOX is there, with what came in; what was in it is in the other",
+        shown: ["INBOX[d] Old[i] Work[M N]"; 2],
+    },
+    Story {
+        flags: &[],
+        before: |world, node| world.create(node, "Work/Old"),
+        sides: [
+            ("rename a mailbox with one below it", |world, node| world.rename(node, WORK, "Play")),
+            ("append to the one below", |world, node| world.append(node, "Work/Old", b'a', &[])),
+        ],
+        outcome: "both are renamed, with the new message",
+        shown: ["Play[M N] Play/Old[a]"; 2],
+    },
+    Story {
+        flags: &[],
+        before: |world, node| world.create(node, "Play"),
+        sides: [
+            ("rename a mailbox to below another", |world, node| world.rename(node, WORK, "Play/Work")),
+            ("rename that one to below the first", |world, node| world.rename(node, "Play", "Work/Play")),
+        ],
+        outcome: "both are renamed",
+        shown: ["Play/Work[M N] Work/Play[]"; 2],
+    },
+    Story {
+        flags: &[],
+        before: NOTHING,
+        sides: [
+            ("delete a mailbox", |world, node| world.delete(node, WORK)),
+            ("delete it, too, and create it again", |world, node| {
+                world.delete(node, WORK)?;
+                world.create(node, WORK)
+            }),
+        ],
+        outcome: "it is there, and empty",
+        shown: ["Work[]"; 2],
+    },
+    Story {
+        flags: &[],
+        before: NOTHING,
+        sides: [
+            ("create a mailbox and append to it", |world, node| {
+                world.create(node, "New")?;
+                world.append(node, "New", b'a', &[])
+            }),
+            ("create one of the same name, and delete it", |world, node| {
+                world.create(node, "New")?;
+                world.delete(node, "New")
+            }),
+        ],
+        outcome: "it is there, with the message",
+        shown: ["New[a] Work[M N]"; 2],
+    },
+    Story {
+        flags: &[],
+        before: NOTHING,
+        sides: [
             ("subscribe", |world, node| world.subscribe(node, WORK, true)),
             ("subscribe and unsubscribe", |world, node| {
                 world.subscribe(node, WORK, true)?;

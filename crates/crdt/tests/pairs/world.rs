@@ -119,12 +119,12 @@ impl World {
     pub fn send(&mut self, from: usize, to: usize) {
         self.commit(from);
         let (slot, looks) = (self.nodes[from].author().slot, self.nodes[from].looks().own());
-        let records = self.logs[from].clone();
-        let node = self.on(to);
+        let vector = self.on(to).vector().clone();
+        let missing = |record: &&Record| record.sequence > vector.last(&record.incarnation);
+        let delta: Vec<Record> = self.logs[from].iter().filter(missing).cloned().collect();
+        let node = &mut self.nodes[to];
         node.set_peer_looks(slot, Some(looks));
-        let vector = node.vector().clone();
-        let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
-        node.apply(missing.collect(), |_| true).expect("a delta of an honest node");
+        node.apply(delta, |_| true).expect("a delta of an honest node");
         self.commit(to);
     }
 
@@ -142,7 +142,7 @@ impl World {
     /// Time passes, and everybody hears of everything, until nobody has anything to say.
     pub fn spread(&mut self) {
         for _ in 0..20 {
-            let before = self.logs.clone();
+            let before: Vec<usize> = self.logs.iter().map(Vec::len).collect();
             for from in 0..NODES {
                 (0..NODES).filter(|to| *to != from).for_each(|to| self.send(from, to));
             }
@@ -151,7 +151,7 @@ impl World {
                 self.on(node).handle_timeout();
                 self.commit(node);
             }
-            if before == self.logs {
+            if self.logs.iter().map(Vec::len).eq(before) {
                 return;
             }
         }
@@ -251,7 +251,18 @@ impl World {
 
     /// STORE on [`MESSAGE`] in [`WORK`].
     pub fn store(&mut self, node: usize, change: FlagChange, flags: &[&str]) -> Result<(), Refused> {
-        let (mailbox, entries) = self.message(node, WORK, MESSAGE)?;
+        self.store_on(node, MESSAGE, change, flags)
+    }
+
+    /// STORE on any message in [`WORK`].
+    pub fn store_on(
+        &mut self,
+        node: usize,
+        content: u8,
+        change: FlagChange,
+        flags: &[&str],
+    ) -> Result<(), Refused> {
+        let (mailbox, entries) = self.message(node, WORK, content)?;
         let flags: Vec<Flag> = flags.iter().map(|text| flag(text)).collect();
         let stored = self.on(node).change_flags(alice(), mailbox, &entries, change, &flags, None);
         stored.map_err(|_| Refused)?;
