@@ -1,5 +1,6 @@
 //! What happened, in lines of text: to compare two runs, and to read after a failure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One thing that happened.
@@ -60,16 +61,19 @@ impl Trace {
         (0..longest).map(|at| (self.lines.get(at), other.lines.get(at))).find(|(a, b)| a != b)
     }
 
-    /// The last lines that concern one of these, or a fault; all where nothing is named.
+    /// The last lines that concern one of these, with the faults in between; where nothing is named, simply the last.
     pub fn history(&self, subjects: &[String], most: usize) -> Vec<&Line> {
-        let concerns = |line: &&Line| {
-            subjects.is_empty()
-                || line.what.starts_with('!')
-                || subjects.iter().any(|subject| line.names(subject))
-        };
-        let mut found: Vec<&Line> = self.lines.iter().rev().filter(concerns).take(most).collect();
-        found.reverse();
-        found
+        let concerns =
+            |line: &Line| subjects.is_empty() || subjects.iter().any(|subject| line.names(subject));
+        let most_named = if subjects.is_empty() { most } else { most / 2 };
+        let of_subjects =
+            self.lines.iter().enumerate().rev().filter(|(_, line)| concerns(line)).take(most_named);
+        let mut told: BTreeSet<usize> = of_subjects.map(|(at, _)| at).collect();
+        let first = told.first().copied().unwrap_or(0);
+        let faults = self.lines.iter().enumerate().skip(first).rev();
+        let room = most.saturating_sub(told.len());
+        told.extend(faults.filter(|(_, line)| line.what.starts_with('!')).map(|(at, _)| at).take(room));
+        told.into_iter().filter_map(|at| self.lines.get(at)).collect()
     }
 }
 
@@ -86,5 +90,10 @@ mod tests {
         let found = |subject: &str| trace.history(&[subject.to_owned()], 10).len();
         assert_eq!((found("m1"), found("m12"), found("INBOX"), found("m3")), (2, 2, 3, 1));
         assert_eq!(trace.history(&[], 2).len(), 2);
+        trace.write(4, "c0 n0 +1=m12");
+        trace.write(5, "! n1 starts");
+        // What a message is named in comes first; faults only from there on.
+        let lines = trace.history(&["m12".to_owned()], 4);
+        assert_eq!(lines.iter().map(|line| line.at).collect::<Vec<_>>(), [2, 3, 4, 5]);
     }
 }

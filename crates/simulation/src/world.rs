@@ -31,6 +31,8 @@ use joins::Join;
 const ACCOUNT: &str = "alice";
 /// More steps than this without any time passing are a loop.
 const MOST_STEPS_AT_ONCE: u32 = 20_000;
+/// Of a hundred runs in which nodes join, so many part the members before.
+const PARTED_JOINS: u64 = 60;
 /// The longest that the committer leaves a question alone, in milliseconds.
 const COMMIT_DELAY: u64 = 4;
 
@@ -65,6 +67,8 @@ enum Event {
         node: usize,
     },
     Fault,
+    /// The members are parted while others are about to join.
+    Part,
     Repair(Repair),
 }
 
@@ -137,6 +141,10 @@ impl World {
             let busy = self.settings.busy_milliseconds;
             let at = self.chance.between(busy / 3, busy);
             self.schedule(at, Event::Join { node });
+        }
+        if self.settings.joining > 0 && self.chance.percent(PARTED_JOINS) {
+            let at = self.chance.between(2_000, self.settings.busy_milliseconds / 2);
+            self.schedule(at, Event::Part);
         }
         if self.settings.fault_milliseconds > 0 {
             self.schedule(2_000, Event::Fault);
@@ -224,6 +232,10 @@ impl World {
             Event::Handshake { from, life, to, slot } => self.shake_hands(from, life, to, slot),
             Event::Join { node } => self.join(node),
             Event::Fault => self.strike(),
+            Event::Part => {
+                self.part();
+                Ok(())
+            }
             Event::Repair(repair) => self.repair(repair),
         }
     }

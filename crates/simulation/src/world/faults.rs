@@ -97,12 +97,28 @@ impl World {
         self.let_others_join();
     }
 
+    /// The members are cut into two groups, and operators add nodes meanwhile, on either side.
+    pub(super) fn part(&mut self) {
+        let members: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].joined).collect();
+        if self.resting || members.len() < 2 {
+            return;
+        }
+        let (here, there) = members.split_at(1 + self.chance.index(members.len() - 1));
+        let lasts = self.chance.between(1_000, 12_000);
+        self.note(format!("! n{here:?} and n{there:?} are parted for {lasts} ms"));
+        for (a, b) in here.iter().flat_map(|a| there.iter().map(move |b| (*a, *b))) {
+            self.cut(a, b, lasts);
+            self.cut(b, a, lasts);
+        }
+        self.let_others_join();
+    }
+
     /// Now and then operators add nodes just while others are parted, on both sides.
     fn let_others_join(&mut self) {
         let waiting = |node: &usize| !self.nodes[*node].joined && !self.joins.contains_key(node);
         let waiting: Vec<usize> = (0..self.nodes.len()).filter(waiting).collect();
         for node in waiting {
-            if self.chance.percent(60) {
+            if self.chance.percent(75) {
                 let delay = self.chance.below(100);
                 self.schedule(delay, Event::Join { node });
             }
