@@ -16,8 +16,10 @@ use std::sync::Arc;
 use crdt::clock::{Millis, Timestamp};
 use crdt::document::{Chain, encode_all};
 use crdt::identity::{AccountId, BodyHash, Incarnation, NodeSlot};
+use crdt::notice::{Heard, Notice, Telling};
 use crdt::operation::{DocumentId, Member, Operation};
 use crdt::record::Record;
+use crdt::replica::{Meeting, Verdict};
 use crdt::vector::{Sequence, Vector};
 use kit::cluster::Cluster;
 use kit::imap::Client;
@@ -30,15 +32,16 @@ use replication::event::Piece;
 use replication::frame::{ClusterId, LookedAt};
 use replication::identity::NodeKey;
 use replication::shell::{Replication, Settings};
-use replication::store::{AppliedAnswer, BodySink, Store};
+use replication::store::{AppliedAnswer, BodySink, JudgedAnswer, KeptAnswer, Store};
 use tokio::sync::watch;
 
 /// The life that the bad peer claims to be.
 const LIFE: Incarnation = Incarnation([0xbb; 16]);
 
-/// A store that answers every question about its records with the same bad ones.
+/// A store that answers every question about its records or notices with the same bad ones.
 struct BadStore {
     records: Vec<Record>,
+    notices: Vec<Telling>,
     members: Vec<Member>,
     never_changes: watch::Sender<u64>,
 }
@@ -46,8 +49,20 @@ struct BadStore {
 impl Store for BadStore {
     fn vector(&self) -> Vector {
         let mut vector = Vector::new();
-        vector.raise(LIFE, Sequence(9));
+        if !self.records.is_empty() {
+            vector.raise(LIFE, Sequence(9));
+        }
         vector
+    }
+
+    fn heard(&self) -> Heard {
+        let mut heard = Heard::new();
+        self.notices.iter().for_each(|telling| heard.raise(telling.slot, telling.until));
+        heard
+    }
+
+    fn life(&self) -> Incarnation {
+        LIFE
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -71,6 +86,23 @@ impl Store for BadStore {
     fn apply_delta(&self, _: Vec<Record>, answer: AppliedAnswer) {
         answer(Ok(self.vector()));
     }
+
+    fn notices_since(&self, after: &Heard, _: usize) -> Result<Vec<Telling>, String> {
+        let goes_on = |telling: &Telling| Telling { after: after.last(telling.slot), ..telling.clone() };
+        Ok(self.notices.iter().map(goes_on).collect())
+    }
+
+    fn keep_notices(&self, _: Vec<Telling>, answer: KeptAnswer) {
+        answer(Ok(self.heard()));
+    }
+
+    fn met(&self, _: NodeSlot, _: Option<Meeting>) {}
+
+    fn judge(&self, _: Incarnation, answer: JudgedAnswer) {
+        answer(None);
+    }
+
+    fn take_verdict(&self, _: NodeSlot, _: Incarnation, _: Verdict) {}
 
     fn wanted_bodies(&self, _: usize) -> Result<Vec<(BodyHash, u64)>, String> {
         Ok(vec![])
@@ -102,7 +134,7 @@ fn change(document: DocumentId, operations: &[Operation]) -> Record {
 }
 
 /// Lets a bad peer take the place of b, with b's key, and waits until a has told why it dropped the link.
-fn a_drops_the_link_over(records: Vec<Record>, word: &str) {
+fn a_drops_the_link_over(records: Vec<Record>, notices: Vec<Telling>, word: &str) {
     let mut cluster = Cluster::two();
     cluster.nodes[1].stop();
     let status: serde_json::Value =
@@ -137,7 +169,7 @@ fn a_drops_the_link_over(records: Vec<Record>, word: &str) {
             seed: 1,
             admission: None,
         };
-        let store = BadStore { records, members, never_changes: watch::Sender::new(0) };
+        let store = BadStore { records, notices, members, never_changes: watch::Sender::new(0) };
         Replication::start(settings, Arc::new(store)).unwrap()
     });
     eventually("a says why it dropped the link", || {
@@ -165,12 +197,17 @@ fn a_drops_the_link_over(records: Vec<Record>, word: &str) {
 
 #[test]
 fn a_delta_that_does_not_parse_drops_the_link() {
-    a_drops_the_link_over(vec![record(1, vec![0x55; 300])], "malformed");
+    a_drops_the_link_over(vec![record(1, vec![0x55; 300])], vec![], "malformed");
 }
 
 #[test]
-fn a_delta_with_a_gap_drops_the_link() {
-    a_drops_the_link_over(vec![record(5, vec![1; 300])], "last one here");
+fn notices_that_say_nothing_drop_the_link() {
+    let slot = NodeSlot::new(1).unwrap();
+    let at =
+        Timestamp::from_parts(Millis(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64), 0, slot);
+    let notices = vec![Notice { at, bytes: vec![0x55; 300] }];
+    let telling = Telling { slot, after: Timestamp::ZERO, until: at, notices };
+    a_drops_the_link_over(vec![], vec![telling], "malformed");
 }
 
 #[test]
@@ -178,7 +215,7 @@ fn a_change_that_is_well_formed_and_inconsistent_drops_the_link() {
     let start = Operation::Start { slot: NodeSlot::new(1).unwrap(), seals: None };
     // Its own life begins as it should; then a password in the document of the cluster.
     let inconsistent = change(DocumentId::Cluster, &[start, Operation::SetPassword("stolen".into())]);
-    a_drops_the_link_over(vec![inconsistent], "does not belong");
+    a_drops_the_link_over(vec![inconsistent], vec![], "does not belong");
 }
 
 #[test]
@@ -186,6 +223,7 @@ fn a_life_that_never_started_drops_the_link() {
     let document = DocumentId::Account(AccountId::of_name("alice"));
     a_drops_the_link_over(
         vec![change(document, &[Operation::SetPassword("stolen".into())])],
+        vec![],
         "never started",
     );
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crdt::clock::Millis;
-use crdt::identity::{BodyHash, NodeSlot};
+use crdt::identity::{BodyHash, Incarnation, NodeSlot};
+use crdt::notice::{Heard, Telling};
 use crdt::operation::Member;
 use crdt::record::Record;
+use crdt::replica::{Meeting, Verdict};
 use crdt::vector::Vector;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,9 @@ pub enum Reason {
     /// The store refused a delta.
     #[error("a delta was refused: {0}")]
     DeltaRefused(String),
+    /// The store refused notices.
+    #[error("notices were refused: {0}")]
+    NoticesRefused(String),
     /// A body was not what its name says.
     #[error("body {0} came with other octets than its name says")]
     WrongBody(String),
@@ -103,6 +108,7 @@ impl Reason {
         let shortened = match self {
             Reason::Protocol(text) => Reason::Protocol(shorten(text)),
             Reason::DeltaRefused(text) => Reason::DeltaRefused(shorten(text)),
+            Reason::NoticesRefused(text) => Reason::NoticesRefused(shorten(text)),
             Reason::WrongBody(text) => Reason::WrongBody(shorten(text)),
             other => other.clone(),
         };
@@ -178,6 +184,10 @@ pub enum Event {
     },
     /// The store has this now, durably.
     Committed(Vector),
+    /// The store has heard this of each node now, durably.
+    Heard(Heard),
+    /// The store goes on under another name, because something could not be made durable.
+    NewLife(Incarnation),
     /// Clients of this node look at these mailboxes now.
     Looks(BTreeSet<LookedAt>),
     /// Answers [`Output::ReadDelta`].
@@ -193,6 +203,29 @@ pub enum Event {
         link: LinkId,
         /// What the store has now.
         result: Result<Vector, String>,
+    },
+    /// Answers [`Output::ReadNotices`].
+    NoticesRead {
+        /// The link they were read for.
+        link: LinkId,
+        /// The notices.
+        tellings: Result<Vec<Telling>, String>,
+    },
+    /// Answers [`Output::Keep`], in the order asked.
+    Kept {
+        /// The link that the notices came from.
+        link: LinkId,
+        /// What the store has heard now.
+        result: Result<Heard, String>,
+    },
+    /// Answers [`Output::Judge`].
+    Judged {
+        /// The link to the peer.
+        link: LinkId,
+        /// The life.
+        life: Incarnation,
+        /// What is said of it; nothing where its first record is not here.
+        verdict: Option<Verdict>,
     },
     /// Answers [`Output::ReadWanted`].
     WantedRead(Result<Vec<(BodyHash, u64)>, String>),
@@ -266,6 +299,45 @@ pub enum Output {
         link: LinkId,
         /// What.
         records: Vec<Record>,
+    },
+    /// Read what nodes told of themselves; at least one notice where there is one, however long.
+    ReadNotices {
+        /// For whom.
+        link: LinkId,
+        /// What was heard there already.
+        after: Heard,
+        /// About how many octets.
+        limit: usize,
+    },
+    /// Keep what nodes told of themselves; that of one link in order.
+    Keep {
+        /// From whom.
+        link: LinkId,
+        /// What.
+        tellings: Vec<Telling>,
+    },
+    /// A link to a peer is up, or gone.
+    Met {
+        /// The peer.
+        slot: NodeSlot,
+        /// What it had then; `None`: the link has gone.
+        meeting: Option<Meeting>,
+    },
+    /// Ask the store what it has to say of a life of a peer, of which it has the first record.
+    Judge {
+        /// The link to the peer.
+        link: LinkId,
+        /// The life.
+        life: Incarnation,
+    },
+    /// A peer says this of a life of this node.
+    Verdict {
+        /// The peer.
+        slot: NodeSlot,
+        /// The life; it may have ended.
+        life: Incarnation,
+        /// What is said.
+        verdict: Verdict,
     },
     /// Ask the store which bodies it lacks, oldest first.
     ReadWanted {

@@ -10,13 +10,15 @@
 
 use crdt::clock::Millis;
 use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
+use crdt::notice::{Heard, NoticeError, Telling};
 use crdt::record::Record;
+use crdt::replica::Verdict;
 use crdt::vector::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
     BODY_PIECE_BYTES, GREATEST_SEQUENCE, LONGEST_FRAME, LONGEST_RECORD, MOST_INCARNATIONS,
-    MOST_LOOKS_A_FRAME, MOST_RECORDS,
+    MOST_LOOKS_A_FRAME, MOST_NOTICE_BYTES, MOST_NOTICES, MOST_RECORDS,
 };
 
 /// The octets before a frame that say how long it is.
@@ -43,6 +45,8 @@ pub struct Hello {
     pub incarnation: Incarnation,
     /// What it has, durably.
     pub vector: Vector,
+    /// Up to when it has heard what each node tells of itself, durably.
+    pub heard: Heard,
     /// Its clock.
     pub wall: Millis,
     /// The slots that it has links to, one bit each.
@@ -118,6 +122,8 @@ pub enum Frame {
         wall: Millis,
         /// As [`Frame::Vector`].
         vector: Vector,
+        /// As [`Frame::Heard`].
+        heard: Heard,
         /// The slots that the sender has links to, one bit each.
         reachable: u128,
     },
@@ -125,6 +131,25 @@ pub enum Frame {
     Pong {
         /// Of the ping.
         nonce: u64,
+    },
+    /// What nodes told of themselves and the receiver has not heard.
+    Notices {
+        /// One part for each node, by slot.
+        tellings: Vec<Telling>,
+    },
+    /// Up to when the sender has heard each node, durably, as far as it grew since it last told: an acknowledgement.
+    Heard(Heard),
+    /// The sender goes on under another name, in the same process: something could not be made durable.
+    NewLife {
+        /// Its life from now on.
+        life: Incarnation,
+    },
+    /// What the sender, which has the first record of a life of the receiver, has to say of it.
+    Verdict {
+        /// The life.
+        life: Incarnation,
+        /// What is said.
+        verdict: Verdict,
     },
 }
 
@@ -146,6 +171,9 @@ pub enum FrameError {
     /// A count or size in it is out of bounds.
     #[error("a frame that oversteps a limit: {0}")]
     OverLimit(&'static str),
+    /// Notices in it, or moments up to which a node was heard, are impossible.
+    #[error("a frame with impossible notices: {0}")]
+    Notices(#[from] NoticeError),
 }
 
 impl Frame {
@@ -174,8 +202,11 @@ impl Frame {
         let fits =
             |fits: bool, what: &'static str| if fits { Ok(()) } else { Err(FrameError::OverLimit(what)) };
         match self {
-            Frame::Hello(hello) => check_vector(&hello.vector),
-            Frame::Vector(vector) | Frame::Ping { vector, .. } => check_vector(vector),
+            Frame::Hello(hello) => Ok(check_vector(&hello.vector).and(Ok(hello.heard.check()?))?),
+            Frame::Ping { vector, heard, .. } => Ok(check_vector(vector).and(Ok(heard.check()?))?),
+            Frame::Vector(vector) => check_vector(vector),
+            Frame::Heard(heard) => Ok(heard.check()?),
+            Frame::Notices { tellings } => check_tellings(tellings),
             Frame::Delta { records } => check_records(records),
             Frame::Looks { started, ended, .. } => {
                 fits(started.len().saturating_add(ended.len()) <= MOST_LOOKS_A_FRAME, "too many looks")
@@ -192,7 +223,11 @@ impl Frame {
                     "a piece of a body that is not one",
                 )
             }
-            Frame::BodyAbsent { .. } | Frame::BodyPresent { .. } | Frame::Pong { .. } => Ok(()),
+            Frame::BodyAbsent { .. }
+            | Frame::BodyPresent { .. }
+            | Frame::Pong { .. }
+            | Frame::NewLife { .. }
+            | Frame::Verdict { .. } => Ok(()),
         }
     }
 }
@@ -220,6 +255,30 @@ pub(crate) fn check_records(records: &[Record]) -> Result<(), FrameError> {
         return Err(FrameError::OverLimit("a record that is too long"));
     }
     Ok(())
+}
+
+/// Checks number, order and size of what nodes told.
+pub(crate) fn check_tellings(tellings: &[Telling]) -> Result<(), FrameError> {
+    if tellings.is_empty() || !tellings.is_sorted_by(|a, b| a.slot < b.slot) {
+        return Err(FrameError::OverLimit("notices of no node, or of one twice"));
+    }
+    if tellings.iter().map(|telling| telling.notices.len()).sum::<usize>() > MOST_NOTICES {
+        return Err(FrameError::OverLimit("too many notices"));
+    }
+    if tellings.iter().map(telling_bytes).sum::<usize>() > MOST_NOTICE_BYTES {
+        return Err(FrameError::OverLimit("notices that are too long together"));
+    }
+    tellings.iter().try_for_each(|telling| Ok(telling.check()?))
+}
+
+/// The size of what a node told in a frame, in octets, rounded up.
+pub(crate) fn telling_bytes(telling: &Telling) -> usize {
+    telling
+        .notices
+        .iter()
+        .map(|notice| notice.bytes.len().saturating_add(32))
+        .sum::<usize>()
+        .saturating_add(32)
 }
 
 /// The size of a record in a frame, in octets, rounded up.
@@ -291,6 +350,8 @@ mod octets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crdt::clock::Timestamp;
+    use crdt::notice::Notice;
     use crdt::vector::Sequence;
     use proptest::prelude::*;
 
@@ -300,6 +361,16 @@ mod tests {
             entries.into_iter().for_each(|(name, last)| vector.raise(Incarnation(name), Sequence(last)));
             vector
         })
+    }
+
+    fn moment(slot: u8, millis: u64) -> Timestamp {
+        Timestamp::from_parts(Millis(millis), 0, NodeSlot::new(slot).expect("a slot"))
+    }
+
+    fn heard(slot: u8, millis: u64) -> Heard {
+        let mut heard = Heard::new();
+        heard.raise(NodeSlot::new(slot).expect("a slot"), moment(slot, millis));
+        heard
     }
 
     fn frames() -> impl Strategy<Value = Frame> {
@@ -319,6 +390,7 @@ mod tests {
                     slot: NodeSlot::new(slot).expect("a slot"),
                     incarnation: Incarnation(name),
                     vector,
+                    heard: heard(slot, wall),
                     wall: Millis(wall),
                     reachable: u128::from(wall) << 17,
                 })
@@ -347,9 +419,27 @@ mod tests {
                 nonce,
                 wall: Millis(nonce),
                 vector,
+                heard: heard(3, nonce),
                 reachable
             }),
             any::<u64>().prop_map(|nonce| Frame::Pong { nonce }),
+            (0u8..128, any::<u64>()).prop_map(|(slot, wall)| Frame::Heard(heard(slot, wall))),
+            (0u8..120, 1u64..1000, proptest::collection::vec(any::<u8>(), 0..50)).prop_map(
+                |(slot, first, bytes)| {
+                    let told = |slot| Telling {
+                        slot: NodeSlot::new(slot).expect("a slot"),
+                        after: moment(slot, first),
+                        until: moment(slot, first + 2),
+                        notices: vec![Notice { at: moment(slot, first + 1), bytes: bytes.clone() }],
+                    };
+                    Frame::Notices { tellings: vec![told(slot), told(slot + 1)] }
+                }
+            ),
+            any::<[u8; 16]>().prop_map(|name| Frame::NewLife { life: Incarnation(name) }),
+            (any::<[u8; 16]>(), any::<u64>()).prop_map(|(name, held)| Frame::Verdict {
+                life: Incarnation(name),
+                verdict: Verdict::HoldsMore { held: Sequence(held) }
+            }),
         ]
     }
 
@@ -363,7 +453,7 @@ mod tests {
         }
 
         #[test]
-        fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..12) {
+        fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..16) {
             let _ = Frame::decode(&octets);
             let mut framed = vec![FRAME_FORMAT, kind];
             framed.extend(octets);

@@ -4,6 +4,7 @@
 //! [`store::Store`].
 
 pub mod event;
+mod exchange;
 mod fetch;
 pub mod frame;
 pub mod identity;

@@ -1,7 +1,7 @@
 //! Every bound of the protocol, in one place. A peer that oversteps one loses its link.
 
 /// The version of the protocol between two nodes.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The longest record: one change with the name of its document, in octets.
 pub const LONGEST_RECORD: usize = crdt::document::LONGEST_CHANGE + 1024;
@@ -19,6 +19,19 @@ pub const MOST_RECORDS: usize = 65_536;
 pub const MOST_INCARNATIONS: usize = 1 << 16;
 /// The greatest sequence of a record: so that sums over a vector stay below 2^63.
 pub const GREATEST_SEQUENCE: u64 = 1 << 47;
+
+/// About how many octets of notices travel in one frame; a single longer notice goes on top.
+pub const NOTICE_BATCH_BYTES: usize = 64 * 1024;
+/// How many octets of notices a peer may owe an acknowledgement for before it is sent nothing more.
+pub const NOTICE_WINDOW_BYTES: usize = 256 * 1024;
+/// The most octets of notices of one frame: what was said, one that goes on top, and the beginning of another node's.
+pub const MOST_NOTICE_BYTES: usize = NOTICE_BATCH_BYTES + crdt::notice::LONGEST_NOTICE + 64;
+/// How many octets of notices of one peer may wait to be kept here: a window and one longest frame.
+pub const MOST_KEEPING_BYTES: usize = NOTICE_WINDOW_BYTES + MOST_NOTICE_BYTES;
+/// The most notices of one frame.
+pub const MOST_NOTICES: usize = 4096;
+/// For how many milliseconds new notices wait for others that can share their frame.
+pub const NOTICE_DELAY: u64 = 10;
 
 /// The most mailboxes looked at that a node tells; those beyond are not told, which costs placements, not correctness.
 pub const MOST_LOOKS: usize = 100_000;

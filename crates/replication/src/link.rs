@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, VecDeque};
 use crdt::clock::Millis;
 use crdt::identity::{BodyHash, Incarnation, NodeSlot};
 use crdt::record::Record;
+use crdt::replica::Verdict;
 use crdt::vector::{Sequence, Vector};
 
 use crate::event::Now;
+use crate::exchange::Exchange;
 use crate::frame::{LookedAt, record_bytes};
 use crate::limits::{DELTA_BATCH_BYTES, DELTA_WINDOW_BYTES};
 
@@ -42,6 +44,12 @@ pub(crate) struct Link {
     /// The sizes of the deltas that the store is applying for us.
     applying: VecDeque<usize>,
     pub(crate) applying_bytes: usize,
+    /// Notices, both ways.
+    pub(crate) exchange: Exchange,
+    /// After which commit here the life of the peer was last judged; none if it has to be.
+    pub(crate) judged_at: Option<u64>,
+    /// What the peer was told of its life.
+    pub(crate) verdict: Option<Verdict>,
     pub(crate) next_ping: Millis,
     pub(crate) ping_sent: Option<(u64, Millis)>,
     pub(crate) round_trip: Option<u64>,
@@ -80,6 +88,9 @@ impl Link {
             behind_since: None,
             applying: VecDeque::new(),
             applying_bytes: 0,
+            exchange: Exchange::default(),
+            judged_at: None,
+            verdict: None,
             next_ping: now.steady,
             ping_sent: None,
             round_trip: None,

@@ -9,12 +9,15 @@
 mod bodies;
 mod connection;
 mod delta;
+mod lives;
 mod looks;
+mod notices;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crdt::clock::Millis;
 use crdt::identity::{Incarnation, NodeSlot};
+use crdt::notice::Heard;
 use crdt::operation::Member;
 use crdt::vector::Vector;
 
@@ -45,6 +48,10 @@ pub struct Replicator {
     links: BTreeMap<LinkId, Link>,
     /// What this node has, durably.
     vector: Vector,
+    /// How often that grew.
+    commits: u64,
+    /// Up to when this node has heard each other, durably.
+    heard: Heard,
     looks: BTreeSet<LookedAt>,
     fetches: Fetches,
     /// Whether the store shall be asked which bodies it lacks, and whether it is being asked.
@@ -73,6 +80,8 @@ impl Replicator {
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
             vector,
+            commits: 0,
+            heard: Heard::new(),
             looks: BTreeSet::new(),
             fetches: Fetches::default(),
             wanted: Wanted { ask_again: true, ..Wanted::default() },
@@ -93,9 +102,14 @@ impl Replicator {
             Event::Frame { link, frame } => self.handle_frame(now, link, frame),
             Event::BadFrame { link, why } => self.fail(now, link, Reason::Protocol(why)),
             Event::Committed(vector) => self.handle_committed(&vector),
+            Event::Heard(heard) => self.handle_heard(&heard),
+            Event::NewLife(life) => self.handle_new_life(life),
             Event::Looks(looks) => self.handle_looks(looks),
             Event::DeltaRead { link, records } => self.handle_delta_read(link, records),
             Event::Applied { link, result } => self.handle_applied(now, link, result),
+            Event::NoticesRead { link, tellings } => self.handle_notices_read(link, tellings),
+            Event::Kept { link, result } => self.handle_kept(now, link, result),
+            Event::Judged { link, life, verdict } => self.handle_judged(link, life, verdict),
             Event::WantedRead(list) => self.handle_wanted_read(list),
             Event::BodyRead { link, hash, offset, piece } => self.handle_body_read(link, hash, offset, piece),
             Event::BodyWritten { length } => self.fetches.written(length),
@@ -121,8 +135,10 @@ impl Replicator {
         let silences = self.links.values().map(|link| link.heard.after(SILENCE_LIMIT));
         let pings = self.links.values().map(|link| link.next_ping);
         let forwards = self.links.values().filter(|link| link.may_send()).filter_map(|link| link.forward_at);
+        let established = self.links.values().filter(|link| link.is_established());
+        let notices = established.filter_map(|link| link.exchange.poll_timeout());
         let bodies = self.fetches.poll_timeout();
-        let earliest = dials.chain(silences).chain(pings).chain(forwards).chain(bodies).min();
+        let earliest = dials.chain(silences).chain(pings).chain(forwards).chain(notices).chain(bodies).min();
         earliest.filter(|_| !self.shutting_down)
     }
 
@@ -192,8 +208,13 @@ impl Replicator {
             }
             (true, Frame::BodyAbsent { hash }) => self.fetches.absent(id, hash, &mut self.outputs),
             (true, Frame::BodyPresent { hash }) => self.fetches.present(id, hash),
-            (true, Frame::Ping { nonce, wall, vector, reachable }) => {
+            (true, Frame::Notices { tellings }) => self.handle_notices(now, id, tellings),
+            (true, Frame::Heard(heard)) => link.exchange.peer_heard(&heard),
+            (true, Frame::NewLife { life }) => self.handle_peer_life(id, life),
+            (true, Frame::Verdict { life, verdict }) => self.handle_verdict(id, life, verdict),
+            (true, Frame::Ping { nonce, wall, vector, heard, reachable }) => {
                 link.peer_has(&vector);
+                link.exchange.peer_heard(&heard);
                 if link.reachable != reachable {
                     link.reachable = reachable;
                     link.forward_at = None;
@@ -209,11 +230,13 @@ impl Replicator {
         }
     }
 
-    /// Everything that became possible: deltas first, then bodies.
+    /// Everything that became possible: notices and deltas first, then bodies.
     fn pump(&mut self, now: Millis) {
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
+            self.pump_notices(now, link);
             self.pump_delta(now, link);
+            self.pump_verdict(link);
         }
         self.pump_bodies(now);
     }
@@ -222,12 +245,14 @@ impl Replicator {
     fn assert_bounds(&self) {
         use crate::limits::{
             DELTA_WINDOW_BYTES, LONGEST_FRAME, MOST_APPLYING_BYTES, MOST_ASKED_FOR, MOST_BODIES_SERVED,
-            MOST_LOOKS, MOST_WANTED,
+            MOST_KEEPING_BYTES, MOST_LOOKS, MOST_WANTED,
         };
         debug_assert!(self.fetches.wanted() <= MOST_WANTED);
         for link in self.links.values() {
             debug_assert!(link.in_flight_bytes <= DELTA_WINDOW_BYTES + LONGEST_FRAME);
             debug_assert!(link.applying_bytes <= MOST_APPLYING_BYTES);
+            debug_assert!(link.exchange.in_flight_bytes <= MOST_KEEPING_BYTES);
+            debug_assert!(link.exchange.keeping_bytes <= MOST_KEEPING_BYTES);
             debug_assert!(link.serving <= MOST_BODIES_SERVED && link.asked_for.len() <= MOST_ASKED_FOR);
             debug_assert!(link.looks.len() <= MOST_LOOKS);
         }

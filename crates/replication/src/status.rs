@@ -40,6 +40,8 @@ pub struct PeerStatus {
     pub behind_milliseconds: u64,
     /// Octets of deltas sent and not acknowledged.
     pub delta_bytes_in_flight: usize,
+    /// Octets of notices sent and not acknowledged.
+    pub notice_bytes_in_flight: usize,
     /// Octets of bodies asked of the peer and not here.
     pub body_bytes_in_flight: u64,
     /// Why the link ended, or could not be had; `null` while it is up.
@@ -65,6 +67,7 @@ impl Replicator {
                 records_missing_there: link.map(|link| self.vector().ahead_of(&link.theirs)),
                 behind_milliseconds: link.map_or(0, behind),
                 delta_bytes_in_flight: link.map_or(0, |link| link.in_flight_bytes),
+                notice_bytes_in_flight: link.map_or(0, |link| link.exchange.in_flight_bytes),
                 body_bytes_in_flight: peer.link.map_or(0, |id| fetches.bytes_in_flight(id)),
                 last_error: peer.last_error.clone(),
             }

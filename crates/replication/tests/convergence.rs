@@ -162,6 +162,7 @@ enum Step {
     Kill(usize, usize),
     Restart(usize),
     Look(usize, u8, bool),
+    Tell(usize, u8),
 }
 
 fn steps(nodes: usize) -> impl Strategy<Value = Vec<(u64, Step)>> {
@@ -171,6 +172,7 @@ fn steps(nodes: usize) -> impl Strategy<Value = Vec<(u64, Step)>> {
         2 => pair.clone().prop_map(|(a, b)| Step::Cut(a, b)),
         2 => pair.clone().prop_map(|(a, b)| Step::Heal(a, b)),
         2 => pair.prop_map(|(a, b)| Step::Kill(a, b)),
+        3 => (0..nodes, 0..6u8).prop_map(|(node, subject)| Step::Tell(node, subject)),
         1 => (0..nodes).prop_map(Step::Restart),
         1 => (0..nodes, 0..4u8, any::<bool>()).prop_map(|(node, look, on)| Step::Look(node, look, on)),
     ];
@@ -191,6 +193,7 @@ fn play(network: &mut Network, steps: &[(u64, Step)]) {
             Step::Kill(a, b) => network.kill(*a, *b),
             Step::Restart(node) => network.restart(*node),
             Step::Look(node, look, on) => network.look(*node, looked_at(*look), *on),
+            Step::Tell(node, subject) => network.tell(*node, vec![*subject; 1 + number * 1_000]),
         }
     }
 }
@@ -217,7 +220,9 @@ proptest! {
             network.delay(1, 2, delays[2]);
             play(&mut network, &steps);
             network.heal_all();
-            let took = network.run_until(2 * MINUTE, |network| network.is_converged() && looks_agree(network));
+            let took = network.run_until(2 * MINUTE, |network| {
+                network.is_converged() && network.have_all_heard() && looks_agree(network)
+            });
             (took, network.trace.finalize())
         };
         let (took, trace) = run();
@@ -237,6 +242,7 @@ proptest! {
         play(&mut network, &steps);
         network.heal(0, 1);
         network.heal(1, 2);
-        prop_assert!(network.run_until(2 * MINUTE, Network::is_converged).is_some());
+        let alike = |network: &Network| network.is_converged() && network.have_all_heard();
+        prop_assert!(network.run_until(2 * MINUTE, alike).is_some());
     }
 }

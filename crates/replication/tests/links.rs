@@ -11,9 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{FakeStore, body};
+use crdt::clock::{Millis, Timestamp};
 use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
+use crdt::notice::{Heard, Telling};
 use crdt::operation::Member;
 use crdt::record::Record;
+use crdt::replica::{Meeting, Verdict};
 use crdt::vector::Vector;
 use peerpost_replication::Identity;
 use peerpost_replication::event::Piece;
@@ -22,7 +25,7 @@ use peerpost_replication::identity::NodeKey;
 use peerpost_replication::join::{Admission, Admitted, JoinRequest, Token};
 use peerpost_replication::shell::{JoinError, Replication, Settings, join};
 use peerpost_replication::status::Status;
-use peerpost_replication::store::{AppliedAnswer, BodySink, Store, StoredAnswer};
+use peerpost_replication::store::{AppliedAnswer, BodySink, JudgedAnswer, KeptAnswer, Store, StoredAnswer};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
@@ -34,6 +37,7 @@ struct SharedStore {
     changes: watch::Sender<u64>,
     members: watch::Sender<Arc<Vec<Member>>>,
     looks: Mutex<BTreeSet<LookedAt>>,
+    life: Mutex<Incarnation>,
 }
 
 impl SharedStore {
@@ -43,6 +47,7 @@ impl SharedStore {
             changes: watch::Sender::new(0),
             members: watch::Sender::new(Arc::new(members)),
             looks: Mutex::default(),
+            life: Mutex::new(Incarnation([255; 16])),
         })
     }
 
@@ -59,6 +64,36 @@ impl SharedStore {
 impl Store for SharedStore {
     fn vector(&self) -> Vector {
         self.state.lock().unwrap().vector.clone()
+    }
+
+    fn heard(&self) -> Heard {
+        self.state.lock().unwrap().heard.clone()
+    }
+
+    fn life(&self) -> Incarnation {
+        *self.life.lock().unwrap()
+    }
+
+    fn notices_since(&self, after: &Heard, limit: usize) -> Result<Vec<Telling>, String> {
+        Ok(self.state.lock().unwrap().notices_since(after, limit))
+    }
+
+    fn keep_notices(&self, tellings: Vec<Telling>, answer: KeptAnswer) {
+        let result = self.state.lock().unwrap().keep(tellings);
+        self.changes.send_modify(|count| *count += 1);
+        answer(result);
+    }
+
+    fn met(&self, slot: NodeSlot, meeting: Option<Meeting>) {
+        self.state.lock().unwrap().meet(slot, meeting);
+    }
+
+    fn judge(&self, life: Incarnation, answer: JudgedAnswer) {
+        answer(self.state.lock().unwrap().judge(&life));
+    }
+
+    fn take_verdict(&self, slot: NodeSlot, life: Incarnation, verdict: Verdict) {
+        self.state.lock().unwrap().verdicts.push((slot, life, verdict));
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -222,6 +257,7 @@ impl Pair {
 
     fn start_node(&mut self, number: usize) {
         let settings = settings(number as u8, &self.keys[number], None);
+        *self.stores[number].life.lock().unwrap() = settings.identity.incarnation;
         let node = Replication::start(settings, self.stores[number].clone()).unwrap();
         *self.targets[number].lock().unwrap() = Some(node.local_address());
         self.nodes[number] = Some(node);
@@ -328,6 +364,35 @@ async fn a_node_with_another_key_than_the_dialled_one_is_refused() {
         error.contains("was expected")
     })
     .await;
+}
+
+#[tokio::test]
+async fn notices_meetings_and_verdicts_travel() {
+    let pair = Pair::start().await;
+    for number in 1..=50u8 {
+        let at = Timestamp::from_parts(Millis(1_790_000_000_000 + u64::from(number)), 0, slot(0));
+        pair.stores[0].state.lock().unwrap().tell(slot(0), at, vec![number % 5; 3_000]);
+    }
+    pair.stores[0].commit(0, None);
+    wait_for("everything was heard", async || {
+        let [a, b] = [pair.stores[0].snapshot(), pair.stores[1].snapshot()];
+        a.notices == b.notices && a.heard == b.heard && b.notices[&slot(0)].len() == 5
+    })
+    .await;
+    assert!(pair.stores[1].snapshot().meetings.contains_key(&slot(0)));
+    let confirmed = (slot(1), Incarnation([0; 16]), Verdict::Confirmed);
+    wait_for("the life is confirmed", async || pair.stores[0].snapshot().verdicts == [confirmed]).await;
+    // Something could not be made durable: the node goes on under another name over the same link.
+    let next = Incarnation([77; 16]);
+    *pair.stores[0].life.lock().unwrap() = next;
+    pair.stores[0].state.lock().unwrap().commit(next, None);
+    pair.stores[0].changes.send_modify(|count| *count += 1);
+    wait_for("the next life is confirmed", async || {
+        pair.stores[0].snapshot().verdicts == [confirmed, (slot(1), next, Verdict::Confirmed)]
+    })
+    .await;
+    pair.cut(true);
+    wait_for("the meeting is over", async || pair.stores[1].snapshot().meetings.is_empty()).await;
 }
 
 #[tokio::test]

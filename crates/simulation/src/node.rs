@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crdt::clock::Millis;
-use crdt::identity::{AccountId, BodyHash, NodeSlot};
+use crdt::identity::{AccountId, BodyHash, Incarnation, NodeSlot};
+use crdt::notice::Heard;
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
 use crdt::record::Record;
@@ -82,6 +83,8 @@ pub(crate) struct Life {
 #[derive(Default)]
 struct Told {
     vector: Vector,
+    heard: Heard,
+    life: Option<Incarnation>,
     looks: LookedAt,
     members: Vec<Member>,
 }
@@ -231,6 +234,16 @@ impl Life {
             news.push(Event::Committed(vector.clone()));
             self.told.vector = vector;
         }
+        let heard = self.store.heard();
+        if heard != self.told.heard {
+            news.push(Event::Heard(heard.clone()));
+            self.told.heard = heard;
+        }
+        let life = Some(self.store.incarnation());
+        if life != self.told.life {
+            news.extend(life.map(Event::NewLife));
+            self.told.life = life;
+        }
         let looks = self.store.looks();
         if *looks != self.told.looks {
             news.push(Event::Looks(looks.as_ref().clone()));
@@ -252,6 +265,34 @@ impl Life {
                     let result = result.map(|_| store.vector()).map_err(|error| error.to_string());
                     answers.push(Answer::Replication(Event::Applied { link, result }));
                 });
+                None
+            }
+            Output::ReadNotices { link, after, limit } => {
+                let tellings = self.store.notices_since(&after, limit).map_err(|error| error.to_string());
+                Some(Event::NoticesRead { link, tellings })
+            }
+            Output::Keep { link, tellings } => {
+                let (answers, store) = (self.answers.clone(), self.store.clone());
+                self.store.hear(tellings, move |result| {
+                    let result = result.map(|()| store.heard()).map_err(|error| error.to_string());
+                    answers.push(Answer::Replication(Event::Kept { link, result }));
+                });
+                None
+            }
+            Output::Met { slot, meeting } => {
+                self.store.met(slot, meeting);
+                None
+            }
+            Output::Judge { link, life } => {
+                let answers = self.answers.clone();
+                self.store.judge(life, move |verdict| {
+                    let verdict = verdict.ok().flatten();
+                    answers.push(Answer::Replication(Event::Judged { link, life, verdict }));
+                });
+                None
+            }
+            Output::Verdict { slot, life, verdict } => {
+                self.store.take_verdict(slot, life, verdict);
                 None
             }
             Output::ReadWanted { limit } => {

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mailstore::crdt::identity::{BodyHash, NodeSlot};
+use mailstore::crdt::identity::{BodyHash, Incarnation, NodeSlot};
+use mailstore::crdt::notice::{Heard, Telling};
 use mailstore::crdt::operation::Member;
 use mailstore::crdt::record::Record;
+use mailstore::crdt::replica::{Meeting, Verdict};
 use mailstore::crdt::vector::Vector;
 use mailstore::identity::NodeIdentity;
 use mailstore::{BodyWriter, Mailstore};
@@ -14,7 +16,7 @@ use replication::event::{BodyFailure, Piece};
 use replication::frame::{ClusterId, LookedAt};
 use replication::identity::NodeKey;
 use replication::shell::{Replication, Settings};
-use replication::store::{AppliedAnswer, BodySink, Store, StoredAnswer};
+use replication::store::{AppliedAnswer, BodySink, JudgedAnswer, KeptAnswer, Store, StoredAnswer};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -76,6 +78,14 @@ impl Store for LinkedStore {
         self.0.vector()
     }
 
+    fn heard(&self) -> Heard {
+        self.0.heard()
+    }
+
+    fn life(&self) -> Incarnation {
+        self.0.incarnation()
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes()
     }
@@ -101,6 +111,30 @@ impl Store for LinkedStore {
         self.0.apply_delta(records, move |applied| {
             answer(applied.map(|_| store.vector()).map_err(|error| error.to_string()));
         });
+    }
+
+    fn notices_since(&self, after: &Heard, limit: usize) -> Result<Vec<Telling>, String> {
+        self.0.notices_since(after, limit).map_err(|error| error.to_string())
+    }
+
+    fn keep_notices(&self, tellings: Vec<Telling>, answer: KeptAnswer) {
+        let store = self.0.clone();
+        self.0.hear(tellings, move |kept| {
+            answer(kept.map(|()| store.heard()).map_err(|error| error.to_string()));
+        });
+    }
+
+    fn met(&self, slot: NodeSlot, meeting: Option<Meeting>) {
+        self.0.met(slot, meeting);
+    }
+
+    fn judge(&self, life: Incarnation, answer: JudgedAnswer) {
+        // A store that goes down says nothing.
+        self.0.judge(life, move |verdict| answer(verdict.ok().flatten()));
+    }
+
+    fn take_verdict(&self, slot: NodeSlot, life: Incarnation, verdict: Verdict) {
+        self.0.take_verdict(slot, life, verdict);
     }
 
     fn wanted_bodies(&self, limit: usize) -> Result<Vec<(BodyHash, u64)>, String> {

@@ -2,6 +2,7 @@
 
 use crdt::clock::{GREATEST_SKEW_MILLISECONDS, Millis};
 use crdt::identity::NodeSlot;
+use crdt::replica::Meeting;
 use tracing::{error, info, warn};
 
 use super::Replicator;
@@ -34,6 +35,7 @@ impl Replicator {
         }
         let mut link = Link::new(slot, dialled, now);
         link.told = self.vector.clone();
+        link.exchange.news(&self.heard);
         self.links.insert(id, link);
         let hello = Hello {
             version: PROTOCOL_VERSION,
@@ -41,6 +43,7 @@ impl Replicator {
             slot: self.identity.slot,
             incarnation: self.identity.incarnation,
             vector: self.vector.clone(),
+            heard: self.heard.clone(),
             wall: now.wall,
             reachable: self.reachable(),
         };
@@ -77,12 +80,15 @@ impl Replicator {
         link.incarnation = Some(hello.incarnation);
         link.reachable = hello.reachable;
         link.peer_has(&hello.vector);
+        link.exchange.peer_heard(&hello.heard);
         let here = hello.vector.ahead_of(&self.vector);
         let there = self.vector.ahead_of(&hello.vector);
         if let Some(peer) = self.peers.get_mut(&slot) {
             peer.last_error = None;
             info!(%slot, name = %peer.member.name, missing_here = here, missing_there = there, "a link is up");
         }
+        let meeting = Meeting { vector: hello.vector, heard: hello.heard.into() };
+        self.outputs.push_back(Output::Met { slot, meeting: Some(meeting) });
         self.fetches.link_up(id, slot);
         self.ping_all_now(now.steady);
     }
@@ -162,6 +168,9 @@ impl Replicator {
         {
             peer.link = None;
             peer.redial_soon(now.steady, &mut self.jitter);
+            if link.is_established() {
+                self.outputs.push_back(Output::Met { slot: link.slot, meeting: None });
+            }
             if std::mem::take(&mut peer.looks_told) {
                 self.outputs.push_back(Output::PeerLooks { slot: link.slot, looks: None });
             }
@@ -202,6 +211,9 @@ impl Replicator {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.next_ping = now.steady.after(PING_INTERVAL);
         link.stalled = false;
+        link.exchange.stalled = false;
+        // What came since may speak against the life of the peer.
+        link.judged_at = link.judged_at.filter(|judged| link.verdict.is_some() && *judged == self.commits);
         if !link.is_established() {
             return;
         }
@@ -214,8 +226,8 @@ impl Replicator {
         if link.ping_sent.is_none() {
             link.ping_sent = Some((self.next_nonce, now.steady));
         }
-        let vector = link.news(&self.vector);
-        let frame = Frame::Ping { nonce: self.next_nonce, wall: now.wall, vector, reachable };
+        let (vector, heard) = (link.news(&self.vector), link.exchange.news(&self.heard));
+        let frame = Frame::Ping { nonce: self.next_nonce, wall: now.wall, vector, heard, reachable };
         self.next_nonce += 1;
         self.outputs.push_back(Output::Send { link: id, frame });
     }

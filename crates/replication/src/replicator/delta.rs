@@ -13,6 +13,7 @@ use crate::limits::{DELTA_BATCH_BYTES, FORWARD_DELAY, MOST_APPLYING_BYTES, MOST_
 
 impl Replicator {
     pub(super) fn handle_committed(&mut self, vector: &Vector) {
+        self.commits += u64::from(!self.vector.covers(vector));
         self.vector.join(vector);
     }
 
@@ -79,6 +80,9 @@ impl Replicator {
             link.stalled = true;
             return;
         }
+        let records = contiguous(records, &link.sending);
+        // Nothing is left where only records came that are another's to send: they are asked for again when they are due.
+        link.stalled = records.is_empty();
         for records in batches(records) {
             link.sent(&records);
             self.outputs.push_back(Output::Send { link: id, frame: Frame::Delta { records } });
@@ -110,7 +114,7 @@ impl Replicator {
             warn!(%why, "the store's own vector is out of bounds");
             return;
         }
-        self.vector.join(&vector);
+        self.handle_committed(&vector);
         self.wanted.ask_again = true;
         if let Some(link) = self.links.get_mut(&id) {
             self.latest_author = Some(link.slot);
@@ -125,6 +129,20 @@ impl Replicator {
 /// As [`check_records`], for what the log gave at once.
 fn check_records_at_any_number(records: &[Record]) -> Result<(), crate::frame::FrameError> {
     records.chunks(MOST_RECORDS).try_for_each(check_records)
+}
+
+/// What goes on where `sending` ends. The store may have more of a node whose records are left to itself than this node's links
+/// know of yet, and so give its newest without those before.
+fn contiguous(records: Vec<Record>, sending: &Vector) -> Vec<Record> {
+    let mut reached = sending.clone();
+    let goes_on = |record: &Record| {
+        let next = record.sequence == reached.last(&record.incarnation).next();
+        if next {
+            reached.raise(record.incarnation, record.sequence);
+        }
+        next
+    };
+    records.into_iter().filter(goes_on).collect()
 }
 
 /// Cuts records into deltas of bounded size, in order.

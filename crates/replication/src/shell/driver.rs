@@ -137,6 +137,8 @@ impl Driver {
 
     fn store_changed(&mut self) {
         self.changes.mark_unchanged();
+        self.handle(Event::NewLife(self.store.life()));
+        self.handle(Event::Heard(self.store.heard()));
         self.handle(Event::Committed(self.store.vector()));
         self.handle(Event::Looks(self.store.looks()));
     }
@@ -193,6 +195,24 @@ impl Driver {
                     records: store.delta_since(&after, limit),
                 });
             }
+            Output::ReadNotices { link, after, limit } => {
+                self.read_log(move |store| Event::NoticesRead {
+                    link,
+                    tellings: store.notices_since(&after, limit),
+                });
+            }
+            Output::Keep { link, tellings } => {
+                let answers = self.answers.0.clone();
+                let answer = move |result| drop(answers.send(Event::Kept { link, result }));
+                self.store.keep_notices(tellings, Box::new(answer));
+            }
+            Output::Met { slot, meeting } => self.store.met(slot, meeting),
+            Output::Judge { link, life } => {
+                let answers = self.answers.0.clone();
+                let answer = move |verdict| drop(answers.send(Event::Judged { link, life, verdict }));
+                self.store.judge(life, Box::new(answer));
+            }
+            Output::Verdict { slot, life, verdict } => self.store.take_verdict(slot, life, verdict),
             Output::ReadWanted { limit } => {
                 self.read_bodies(move |store| Event::WantedRead(store.wanted_bodies(limit)));
             }

@@ -4,9 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt::clock::Timestamp;
 use crdt::identity::{BodyHash, Incarnation, NodeSlot};
+use crdt::notice::{Heard, Notice, Telling};
 use crdt::operation::Member;
 use crdt::record::Record;
+use crdt::replica::{Meeting, Verdict};
 use crdt::vector::{Sequence, Vector};
 use peerpost_replication::event::{BodyFailure, Piece};
 use peerpost_replication::frame::LookedAt;
@@ -20,6 +23,13 @@ pub struct FakeStore {
     pub peer_looks: BTreeMap<NodeSlot, BTreeSet<LookedAt>>,
     /// Records that came although they were here.
     pub duplicates: u64,
+    /// What each node told; a notice supersedes those of its node that begin with the same octet.
+    pub notices: BTreeMap<NodeSlot, BTreeMap<Timestamp, Vec<u8>>>,
+    pub heard: Heard,
+    /// How many notices came, those among them that were heard already.
+    pub notices_came: u64,
+    pub meetings: BTreeMap<NodeSlot, Meeting>,
+    pub verdicts: Vec<(NodeSlot, Incarnation, Verdict)>,
     /// Refuse every delta.
     pub refuses: bool,
 }
@@ -84,6 +94,71 @@ impl FakeStore {
         self.log.extend(new);
         self.vector = vector;
         Ok(self.vector.clone())
+    }
+
+    /// Tells something of this node, or keeps what another told.
+    pub fn tell(&mut self, slot: NodeSlot, at: Timestamp, bytes: Vec<u8>) {
+        assert!(at > self.heard.last(slot), "moments rise");
+        let told = self.notices.entry(slot).or_default();
+        told.retain(|_, older| older.first() != bytes.first());
+        told.insert(at, bytes);
+        self.heard.raise(slot, at);
+    }
+
+    pub fn notices_since(&self, after: &Heard, limit: usize) -> Vec<Telling> {
+        let mut tellings = Vec::new();
+        let mut bytes = 0;
+        for (slot, until) in self.heard.iter() {
+            let after = after.last(slot);
+            if after >= until || bytes >= limit {
+                continue;
+            }
+            bytes += 32;
+            let mut telling = Telling { slot, after, until, notices: Vec::new() };
+            for (at, octets) in self.notices[&slot].iter().filter(|(at, _)| **at > after) {
+                if bytes >= limit && !telling.notices.is_empty() {
+                    telling.until = telling.notices.last().expect("one").at;
+                    break;
+                }
+                bytes += octets.len() + 32;
+                telling.notices.push(Notice { at: *at, bytes: octets.clone() });
+            }
+            tellings.push(telling);
+        }
+        tellings
+    }
+
+    pub fn keep(&mut self, tellings: Vec<Telling>) -> Result<Heard, String> {
+        for telling in &tellings {
+            if telling.after > self.heard.last(telling.slot) {
+                return Err(format!("a gap after {}", self.heard.last(telling.slot)));
+            }
+        }
+        for telling in tellings {
+            self.notices_came += telling.notices.len() as u64;
+            self.notices.entry(telling.slot).or_default();
+            for Notice { at, bytes } in telling.notices {
+                if at > self.heard.last(telling.slot) {
+                    self.tell(telling.slot, at, bytes);
+                }
+            }
+            self.heard.raise(telling.slot, telling.until);
+        }
+        Ok(self.heard.clone())
+    }
+
+    /// What this store says of a life: nothing against it, unless its name says so.
+    pub fn judge(&self, life: &Incarnation) -> Option<Verdict> {
+        let held = self.vector.last(life);
+        let bad = life.0[15] == 0xbd;
+        (held > Sequence(0)).then_some(if bad { Verdict::HoldsMore { held } } else { Verdict::Confirmed })
+    }
+
+    pub fn meet(&mut self, slot: NodeSlot, meeting: Option<Meeting>) {
+        match meeting {
+            Some(meeting) => self.meetings.insert(slot, meeting),
+            None => self.meetings.remove(&slot),
+        };
     }
 
     pub fn wanted(&self, limit: usize) -> Vec<(BodyHash, u64)> {

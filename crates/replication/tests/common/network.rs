@@ -1,8 +1,10 @@
 //! A deterministic network of state machines: one event queue, paths with a delay that can be cut.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt::clock::Millis;
+use crdt::clock::{Millis, Timestamp};
 use crdt::identity::{BodyHash, Incarnation, NodeSlot};
 use peerpost_replication::event::{Departure, Event, LinkId, Now, Output};
 use peerpost_replication::frame::{ClusterId, Frame, LENGTH_PREFIX, LookedAt};
@@ -40,6 +42,9 @@ pub struct Node {
     /// Extra time that this node's store takes to apply a delta.
     pub apply_delay: u64,
     pub outputs_at_most: usize,
+    /// How many frames of notices it sent.
+    pub notice_frames: u64,
+    told: u16,
     life: u64,
     staged: BTreeMap<BodyHash, Vec<u8>>,
 }
@@ -86,7 +91,9 @@ impl Network {
     fn introduce(&mut self, node: usize) {
         let members = (0..self.nodes.len()).map(|slot| member(slot as u8, &slot.to_string())).collect();
         let looks = self.nodes[node].looks.clone();
+        let heard = self.nodes[node].store.heard.clone();
         self.handle(node, Event::Members(members));
+        self.handle(node, Event::Heard(heard));
         self.handle(node, Event::Looks(looks));
     }
 
@@ -134,6 +141,8 @@ impl Network {
         next.replicator = Node::replicator(node as u8, next.incarnation, &store);
         next.store = store;
         next.store.peer_looks.clear();
+        next.store.meetings.clear();
+        next.told = self.nodes[node].told;
         self.nodes[node] = next;
         for end in self.connections.values_mut().filter(|end| end.node == node) {
             end.open = false;
@@ -146,6 +155,23 @@ impl Network {
         state.store.commit(state.incarnation, body);
         let vector = state.store.vector.clone();
         self.handle(node, Event::Committed(vector));
+    }
+
+    /// Tells a notice of this node.
+    pub fn tell(&mut self, node: usize, bytes: Vec<u8>) {
+        let wall = self.clocks(node).wall;
+        let state = &mut self.nodes[node];
+        state.told += 1;
+        let slot = NodeSlot::new(node as u8).expect("a slot");
+        state.store.tell(slot, Timestamp::from_parts(wall, state.told, slot), bytes);
+        let heard = state.store.heard.clone();
+        self.handle(node, Event::Heard(heard));
+    }
+
+    /// Whether all nodes have heard the same.
+    pub fn have_all_heard(&self) -> bool {
+        let first = &self.nodes[0].store;
+        self.nodes.iter().all(|node| node.store.heard == first.heard && node.store.notices == first.notices)
     }
 
     pub fn look(&mut self, node: usize, look: LookedAt, looked_at: bool) {
@@ -278,7 +304,14 @@ impl Network {
                 let (life, delay) = (self.nodes[node].life, 2 * self.delay_between(node, to));
                 self.schedule(delay, Pending::Handshake { from: node, life, to });
             }
-            Output::Send { link, frame } => self.send(link, &frame),
+            Output::Send { link, frame } => {
+                self.nodes[node].notice_frames += u64::from(matches!(frame, Frame::Notices { .. }));
+                self.send(link, &frame);
+            }
+            Output::Met { slot, meeting } => self.nodes[node].store.meet(slot, meeting),
+            Output::Verdict { slot, life, verdict } => {
+                self.nodes[node].store.verdicts.push((slot, life, verdict));
+            }
             Output::Disconnect { link, reason } => {
                 let end = self.connections.get_mut(&link).expect("an end");
                 end.open = false;
@@ -309,6 +342,14 @@ impl Network {
                 delay += state.apply_delay;
                 Event::Applied { link, result: state.store.apply(records) }
             }
+            Output::ReadNotices { link, after, limit } => {
+                Event::NoticesRead { link, tellings: Ok(state.store.notices_since(&after, limit)) }
+            }
+            Output::Keep { link, tellings } => {
+                delay += state.apply_delay;
+                Event::Kept { link, result: state.store.keep(tellings) }
+            }
+            Output::Judge { link, life } => Event::Judged { link, life, verdict: state.store.judge(&life) },
             Output::ReadWanted { limit } => Event::WantedRead(Ok(state.store.wanted(limit))),
             Output::ReadBody { link, hash, offset, length } => Event::BodyRead {
                 link,
@@ -381,6 +422,8 @@ impl Node {
             skew: 0,
             apply_delay: 0,
             outputs_at_most: 0,
+            notice_frames: 0,
+            told: 0,
             life: 0,
             staged: BTreeMap::new(),
         }

@@ -55,7 +55,13 @@ impl World {
             store => {
                 let commits = matches!(
                     store,
-                    Output::Apply { .. } | Output::FinishBody { .. } | Output::PeerLooks { .. }
+                    Output::Apply { .. }
+                        | Output::Keep { .. }
+                        | Output::Met { .. }
+                        | Output::Judge { .. }
+                        | Output::Verdict { .. }
+                        | Output::FinishBody { .. }
+                        | Output::PeerLooks { .. }
                 );
                 if let Output::Apply { link, records } = &store {
                     self.count_records(node, *link, records);
@@ -171,6 +177,7 @@ fn line(node: usize, event: &Told) -> Option<String> {
         }
         Told::Disconnected { link, departure } => Some(format!("n{node} lost link {link}: {departure:?}")),
         Told::Applied { result: Err(why), .. } => Some(format!("! n{node} refused a delta: {why}")),
+        Told::Kept { result: Err(why), .. } => Some(format!("! n{node} refused notices: {why}")),
         Told::BodyStored { result: Err(why), .. } => Some(format!("n{node} did not store a body: {why}")),
         Told::BadFrame { why, .. } => Some(format!("! n{node} got a bad frame: {why}")),
         _ => None,
