@@ -17,6 +17,9 @@ use crate::chance::Chance;
 use cache::Cache;
 use pop::Pop;
 
+/// How often it is an operator who asks for something, of a hundred times.
+const OPERATOR_BUMPS: u64 = 15;
+
 /// The number of a message: its octets follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token(pub u32);
@@ -30,16 +33,54 @@ impl std::fmt::Display for Token {
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    Deliver { message: Token, mailbox: String },
-    Append { messages: Vec<Token>, mailbox: MailboxId, flags: Vec<Flag> },
-    Store { mailbox: MailboxId, entries: Vec<EntryId>, change: FlagChange, flag: Flag },
-    Expunge { mailbox: MailboxId, entries: Vec<EntryId> },
-    Copy { from: MailboxId, entries: Vec<EntryId>, to: MailboxId },
-    Move { from: MailboxId, entries: Vec<EntryId>, to: MailboxId },
-    Look { mailbox: MailboxId, lasting: bool },
-    Create { name: String },
-    Rename { from: String, to: String },
-    Delete { mailbox: MailboxId, name: String },
+    Deliver {
+        message: Token,
+        mailbox: String,
+    },
+    Append {
+        messages: Vec<Token>,
+        mailbox: MailboxId,
+        flags: Vec<Flag>,
+    },
+    Store {
+        mailbox: MailboxId,
+        entries: Vec<EntryId>,
+        change: FlagChange,
+        flag: Flag,
+    },
+    Expunge {
+        mailbox: MailboxId,
+        entries: Vec<EntryId>,
+    },
+    Copy {
+        from: MailboxId,
+        entries: Vec<EntryId>,
+        to: MailboxId,
+    },
+    Move {
+        from: MailboxId,
+        entries: Vec<EntryId>,
+        to: MailboxId,
+    },
+    Look {
+        mailbox: MailboxId,
+        lasting: bool,
+    },
+    Create {
+        name: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Delete {
+        mailbox: MailboxId,
+        name: String,
+    },
+    /// An operator gives a mailbox a new UIDVALIDITY.
+    Bump {
+        name: String,
+    },
 }
 
 /// A lasting look, and what its client was told last.
@@ -147,6 +188,10 @@ impl Client {
             90..94 => {
                 let open: Vec<MailboxId> = self.sessions.keys().copied().collect();
                 self.chance.pick(&open).map(|mailbox| Wish::LookAway(*mailbox))
+            }
+            94 if mailboxes_change && self.chance.percent(OPERATOR_BUMPS) => {
+                let (name, _) = self.chance.pick(mailboxes)?.clone();
+                Some(Wish::Command(Command::Bump { name }))
             }
             94..97 if mailboxes_change => Some(Wish::Command(self.wish_for_mailbox(mailboxes))),
             97.. if self.roams => Some(Wish::Roam),

@@ -61,6 +61,7 @@ struct Entry {
     expunge_answered: bool,
     /// Whether \Deleted was taken off at some time, or the entry was moved: then an expunge need not hold.
     spared: bool,
+    moved: bool,
     flags: BTreeMap<Flag, Register>,
     replaced: bool,
 }
@@ -193,11 +194,13 @@ impl Ledger {
                     }
                     if let Some(entry) = self.entries.get_mut(id) {
                         entry.spared = true;
+                        entry.moved = true;
                     }
                 }
             }
             Command::Delete { .. } => self.deletes_asked = true,
-            Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } => {}
+            Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } | Command::Bump { .. } => {
+            }
         }
     }
 
@@ -270,6 +273,7 @@ impl Ledger {
                     }
                 }
             }
+            (Command::Bump { name }, Reply::Bumped(validity)) => self.promised_validity(name, *validity),
             (Command::Expunge { entries, .. }, Reply::View(view)) => {
                 let left: BTreeSet<EntryId> = view.rows.iter().map(|row| row.facts.entry).collect();
                 for id in entries.iter().filter(|id| !left.contains(id)) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt::identity::Validity;
 use crdt::view::MailboxView;
 use mailstore::account::DEFAULT_MAILBOXES;
 
@@ -19,7 +20,8 @@ pub(super) struct Names {
     greatest: BTreeMap<(usize, String), u32>,
     /// All that any node has told.
     borne: BTreeMap<String, BTreeSet<u32>>,
-    /// How many times a mailbox may have come to a name: with the account, created, or by a rename.
+    /// How many times a mailbox may have come to a name (with the account, created, by a rename), and how often an operator
+    /// asked for a new value.
     arrivals: BTreeMap<String, u32>,
 }
 
@@ -51,10 +53,32 @@ impl Ledger {
         }
     }
 
+    /// An operator was told that a name has this UIDVALIDITY now.
+    pub(super) fn promised_validity(&mut self, name: &str, validity: Validity) {
+        self.names.borne.entry(name.to_owned()).or_default().insert(validity.0);
+    }
+
+    /// At rest a name has the greatest UIDVALIDITY that any node ever told of it, or one above (U6): every bump has come about.
+    pub(super) fn check_validity(
+        &self,
+        node: usize,
+        name: &str,
+        view: &MailboxView,
+    ) -> Result<(), Violation> {
+        let greatest = self.names.borne.get(name).and_then(|borne| borne.last()).copied().unwrap_or(0);
+        let shown = view.validity.map_or(0, |validity| validity.0);
+        if shown >= greatest {
+            return Ok(());
+        }
+        let what =
+            format!("n{node} shows {name} with UIDVALIDITY {shown} at rest, {greatest} was told of it");
+        Err(Violation::new("U6 validity rises", what, [name.to_owned()]))
+    }
+
     /// A client that selects a name finds a UIDVALIDITY that only grows. Says whether it is new at a name that had another.
     ///
-    /// No run uses up the UIDs of an epoch or reissues most of a large mailbox, and nobody asks for a bump. So the reason for
-    /// a second value can only be that another mailbox came to the name, on this side or on another.
+    /// No run uses up the UIDs of an epoch or reissues most of a large mailbox. So the reason for a second value can only be
+    /// that another mailbox came to the name, on this side or on another, or that an operator asked for it.
     pub(crate) fn selected(
         &mut self,
         node: usize,

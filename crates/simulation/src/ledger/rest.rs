@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crdt::flag::FlagSet;
+use crdt::flag::{Flag, FlagSet};
 use crdt::identity::EntryId;
 use crdt::view::MailboxView;
 
@@ -69,6 +69,9 @@ impl Ledger {
 
     /// That what was accepted is there, and what was refused or expunged is not.
     pub(crate) fn check_rest(&self, rest: &Rest) -> Result<(), Violation> {
+        for (name, view) in &rest.mailboxes {
+            self.check_validity(rest.node, name, view)?;
+        }
         let mut count: BTreeMap<Token, u32> = BTreeMap::new();
         let mut flags: BTreeMap<EntryId, &FlagSet> = BTreeMap::new();
         for row in rest.rows() {
@@ -103,7 +106,9 @@ impl Ledger {
             return fail("expunged mail stays gone", "was expunged and is back");
         }
         for (flag, register) in &entry.flags {
-            let decided = single && register.asked == 1 && !entry.replaced;
+            // An expunge that a move escaped leaves the \Deleted behind that it went by.
+            let left_behind = *flag == Flag::Deleted && entry.expunge_asked && entry.moved;
+            let decided = single && register.asked == 1 && !entry.replaced && !left_behind;
             if decided && register.answered.is_some_and(|set| set != flags.contains(flag)) {
                 return fail("nothing is lost", &format!("lost what was said of {flag}"));
             }

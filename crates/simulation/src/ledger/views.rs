@@ -93,6 +93,7 @@ impl Ledger {
             expunge_asked: false,
             expunge_answered: false,
             spared: false,
+            moved: false,
             flags: BTreeMap::new(),
             replaced: false,
         });

@@ -146,6 +146,7 @@ impl World {
             Command::Look { mailbox, lasting } => Request::Look { account, mailbox, lasting },
             Command::Create { name } => Request::CreateMailbox { account, name, special_use: None },
             Command::Rename { from, to } => Request::RenameMailbox { account, from, to },
+            Command::Bump { name } => Request::Bump { account, mailbox: name },
             Command::Delete { mailbox, .. } => Request::DeleteMailbox { account, mailbox },
         })
     }
@@ -263,6 +264,7 @@ impl World {
             Command::Create { name } => format!("creates {name}"),
             Command::Rename { from, to } => format!("renames {from} to {to}"),
             Command::Delete { name, .. } => format!("deletes {name}"),
+            Command::Bump { name } => format!("asks for a new UIDVALIDITY of {name}"),
         }
     }
 }
@@ -276,6 +278,7 @@ fn describe_reply(reply: &Reply) -> String {
             format!("now {validity}:{uids:?}, {} gone", gone.len())
         }
         Reply::Stored { modified, gone, .. } => format!("{} modified, {} gone", modified.len(), gone.len()),
+        Reply::Bumped(validity) => format!("UIDVALIDITY {validity}"),
         _ => "done".into(),
     }
 }

@@ -168,7 +168,7 @@ impl World {
         self.counts.pop_sessions += 1;
     }
 
-    /// The names that a command gives mailboxes to, as far as its node knows.
+    /// The names that a command gives mailboxes or UIDVALIDITYs to, as far as its node knows.
     pub(super) fn arrivals(&self, node: usize, command: &Command) -> Vec<String> {
         let there = self.mailboxes(node);
         let (name, mut names) = match command {
@@ -178,6 +178,7 @@ impl World {
                 let below = below.filter(|rest| rest.starts_with('/'));
                 (to, below.map(|rest| format!("{to}{rest}")).collect())
             }
+            Command::Bump { name } => return vec![name.clone()],
             _ => return vec![],
         };
         names.push(name.clone());
