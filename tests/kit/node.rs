@@ -116,6 +116,18 @@ impl Node {
         serde_json::from_str(&self.succeeds(&["status", "--json"])).unwrap()
     }
 
+    /// Waits until every member has confirmed the node's start.
+    #[track_caller]
+    pub fn await_confirmation(&self) {
+        wait::eventually(&format!("the start of {} is confirmed", self.name), || {
+            let status = self.status();
+            match status["node"]["confirmation"].as_str() {
+                Some("confirmed") => Ok(()),
+                other => Err(format!("it is {other:?}")),
+            }
+        });
+    }
+
     /// How it stands with the peer of this name.
     #[track_caller]
     pub fn peer(&self, name: &str) -> Value {

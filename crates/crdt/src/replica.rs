@@ -96,6 +96,8 @@ pub struct Replica<A> {
     standing: Standing,
     meetings: Meetings,
     policy: Policy,
+    /// What was here when this life began.
+    vector_at_start: Vector,
     /// The greatest moment that the lives before this one are known to have issued or observed.
     last_before: Timestamp,
     /// Distinguishes the mailboxes that this life creates.
@@ -122,6 +124,7 @@ impl<A: Archive> Replica<A> {
         let mut replica = Replica {
             archive,
             writer,
+            vector_at_start: beginning.vector.clone(),
             vector: beginning.vector,
             cluster: beginning.cluster,
             accounts: BTreeMap::new(),
@@ -208,8 +211,11 @@ impl<A: Archive> Replica<A> {
 
     fn load(&mut self, id: AccountId) -> Result<(), ArchiveError> {
         if !self.accounts.contains_key(&id)
-            && let Some(account) = self.archive.account(id, self.author().slot, self.writer.now())?
+            && let Some(mut account) = self.archive.account(id, self.author().slot, self.writer.now())?
         {
+            if self.vector_at_start.covers(account.touched_by()) {
+                account.mark_known_at_start();
+            }
             self.accounts.insert(id, account);
         }
         Ok(())

@@ -53,7 +53,7 @@ pub struct Committer {
     pub(crate) queue: Queue,
     policy: Policy,
     looks_changed: bool,
-    /// Requests that need UIDs, while it is not settled whether this life may give any (rule 8).
+    /// Requests that need UIDs or slots, while it is not settled whether this life may give any (rule 8).
     deferred: Vec<Job>,
     notices: Notices,
     heard_changed: bool,
@@ -73,9 +73,7 @@ impl Committer {
         now: Millis,
     ) -> Result<(Self, Arc<Published>), ArchiveError> {
         let reader = storage.reader().map_err(|error| ArchiveError(error.to_string()))?;
-        let mut beginning = rows::read_beginning(&reader)?;
-        // Links do not carry verdicts yet: without them every life would go unconfirmed.
-        beginning.continues = true;
+        let beginning = rows::read_beginning(&reader)?;
         let heads = rows::read_heads(&reader)?;
         let author = Author { slot: identity.slot, incarnation: Incarnation(entropy()) };
         let notices = Notices::open(&reader, identity.slot)?;
@@ -137,7 +135,7 @@ impl Committer {
         let mut batch = Batch::new();
         let mut outcomes = Vec::new();
         for job in jobs {
-            if job.needs_uids() && self.replica.waits_until().is_some() {
+            if job.needs_standing() && self.replica.waits_until().is_some() {
                 self.deferred.push(job);
             } else {
                 outcomes.extend(self.carry_out(job, &mut batch));

@@ -60,9 +60,12 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    /// Whether it is answered with UIDs.
-    pub(crate) fn needs_uids(&self) -> bool {
-        let Job::Request(request, _) = self else { return false };
+    /// Whether it is answered with UIDs or slots, which a life gives once it is settled how it stands with the other members.
+    pub(crate) fn needs_standing(&self) -> bool {
+        let request = match self {
+            Job::Request(request, _) => request,
+            other => return matches!(other, Job::Grant(_)),
+        };
         matches!(
             request,
             Request::Append { .. } | Request::Copy { .. } | Request::Move { .. } | Request::Bump { .. }

@@ -1,7 +1,7 @@
 //! Entries that are not shown as they should be, and which records they wait to show the effects of.
 
 use crate::clock::Millis;
-use crate::identity::Incarnation;
+use crate::identity::{Incarnation, Uid};
 use crate::placement::admission::BODY_WAIT_MILLISECONDS;
 use crate::vector::{Sequence, Vector};
 
@@ -11,11 +11,23 @@ pub(crate) struct Pending {
     pub(crate) since: Millis,
     /// The first records, by author, whose effects on it may not be visible; `None` after a start: any may be among them.
     causes: Option<Vec<(Incarnation, Sequence)>>,
+    /// The UID that it had, with its body here, when the present life began.
+    known_at_start: Option<Uid>,
 }
 
 impl Pending {
     pub(crate) fn new(since: Millis, causes: Option<Vec<(Incarnation, Sequence)>>) -> Self {
-        Pending { since, causes }
+        Pending { since, causes, known_at_start: None }
+    }
+
+    /// When the present life began, the entry had this UID, and its body was here.
+    pub(crate) fn set_known_at_start(&mut self, uid: Uid) {
+        self.known_at_start = Some(uid);
+    }
+
+    /// Whether the entry had this UID, with its body here, when the present life began.
+    pub(crate) fn was_known_at_start(&self, uid: Uid) -> bool {
+        self.known_at_start == Some(uid)
     }
 
     /// More records came whose effects are not visible.

@@ -100,6 +100,7 @@ impl Account {
         if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
+        self.show_known_at_start(writer, mailbox);
         if !self.is_on_firm_ground(writer, surroundings, mailbox, eagerness) {
             return;
         }
@@ -124,6 +125,37 @@ impl Account {
             }
         }
         // The second round showed what the first placed.
+    }
+
+    /// Shows what had its UID, and its body here, before this life began. Had the disk lost a life, that life would have shown the
+    /// same at the same UIDs before anything else: it is not new (rule 8).
+    fn show_known_at_start(&mut self, writer: &mut Writer, mailbox: MailboxId) {
+        let next = self.view(mailbox).uid_next;
+        let mut known: BTreeMap<Uid, EntryId> = BTreeMap::new();
+        for (entry, pending) in self.pending.get(&mailbox).into_iter().flatten() {
+            let uid = self.current_uid(entry, mailbox).filter(|uid| *uid >= next);
+            if let Some(uid) = uid.filter(|uid| pending.was_known_at_start(*uid) && self.has_body(entry)) {
+                known.insert(uid, *entry);
+            }
+        }
+        for (uid, entry) in known {
+            self.show(writer, mailbox, entry, uid);
+            let causes = self.causes(writer);
+            self.await_admission(entry, mailbox, writer.now(), Some(causes));
+        }
+    }
+
+    /// When the account was loaded in the state in which the life before left it: what waits with a UID and a body is not new.
+    pub(crate) fn mark_known_at_start(&mut self) {
+        let waiting: Vec<(MailboxId, EntryId)> =
+            self.pending.iter().flat_map(|(id, entries)| entries.keys().map(|entry| (*id, *entry))).collect();
+        for (mailbox, entry) in waiting {
+            let uid = self.current_uid(&entry, mailbox).filter(|_| self.has_body(&entry));
+            let pending = self.pending.get_mut(&mailbox).and_then(|entries| entries.get_mut(&entry));
+            if let (Some(uid), Some(pending)) = (uid, pending) {
+                pending.set_known_at_start(uid);
+            }
+        }
     }
 
     /// Rule 8: whether something new may be shown or placed in a mailbox now. Leaps over what may have been lost first.
