@@ -181,6 +181,9 @@ impl Committer {
                 self.notices.tell(batch, reader, now, &Told::Announcement(announcement.clone()))?;
             }
         }
+        for told in self.verdicts(commit) {
+            self.notices.tell(batch, reader, now, &told)?;
+        }
         self.history.turn((batch, reader), &mut self.notices, now)?;
         self.heard_changed = self.notices.finish(batch, reader)?;
         Ok(())

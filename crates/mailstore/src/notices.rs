@@ -1,7 +1,7 @@
 //! Notices in the tables: what nodes told of themselves, own and foreign, kept as they were told and passed on.
 //!
-//! There are two kinds. Of the announcements of one node for one mailbox the newest counts, and takes the place of the one before.
-//! What merges did is kept by number and age, each node by itself. Everything is written with the commit of the batch that brought it.
+//! There are three kinds. Of the announcements of one node for one mailbox the newest counts, and takes the place of the one before;
+//! so it is with what a node says of the life of another, which thereby reaches nodes that have no link to it. What merges did is kept by number and age, each node by itself. Everything is written with the commit of the batch that brought it.
 
 mod merges;
 mod read;
@@ -9,10 +9,10 @@ mod read;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::clock::{HybridClock, Millis, Timestamp};
-use crdt::identity::{AccountId, MailboxId, NodeSlot};
+use crdt::identity::{AccountId, Incarnation, NodeSlot};
 use crdt::notice::{Heard, LONGEST_NOTICE, NoticeError, Telling};
 use crdt::placement::announcement::Announcement;
-use crdt::replica::ArchiveError;
+use crdt::replica::{ArchiveError, Verdict};
 use serde::{Deserialize, Serialize};
 use storage::{Batch, Reader, Table};
 
@@ -34,6 +34,19 @@ pub enum Told {
     Announcement(Announcement),
     /// What a merge did to what clients of an account see.
     Merge(AccountId, MergeRecord),
+    /// What the author has to say of the latest life of another node.
+    Verdict(Judged),
+}
+
+/// What a node says of a life of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The slot that the life lives in.
+    pub slot: NodeSlot,
+    /// The life.
+    pub life: Incarnation,
+    /// What is said.
+    pub verdict: Verdict,
 }
 
 /// Why nothing of what a peer passed on was kept.
@@ -73,12 +86,20 @@ pub(crate) struct Notices {
     heard: Heard,
     /// Gives the moments of own notices.
     clock: HybridClock,
-    /// The announcements of the present batch.
-    newest: BTreeMap<(AccountId, MailboxId, NodeSlot), Timestamp>,
+    /// The newest of the present batch, by the row that leads to it.
+    newest: BTreeMap<(Table, Vec<u8>), Timestamp>,
     /// The merges of the present batch.
     merges: BTreeMap<(AccountId, NodeSlot), BTreeSet<Timestamp>>,
     /// Who was heard in the present batch.
     changed: BTreeSet<NodeSlot>,
+}
+
+/// What was new in what a peer passed on.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) announcements: Vec<Announcement>,
+    /// With the node that says it.
+    pub(crate) verdicts: Vec<(NodeSlot, Judged)>,
 }
 
 impl Notices {
@@ -136,14 +157,14 @@ impl Notices {
         Ok(())
     }
 
-    /// Keeps what a peer passed on: all of it or, where something in it is wrong, nothing. Gives the new announcements.
+    /// Keeps what a peer passed on: all of it or, where something in it is wrong, nothing.
     pub(crate) fn hear(
         &mut self,
         batch: &mut Batch,
         reader: &Reader,
         now: Millis,
         tellings: Vec<Telling>,
-    ) -> Result<Vec<Announcement>, HearError> {
+    ) -> Result<Taken, HearError> {
         let mut heard = self.heard.clone();
         let mut checked = Vec::new();
         for telling in tellings {
@@ -152,17 +173,19 @@ impl Notices {
             checked.extend(check(&heard, telling, now)?);
             heard.raise(slot, until);
         }
-        let mut announcements = Vec::new();
+        let mut taken = Taken::default();
         for Checked { slot, at, told, bytes } in checked {
             self.put(batch, reader, (slot, at), &told, bytes)?;
-            if let Told::Announcement(announcement) = told {
-                announcements.push(announcement);
+            match told {
+                Told::Announcement(announcement) => taken.announcements.push(announcement),
+                Told::Verdict(judged) => taken.verdicts.push((slot, judged)),
+                Told::Merge(..) => {}
             }
         }
         let risen = heard.iter().filter(|(slot, until)| *until > self.heard.last(*slot));
         self.changed.extend(risen.map(|(slot, _)| slot));
         self.heard = heard;
-        Ok(announcements)
+        Ok(taken)
     }
 
     /// Ends the batch: everything that was heard in it, and what had to make room.
@@ -189,23 +212,38 @@ impl Notices {
     ) -> Result<(), ArchiveError> {
         batch.put(Table::Notices, notice_key(slot, at), bytes);
         match told {
-            Told::Announcement(announcement) => {
-                let subject = (announcement.account, announcement.mailbox, slot);
-                let row = announcement_key(&subject);
-                let before = match self.newest.insert(subject, at) {
-                    Some(before) => Some(before),
-                    None => reader.get(Table::Announcements, &row).map_err(failed)?.and_then(read::timestamp),
-                };
-                if let Some(before) = before {
-                    batch.remove(Table::Notices, notice_key(slot, before));
-                }
-                batch.put(Table::Announcements, row, at.bits().to_be_bytes());
+            Told::Announcement(Announcement { account, mailbox, .. }) => {
+                let row = key(&[&account.0, &mailbox.0, &[slot.number()]]);
+                self.supersede((batch, reader), Table::Announcements, row, (slot, at))?;
+            }
+            Told::Verdict(judged) => {
+                let row = vec![judged.slot.number(), slot.number()];
+                self.supersede((batch, reader), Table::Verdicts, row, (slot, at))?;
             }
             Told::Merge(account, _) => {
                 batch.put(Table::Merges, merge_key(account, slot, at), vec![]);
                 self.merges.entry((*account, slot)).or_default().insert(at);
             }
         }
+        Ok(())
+    }
+
+    /// Lets a row lead to a notice; the one that it led to before is forgotten.
+    fn supersede(
+        &mut self,
+        (batch, reader): (&mut Batch, &Reader),
+        table: Table,
+        row: Vec<u8>,
+        (slot, at): (NodeSlot, Timestamp),
+    ) -> Result<(), ArchiveError> {
+        let before = match self.newest.insert((table, row.clone()), at) {
+            Some(before) => Some(before),
+            None => reader.get(table, &row).map_err(failed)?.and_then(read::timestamp),
+        };
+        if let Some(before) = before {
+            batch.remove(Table::Notices, notice_key(slot, before));
+        }
+        batch.put(table, row, at.bits().to_be_bytes());
         Ok(())
     }
 }
@@ -234,6 +272,7 @@ fn check(heard: &Heard, telling: Telling, now: Millis) -> Result<Vec<Checked>, H
         let meant = match &told {
             Told::Announcement(announcement) => announcement.slot() == slot && announcement.is_valid(now),
             Told::Merge(_, merge) => merge.is_valid(),
+            Told::Verdict(judged) => judged.slot != slot,
         };
         if !meant || !rest.is_empty() {
             return Err(HearError::Malformed(slot));
@@ -245,10 +284,6 @@ fn check(heard: &Heard, telling: Telling, now: Millis) -> Result<Vec<Checked>, H
 
 fn notice_key(slot: NodeSlot, at: Timestamp) -> Vec<u8> {
     key(&[&[slot.number()], &at.bits().to_be_bytes()])
-}
-
-fn announcement_key((account, mailbox, slot): &(AccountId, MailboxId, NodeSlot)) -> Vec<u8> {
-    key(&[&account.0, &mailbox.0, &[slot.number()]])
 }
 
 fn merge_key(account: &AccountId, slot: NodeSlot, at: Timestamp) -> Vec<u8> {

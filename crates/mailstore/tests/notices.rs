@@ -302,6 +302,37 @@ fn a_life_on_a_disk_that_was_rolled_back_is_found_out() {
 }
 
 #[test]
+fn a_node_without_a_link_to_another_hears_what_that_says_of_its_life() {
+    let (mut a, mut b, mut c) = (Node::new(0), Node::new(1), Node::new(2));
+    for _ in 0..2 {
+        a.sync_to(&mut b);
+        b.sync_to(&mut c);
+        c.sync_to(&mut b);
+        b.sync_to(&mut a);
+    }
+    let both = [(slot(1), Verdict::Confirmed), (slot(2), Verdict::Confirmed)].into();
+    assert_eq!(a.store.verdicts(), both);
+    // What was said of one life says nothing of the next, and is forgotten once there is something to say of that.
+    let mut a = a.restart();
+    b.tell(&mut a);
+    assert!(a.store.verdicts().is_empty());
+    a.sync_to(&mut b);
+    b.sync_to(&mut c);
+    c.sync_to(&mut b);
+    b.sync_to(&mut a);
+    assert_eq!(a.store.verdicts(), both);
+    let reader = c.store.storage().reader().unwrap();
+    assert_eq!(reader.prefixed(Table::Notices, &[2]).unwrap().count(), 2, "one for each other node");
+    // A node that hears of all lives at once judges those that go on.
+    let mut d = Node::new(3);
+    b.sync_to(&mut d);
+    d.tell(&mut a);
+    assert_eq!(a.store.verdicts().get(&slot(3)), Some(&Verdict::Confirmed));
+    let reader = d.store.storage().reader().unwrap();
+    assert_eq!(reader.prefixed(Table::Notices, &[3]).unwrap().count(), 3);
+}
+
+#[test]
 fn what_a_node_tells_lies_above_what_peers_have_heard_of_it() {
     let (mut a, mut b, account, looks) = merge_of_two();
     // A peer heard it later than its own disk knows; one whose clock is wrong is not followed.

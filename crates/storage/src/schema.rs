@@ -59,11 +59,14 @@ pub enum Table {
     Announcements,
     /// Primary. The notices in which nodes tell what merges did there: account ‖ slot, 1 byte ‖ timestamp → nothing.
     Merges,
+    /// Primary. The notice of each node in which it judges the latest life that it knows of another: slot of the judged, 1 byte ‖
+    /// slot of the judge, 1 byte → timestamp.
+    Verdicts,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 20] = [
+    pub const ALL: [Table; 21] = [
         Table::Meta,
         Table::Log,
         Table::Chains,
@@ -84,6 +87,7 @@ impl Table {
         Table::Notices,
         Table::Announcements,
         Table::Merges,
+        Table::Verdicts,
     ];
 
     /// The table's name in the file: part of the format, never changed and never used again for something else.
@@ -110,6 +114,7 @@ impl Table {
             Table::Notices => "notices",
             Table::Announcements => "announcements",
             Table::Merges => "merges",
+            Table::Verdicts => "verdicts",
         }
     }
 }
