@@ -21,12 +21,16 @@ pub(crate) struct Moved {
 impl Ledger {
     /// A client that asks for what changed since the MODSEQ that it remembers, and what vanished, then knows what the node
     /// shows; and none of its UIDs has come to name another message.
+    ///
+    /// Where the node lacks something that the other had, the client may know more than it: flags that the node is yet to hear
+    /// of, an expunge. So only a node that has merged everything is held to the whole.
     pub(crate) fn resynchronised(
         &self,
         place: &str,
         cache: &Cache,
         view: &MailboxView,
         since: Since,
+        moved: Moved,
     ) -> Result<(), Violation> {
         if cache.view.validity != view.validity {
             return Ok(());
@@ -40,6 +44,9 @@ impl Ledger {
             if uid_of(row.uid.0).is_some_and(|now| now.facts.entry != row.facts.entry) {
                 return fail(format!("the cached UID {} names another message", row.uid), Some(row));
             }
+        }
+        if !moved.merged {
+            return Ok(());
         }
         let after = match cache.resynchronised(view, since) {
             Ok(after) => after,

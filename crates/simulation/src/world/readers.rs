@@ -111,7 +111,7 @@ impl World {
             let rows = cache.view.rows.len();
             self.note(format!("{place}: resynchronises {rows} messages since {modseq}"));
         }
-        self.ledger.resynchronised(&place, &cache, view, since)?;
+        self.ledger.resynchronised(&place, &cache, view, since, moved)?;
         self.ledger.numbers(&place, &cache, view, moved)
     }
 
