@@ -31,6 +31,9 @@ const MOST_IDLE_ACCOUNTS: usize = 1000;
 /// The milliseconds of a day.
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
+/// How long after a batch that was not committed what time asks for is tried again, in milliseconds.
+const RETRY_MILLISECONDS: u64 = 500;
+
 /// New names for lives: 16 random octets each.
 pub type Entropy = Box<dyn FnMut() -> [u8; 16] + Send>;
 
@@ -55,6 +58,8 @@ pub struct Committer {
     looks_changed: bool,
     /// Requests that need UIDs or slots, while it is not settled whether this life may give any (rule 8).
     deferred: Vec<Job>,
+    /// After a batch that was not committed: nothing is tried again for the sake of time alone before this moment.
+    failed_until: Option<Millis>,
     notices: Notices,
     heard_changed: bool,
     history: History,
@@ -97,6 +102,7 @@ impl Committer {
             policy: Policy::default(),
             looks_changed: false,
             deferred: Vec::new(),
+            failed_until: None,
             notices,
             heard_changed: false,
             history,
@@ -116,7 +122,8 @@ impl Committer {
     pub fn poll_timeout(&self) -> Option<Millis> {
         let settled = self.replica.waits_until().filter(|_| !self.deferred.is_empty());
         let over = self.history.poll_timeout();
-        self.replica.poll_timeout().into_iter().chain(settled).chain(over).min()
+        let due = self.replica.poll_timeout().into_iter().chain(settled).chain(over).min();
+        due.map(|due| self.failed_until.map_or(due, |until| due.max(until)))
     }
 
     /// Why the committer takes no more work, if it does not.
@@ -153,7 +160,10 @@ impl Committer {
         self.replica.handle_timeout();
         let commit = self.replica.commit();
         match self.make_durable(batch, &commit) {
-            Ok(()) => self.finish(&commit, outcomes),
+            Ok(()) => {
+                self.failed_until = None;
+                self.finish(&commit, outcomes);
+            }
             Err(error) => self.fail(now, error, outcomes),
         }
     }
@@ -242,6 +252,8 @@ impl Committer {
     /// Nothing of the batch is there: what is in memory runs ahead of the disk and is given up for a new life.
     fn fail(&mut self, now: Millis, error: CommitError, outcomes: Vec<Outcome>) {
         tracing::error!(%error, "a batch was not committed");
+        // What was due is due still: without a pause a full disk would see one new life after another.
+        self.failed_until = Some(now.after(RETRY_MILLISECONDS));
         let answer = match &error {
             CommitError::DiskFull(_) => RequestError::DiskFull,
             other => RequestError::Storage(other.to_string()),
