@@ -6,8 +6,8 @@ use super::{Ledger, Violation, flags_text};
 use crate::client::Token;
 use crate::client::cache::{Cache, Known, Since, known};
 
-/// Whether UIDNEXT and HIGHESTMODSEQ are compared between nodes: not before nodes adopt what others have announced (rule 6).
-pub(crate) const ANNOUNCEMENTS_ARE_ADOPTED: bool = false;
+/// Whether UIDNEXT and HIGHESTMODSEQ are compared between nodes: since nodes adopt what others have announced (rule 6).
+pub(crate) const ANNOUNCEMENTS_ARE_ADOPTED: bool = true;
 
 /// What a node has of another one, whose client comes to it.
 #[derive(Clone, Copy, Debug, Default)]
