@@ -14,6 +14,8 @@ pub(crate) const ANNOUNCEMENTS_ARE_ADOPTED: bool = true;
 pub(crate) struct Moved {
     /// Every record that the other had when it told the client.
     pub(crate) merged: bool,
+    /// And every body, for want of one of which messages above it are shown late.
+    pub(crate) whole: bool,
     /// And what it has announced, with everything that belongs to it.
     pub(crate) announced: bool,
 }
@@ -23,7 +25,8 @@ impl Ledger {
     /// shows; and none of its UIDs has come to name another message.
     ///
     /// Where the node lacks something that the other had, the client may know more than it: flags that the node is yet to hear
-    /// of, an expunge. So only a node that has merged everything is held to the whole.
+    /// of, an expunge. So only a node that has merged everything, bodies
+    /// included, is held to the whole.
     pub(crate) fn resynchronised(
         &self,
         place: &str,
@@ -45,7 +48,7 @@ impl Ledger {
                 return fail(format!("the cached UID {} names another message", row.uid), Some(row));
             }
         }
-        if !moved.merged {
+        if !moved.whole {
             return Ok(());
         }
         let after = match cache.resynchronised(view, since) {

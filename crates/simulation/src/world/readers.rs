@@ -136,7 +136,7 @@ impl World {
         let heard = self.heard.get(&(node, cache.node));
         let heard = heard.is_some_and(|at| *at >= cache.told_at.after(ANNOUNCING_MILLISECONDS));
         let whole = merged && life.store.wanted_bodies(1).is_ok_and(|wanted| wanted.is_empty());
-        Moved { merged, announced: cache.node == node || (heard && whole) }
+        Moved { merged, whole, announced: cache.node == node || (heard && whole) }
     }
 
     /// A client reads a message that it was told of, even where it is gone by now.
