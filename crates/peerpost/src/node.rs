@@ -18,7 +18,7 @@ use mailstore::identity::NodeIdentity;
 use mailstore::shell::Running;
 use mailstore::{Mailstore, Storage};
 use replication::identity::NodeKey;
-use storage::RealDisk;
+use storage::{LockError, RealDisk};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -64,6 +64,11 @@ impl Files {
             )));
         }
         self.storage()
+    }
+
+    /// Whether another process has the store.
+    pub fn are_in_use(&self) -> bool {
+        matches!(RealDisk::open(self.0.join(STORE_DIRECTORY)), Err(LockError::InUse(_)))
     }
 
     fn storage(&self) -> Result<Arc<Storage>, Failure> {

@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
+use mailstore::Storage;
 use serde_json::Value;
 
 use super::answer::{Context, answer};
@@ -13,12 +15,28 @@ use crate::failure::Failure;
 use crate::node::{self, Files};
 use crate::output;
 
+/// How often a node that has its store, but takes no commands, is tried: it starts, or ends.
+const TRIES: u32 = 50;
+/// How long to wait between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
 /// Has a question answered.
 pub fn ask(config: &Config, question: Question) -> Result<Value, Failure> {
     let files = Files::of(config);
-    match UnixStream::connect(files.control_socket()) {
-        Ok(stream) => ask_serving(stream, &question),
-        Err(_) => answer_here(config, &files, question),
+    let mut tries = 0;
+    loop {
+        if let Ok(stream) = UnixStream::connect(files.control_socket()) {
+            return ask_serving(stream, &question);
+        }
+        match files.open_storage() {
+            Ok(storage) => return answer_here(config, &files, storage, question),
+            Err(_) if tries < TRIES && files.are_in_use() => {
+                tries += 1;
+                #[allow(clippy::disallowed_methods, reason = "a command of the binary waits for the node")]
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            Err(failure) => return Err(failure),
+        }
     }
 }
 
@@ -41,8 +59,12 @@ fn ask_serving(mut stream: UnixStream, question: &Question) -> Result<Value, Fai
     }
 }
 
-fn answer_here(config: &Config, files: &Files, question: Question) -> Result<Value, Failure> {
-    let storage = files.open_storage()?;
+fn answer_here(
+    config: &Config,
+    files: &Files,
+    storage: Arc<Storage>,
+    question: Question,
+) -> Result<Value, Failure> {
     let identity = files.identity(&storage)?;
     let key = files.read_key()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

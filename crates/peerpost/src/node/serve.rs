@@ -33,8 +33,20 @@ pub fn run(config: Config) -> Result<(), Failure> {
     let config = Arc::new(config);
     while runtime.block_on(serve(Arc::clone(&config)))? == End::InAnotherSlot {
         tracing::warn!("another member gave this node another slot: it starts again in it");
+        runtime.block_on(wait_for_store(&Files::of(&config)));
     }
     Ok(())
+}
+
+/// Threads of the ended node may read for a moment yet. A store that stays in use is told of when it is opened.
+async fn wait_for_store(files: &Files) {
+    let mut look = tokio::time::interval(LOOK_AFTER_COMMITTER);
+    let free = async {
+        while files.are_in_use() {
+            look.tick().await;
+        }
+    };
+    let _ = tokio::time::timeout(GRACE, free).await;
 }
 
 /// How a node came to its end.
