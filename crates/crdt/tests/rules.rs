@@ -240,6 +240,20 @@ fn what_waits_for_a_body_that_does_not_come_is_shown_after_all() {
     assert_eq!(pair.shown(1, inbox()).len(), 1);
 }
 
+/// A client created a mailbox; another one polled it on the second node before the record of the first look had come there. Each
+/// node founded an epoch of its own, and one client saw a new UIDVALIDITY without a reason.
+#[test]
+fn a_mailbox_is_founded_where_it_is_created() {
+    let mut pair = Pair::new();
+    pair.on(0).create_mailbox(account(), "work", None).expect("created");
+    let work = pair.named(0, "work").expect("work");
+    pair.sync(0, 1);
+    pair.look(1, work);
+    pair.look(0, work);
+    assert!(pair.validity(0, work).is_some());
+    assert_eq!(pair.validity(0, work), pair.validity(1, work));
+}
+
 #[test]
 fn the_numbering_of_an_epoch_is_in_its_founding_record() {
     let mut pair = Pair::new();
@@ -248,6 +262,7 @@ fn the_numbering_of_an_epoch_is_in_its_founding_record() {
     for _ in 0..10 {
         pair.deliver(0, work);
     }
+    pair.on(0).bump(account(), work).expect("bumped");
     pair.look(0, work);
     let uids: Vec<u32> = pair.shown(0, work).iter().map(|(uid, _)| uid.0).collect();
     assert_eq!(uids, (1..=10).collect::<Vec<_>>());

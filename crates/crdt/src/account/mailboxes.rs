@@ -48,9 +48,13 @@ impl Account {
     }
 
     /// Creates a mailbox. `number` tells it from others that this life creates.
+    ///
+    /// It is founded at once: clients of two nodes that look at it before they have heard of each other's look are then told the
+    /// same UIDVALIDITY.
     pub(crate) fn create_mailbox(
         &mut self,
         writer: &mut Writer,
+        founders: (&[NodeSlot], Ground),
         number: u64,
         name: &str,
         special_use: Option<&str>,
@@ -62,6 +66,7 @@ impl Account {
             special_use: special_use.map(str::to_owned),
         };
         self.write(writer, DocumentId::Account(self.id()), creation);
+        self.found_empty(writer, founders, mailbox, name);
         mailbox
     }
 

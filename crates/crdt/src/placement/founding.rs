@@ -55,7 +55,7 @@ impl Account {
         true
     }
 
-    /// Founds the epoch of a mailbox that an account has from its creation.
+    /// Founds the epoch of a mailbox that has just been created.
     pub(crate) fn found_empty(
         &mut self,
         writer: &mut Writer,

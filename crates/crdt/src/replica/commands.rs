@@ -247,7 +247,10 @@ impl<A: Archive> Replica<A> {
     ) -> Result<MailboxId, CommandError> {
         let number = self.created_mailboxes;
         self.created_mailboxes += 1;
-        with(self, id, |account, writer| account.create_mailbox(writer, number, name, special_use))
+        let (members, ground) = (self.members(), self.ground());
+        with(self, id, |account, writer| {
+            account.create_mailbox(writer, (&members, ground), number, name, special_use)
+        })
     }
 
     /// Deletes a mailbox and the mail that is known to be in it.

@@ -8,12 +8,6 @@ use mailstore::account::DEFAULT_MAILBOXES;
 
 use super::{Ledger, Violation};
 
-/// Whether two nodes may found the first epoch of one mailbox, each of them by its first look, so that one of the values is
-/// given up although the name was created once. They do so as long as a mailbox is not founded where it is created.
-const FIRST_LOOKS_MAY_CROSS: bool = true;
-/// A UIDVALIDITY is the slot of its founder, modulo this.
-const SLOTS: u32 = 128;
-
 /// What is known of names.
 pub(super) struct Names {
     /// The greatest UIDVALIDITY that each node has told of each name.
@@ -93,11 +87,8 @@ impl Ledger {
         }
         *greatest = validity;
         let borne = self.names.borne.entry(name.to_owned()).or_default();
-        let crossed = FIRST_LOOKS_MAY_CROSS
-            && !is_default(name)
-            && borne.iter().all(|other| other % SLOTS != validity % SLOTS);
         let bumped = borne.insert(validity) && borne.len() > 1;
-        if bumped && !crossed && self.names.arrivals.get(name) == Some(&1) {
+        if bumped && self.names.arrivals.get(name) == Some(&1) {
             let what =
                 format!("n{node} shows {name} with UIDVALIDITY {validity}, of {borne:?} without a reason");
             return Err(Violation::new("a bump has a reason", what, [name.to_owned()]));
