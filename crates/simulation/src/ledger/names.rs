@@ -19,10 +19,6 @@ pub(super) struct Names {
     arrivals: BTreeMap<String, u32>,
 }
 
-fn is_default(name: &str) -> bool {
-    DEFAULT_MAILBOXES.iter().any(|(default, _)| *default == name)
-}
-
 impl Names {
     pub(super) fn new() -> Self {
         let arrivals = DEFAULT_MAILBOXES.iter().map(|(name, _)| ((*name).to_owned(), 1)).collect();
