@@ -111,6 +111,8 @@ pub struct Account {
     pub(crate) reissued: BTreeMap<MailboxId, (Millis, usize)>,
     /// What peers announced, the newest of each.
     pub(crate) heard: BTreeMap<MailboxId, BTreeMap<NodeSlot, Announcement>>,
+    /// What peers had shown when this node last issued a HIGHESTMODSEQ above theirs.
+    pub(crate) raised_above: BTreeMap<(MailboxId, NodeSlot), Vector>,
     /// What this node told peers last: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
     pub(crate) told: BTreeMap<MailboxId, (Validity, Uid, Timestamp)>,
     /// Mailboxes of which peers are still to be told.
@@ -172,6 +174,7 @@ impl Account {
             ordered: BTreeMap::new(),
             reissued: BTreeMap::new(),
             heard: BTreeMap::new(),
+            raised_above: BTreeMap::new(),
             told: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             touched_by: Vector::new(),

@@ -71,7 +71,10 @@ macro_rules! bytes_newtype {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+                let digits: String =
+                    self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect();
+                f.write_str(&digits)
             }
         }
 

@@ -1,280 +1,130 @@
-//! Every interleaving of a small world: two nodes, three messages, looks on both sides, an expunge, a cut, deltas both ways.
+//! Every interleaving of small worlds over the real replica: messages, looks, expunges, cuts, crashes, disks that are rolled
+//! back, bumps, and what goes between the nodes.
 //!
-//! What a node is depends on its own history alone (its clock counts its own steps), so two interleavings that give both nodes the
-//! same histories are one state, and are explored once.
+//! Worlds are told apart by a hash of everything that their future depends on, so interleavings that come to the same are
+//! explored once. The witness sees only what clients saw and what was accepted. `PEERPOST_MODEL=full` explores the large
+//! worlds as well.
 
-mod common;
+#![allow(clippy::disallowed_methods, reason = "shell: tells how long it took")]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "model/disk.rs"]
+mod disk;
+#[path = "model/node.rs"]
+mod node;
+#[path = "model/witness.rs"]
+mod witness;
+#[path = "model/world.rs"]
+mod world;
 
-use common::Witness;
-use peerpost_crdt::account::NewEntry;
-use peerpost_crdt::clock::Millis;
-use peerpost_crdt::flag::{Flag, FlagChange};
-use peerpost_crdt::identity::{
-    AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
-};
-use peerpost_crdt::operation::DefaultMailbox;
-use peerpost_crdt::record::Record;
-use peerpost_crdt::replica::{Beginning, NoArchive, Replica};
-use peerpost_crdt::view::ReceivedAt;
-use peerpost_crdt::writer::Author;
+use std::collections::BTreeSet;
+use std::time::Instant;
 
-const START: u64 = 1_790_000_000_000;
-/// Between courtesy (500 ms) and none: some steps find it over, others do not.
-const STEP_MILLISECONDS: u64 = 200;
+use world::{Left, Setting, Step, World};
 
-/// What a node may do, once each in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Deliver,
-    Look,
-    Expunge,
-    /// A second goes by.
-    Wait,
-    /// Everything that the peer has written until its n-th step.
-    Receive(usize),
-    /// The peer can no longer be reached.
-    Cut,
-}
+/// Says what had happened when an assertion fails.
+struct Story<'a>(&'a [Step]);
 
-#[derive(Clone)]
-struct Node {
-    replica: Replica<NoArchive>,
-    log: Vec<Record>,
-    history: Vec<Step>,
-    /// What is left of its own program.
-    program: &'static [Step],
-    receives: usize,
-    waited: u64,
-    looks: Vec<MailboxId>,
-}
-
-#[derive(Clone)]
-struct World {
-    nodes: [Node; 2],
-    cut: bool,
-    cuts: usize,
-    witness: Witness,
-}
-
-type Picture = BTreeMap<(Option<Validity>, Uid), EntryId>;
-
-fn account() -> AccountId {
-    AccountId::of_name("alice")
-}
-
-fn inbox() -> MailboxId {
-    MailboxId::of_default(account(), "INBOX")
-}
-
-impl Node {
-    fn new(number: u8, program: &'static [Step], receives: usize) -> Self {
-        let slot = NodeSlot::new(number).expect("a slot");
-        let author = Author { slot, incarnation: Incarnation([number + 1; 16]) };
-        Node {
-            replica: Replica::start(NoArchive, author, Beginning::default(), Millis(START)),
-            log: vec![],
-            history: vec![],
-            program,
-            receives,
-            waited: 0,
-            looks: vec![],
+impl Drop for Story<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("after {:?}", self.0);
         }
-    }
-
-    fn now(&self) -> Millis {
-        Millis(START + 1000 + self.waited + self.history.len() as u64 * STEP_MILLISECONDS)
-    }
-
-    fn commit(&mut self) {
-        self.log.extend(self.replica.commit().records);
-    }
-
-    fn receive(&mut self, records: &[Record]) {
-        let vector = self.replica.vector().clone();
-        let missing = records.iter().filter(|record| record.sequence > vector.last(&record.incarnation));
-        self.replica.apply(missing.cloned().collect(), |_| true).expect("a delta of an honest node");
-    }
-
-    fn visible(&self) -> Option<EntryId> {
-        self.replica.loaded().next()?.view(inbox()).rows.at(0).map(|row| row.facts.entry)
-    }
-
-    fn picture(&self) -> Picture {
-        let view = self.replica.loaded().next().expect("alice").view(inbox());
-        view.rows.iter().map(|row| ((view.validity, row.uid), row.facts.entry)).collect()
     }
 }
 
-impl World {
-    fn new(programs: [&'static [Step]; 2], receives: [usize; 2], cuts: usize) -> Self {
-        let [a, b] = programs;
-        let mut nodes = [Node::new(0, a, receives[0]), Node::new(1, b, receives[1])];
-        let defaults = [DefaultMailbox { name: "INBOX".to_owned(), special_use: None }];
-        nodes[0].replica.add_account("alice", "hash", &defaults).expect("added");
-        nodes.iter_mut().for_each(Node::commit);
-        let log = nodes[0].log.clone();
-        nodes[1].receive(&log);
-        nodes[1].commit();
-        World { nodes, cut: false, cuts, witness: Witness::default() }
-    }
-
-    /// What may happen next, and at which node.
-    fn steps(&self) -> Vec<(usize, Step)> {
-        let mut steps = Vec::new();
-        for (number, node) in self.nodes.iter().enumerate() {
-            let own = node.program.first().filter(|step| **step != Step::Expunge || node.visible().is_some());
-            steps.extend(own.map(|step| (number, *step)));
-            let heard =
-                |step: &Step| matches!(step, Step::Receive(n) if *n == self.nodes[1 - number].history.len());
-            if !self.cut && node.receives > 0 && !node.history.iter().any(heard) {
-                steps.push((number, Step::Receive(self.nodes[1 - number].history.len())));
-            }
-        }
-        let more = self.nodes.iter().any(|node| node.receives > 0);
-        if more && (self.cuts > 0 || self.cut) {
-            // A cut, or its end: of no node's own making.
-            steps.push((0, Step::Cut));
-        }
-        steps
-    }
-
-    fn go(&mut self, number: usize, step: Step) {
-        if step == Step::Cut {
-            self.cut = !self.cut;
-            self.cuts -= usize::from(self.cut);
-            if self.cut {
-                for (node, peer) in [(0, 1), (1, 0)] {
-                    let slot = NodeSlot::new(peer).expect("a slot");
-                    self.nodes[node].replica.set_peer_looks(slot, None);
-                    self.done(node, Step::Cut);
-                }
-            }
-            return;
-        }
-        let peer = self.nodes[1 - number].clone();
-        let node = &mut self.nodes[number];
-        node.replica.begin(node.now());
-        match step {
-            Step::Deliver => {
-                let new = NewEntry {
-                    body: BodyHash([number as u8; 32]),
-                    size: 1,
-                    received: ReceivedAt::default(),
-                    flags: vec![],
-                    email: None,
-                    delivery: None,
-                };
-                node.replica.deliver(account(), inbox(), new).expect("delivered");
-            }
-            Step::Look => {
-                node.replica.look(account(), inbox()).expect("no disk");
-                node.looks.push(inbox());
-            }
-            Step::Expunge => {
-                let entry = node.visible().expect("visible");
-                let deleted = [Flag::Deleted];
-                node.replica
-                    .change_flags(account(), inbox(), &[entry], FlagChange::Add, &deleted, None)
-                    .expect("stored");
-                node.replica.expunge(account(), inbox(), &[entry]).expect("expunged");
-            }
-            Step::Wait => {
-                node.waited += 1000;
-                node.replica.begin(node.now());
-                node.replica.handle_timeout();
-            }
-            Step::Receive(_) => {
-                node.receives -= 1;
-                node.receive(&peer.log);
-                let slot = peer.replica.author().slot;
-                node.replica.set_peer_looks(slot, Some(peer.replica.looks().own()));
-            }
-            Step::Cut => {}
-        }
-        if !matches!(step, Step::Receive(_)) {
-            node.program = node.program.get(1..).unwrap_or_default();
-        }
-        self.done(number, step);
-    }
-
-    fn done(&mut self, number: usize, step: Step) {
-        let node = &mut self.nodes[number];
-        node.commit();
-        node.history.push(step);
-        self.witness.observe(number, &self.nodes[number].replica, &self.nodes[number].looks);
-    }
-
-    /// Everything is delivered, both look, nothing waits: both show the same.
-    fn check_rest(mut self) {
-        self.cut = false;
-        for _round in 0..4 {
-            for number in 0..2 {
-                let log = self.nodes[1 - number].log.clone();
-                let node = &mut self.nodes[number];
-                node.waited += 1000;
-                node.replica.begin(node.now());
-                node.receive(&log);
-                node.replica.glance(account(), inbox()).expect("no disk");
-                node.commit();
-                self.witness.observe(number, &self.nodes[number].replica, &self.nodes[number].looks);
-            }
-        }
-        let [a, b] = &self.nodes;
-        let pending = |node: &Node| node.replica.loaded().map(|account| account.pending()).sum::<usize>();
-        let histories = || format!("{:?} and {:?}", a.history, b.history);
-        assert_eq!((pending(a), pending(b)), (0, 0), "U4: something waits for ever after {}", histories());
-        assert_eq!(a.picture(), b.picture(), "U4: the nodes differ after {}", histories());
-    }
-}
-
-/// Goes through every state; tells how many there are, and how many of them are final.
-fn explore(world: World) -> (usize, usize) {
+/// Goes through every state, and from every final one to rest.
+fn explore(name: &str, setting: Setting) {
+    let started = Instant::now();
     let mut known = BTreeSet::new();
-    let mut open = vec![world];
-    let mut last = 0;
+    let mut open = vec![World::new(setting)];
+    let (mut finals, mut steps_taken) = (0_u64, 0_u64);
     while let Some(world) = open.pop() {
         let steps = world.steps();
         if steps.is_empty() {
-            last += 1;
+            finals += 1;
+            let history = world.history.clone();
+            let _story = Story(&history);
             world.check_rest();
             continue;
         }
-        for (number, step) in steps {
+        for step in steps {
             let mut next = world.clone();
-            next.go(number, step);
-            let key = (next.nodes[0].history.clone(), next.nodes[1].history.clone(), next.cut);
-            if known.insert(key) {
+            let mut history = world.history.clone();
+            history.push(step);
+            let story = Story(&history);
+            next.go(step);
+            drop(story);
+            steps_taken += 1;
+            if known.insert(next.digest()) {
                 open.push(next);
             }
         }
     }
-    (known.len(), last)
+    println!(
+        "model {name}: {} states, {finals} of them final, {steps_taken} steps, {:.1} s",
+        known.len() + 1,
+        started.elapsed().as_secs_f64()
+    );
+}
+
+/// The larger worlds are explored on demand only.
+fn is_full() -> bool {
+    std::env::var("PEERPOST_MODEL").is_ok_and(|extent| extent == "full")
+}
+
+/// So many messages in the whole world, fewer in the short one.
+fn messages(all: u8) -> u8 {
+    if is_full() { all } else { 1 }
+}
+
+const NOTHING: Left = Left {
+    deliveries: 0,
+    appends: 0,
+    expunges: 0,
+    waits: 0,
+    cuts: 0,
+    crashes: 0,
+    rollbacks: 0,
+    bumps: 0,
+    looks: 0,
+};
+
+/// Two nodes with clients on both.
+const PAIR: Setting =
+    Setting { nodes: 2, looking: 0b11, victims: 0b10, cut_off: 0b01, clocks: [0; 3], left: NOTHING };
+
+#[test]
+fn two_nodes_messages_and_an_expunge() {
+    let left = Left { deliveries: messages(2), appends: 1, expunges: 1, ..NOTHING };
+    explore("of 2 nodes with an expunge", Setting { left, ..PAIR });
 }
 
 #[test]
-fn every_order_of_deliveries_looks_an_expunge_and_deltas_keeps_the_invariants() {
-    let a = &[Step::Deliver, Step::Look, Step::Deliver];
-    let b = &[Step::Look, Step::Deliver, Step::Expunge];
-    let (states, last) = explore(World::new([a, b], [2, 2], 0));
-    println!("{states} states, {last} of them final");
-    assert!(states > 1_000);
+fn two_nodes_and_a_cut() {
+    let left = Left { deliveries: messages(3), cuts: 1, ..NOTHING };
+    explore("of 2 nodes with a cut", Setting { left, ..PAIR });
 }
 
 #[test]
-fn every_order_with_a_cut_and_waiting_keeps_the_invariants() {
-    let a = &[Step::Look, Step::Deliver];
-    let b = &[Step::Deliver, Step::Wait, Step::Look];
-    let (states, last) = explore(World::new([a, b], [1, 2], 1));
-    println!("{states} states, {last} of them final");
-    assert!(states > 1_000);
+fn two_nodes_a_cut_and_a_crash() {
+    let left = Left { deliveries: messages(3), cuts: 1, crashes: 1, ..NOTHING };
+    explore("of 2 nodes with a cut and a crash", Setting { left, ..PAIR });
 }
 
 #[test]
-fn every_order_with_a_cut_while_both_look_keeps_the_invariants() {
-    let program = &[Step::Look, Step::Deliver];
-    let (states, last) = explore(World::new([program, program], [2, 2], 1));
-    println!("{states} states, {last} of them final");
-    assert!(states > 1_000);
+fn two_nodes_a_cut_and_a_rolled_back_disk() {
+    let left = Left { deliveries: 1, cuts: 1, rollbacks: 1, ..NOTHING };
+    explore("of 2 nodes with a cut and a rolled-back disk", Setting { left, ..PAIR });
+}
+
+#[test]
+fn two_nodes_a_cut_and_a_bump() {
+    let left = Left { deliveries: messages(3), cuts: 1, bumps: 1, ..NOTHING };
+    explore("of 2 nodes with a cut and a bump", Setting { left, ..PAIR });
+}
+
+#[test]
+fn three_nodes_and_a_cut() {
+    let left = Left { deliveries: 1, cuts: u8::from(is_full()), ..NOTHING };
+    explore("of 3 nodes with a cut", Setting { nodes: 3, looking: 0b111, left, ..PAIR });
 }

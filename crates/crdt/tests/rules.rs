@@ -363,3 +363,26 @@ fn a_message_offered_to_both_sides_is_one_with_the_flags_and_the_expunge_of_both
     pair.sync(1, 0);
     assert_eq!(pair.shown(0, inbox()).len() + pair.shown(1, inbox()).len(), 0);
 }
+
+/// Found by the model: the placer gave a message one UID after the other below the leap of the other node, as fast as they could
+/// talk, until the courtesy was over.
+#[test]
+fn what_lies_below_a_leap_is_reissued_by_the_node_that_leapt() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.look(1, inbox());
+    pair.on(0).bury(NodeSlot::new(9).expect("a slot"));
+    pair.sync(0, 1);
+    pair.deliver(0, inbox());
+    // The second node leaps as well, above what the first had leapt to.
+    for _ in 0..4 {
+        pair.sync(0, 1);
+        pair.sync(1, 0);
+    }
+    assert_eq!(pair.shown(0, inbox()).len(), 1);
+    assert_eq!(pair.shown(0, inbox()), pair.shown(1, inbox()));
+    let records = pair.logs[0].len() + pair.logs[1].len();
+    pair.sync(0, 1);
+    pair.sync(1, 0);
+    assert_eq!(pair.logs[0].len() + pair.logs[1].len(), records, "the nodes are at rest");
+}

@@ -319,14 +319,17 @@ impl Account {
         // A small message must not overtake a large one here either: one whose body is on its way holds up those that were
         // accepted after it.
         let mut held_up = false;
-        for (entry, _) in late {
+        // What lies below a leap cannot be left to the placer: it does not know how far this node leapt, and would go on giving
+        // UIDs below.
+        let floor = self.reach(circumstances.mailbox).floor;
+        for (entry, uid) in late {
             if !self.has_body(entry) {
                 held_up |= self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS);
                 continue;
             }
             let free = meeting.is_none() && !held_up;
-            let is_due = free
-                && (circumstances.is_placer() || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
+            let is_turn = circumstances.is_placer() || *uid < floor;
+            let is_due = free && (is_turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
             if is_due || circumstances.must(entry) {
                 due.push(*entry);
             }

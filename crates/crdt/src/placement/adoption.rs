@@ -83,14 +83,23 @@ impl Account {
     }
 
     /// Where both show effects of the same records, equal values say so; else an own value above the peer's says that
-    /// there is more here.
+    /// there is more here. Above one that stands for no more than the last it is not raised again: two nodes where something
+    /// waits would raise each other's without end.
     fn adopt_modseq(&mut self, writer: &mut Writer, mailbox: MailboxId, announcement: &Announcement) {
         if announcement.modseq <= self.view(mailbox).highest_modseq {
             return;
         }
         let all_shown = !self.pending.contains_key(&mailbox) && !writer.has_written();
         let equal = all_shown && announcement.visible.covers(&self.touched_by);
-        let modseq = if equal { announcement.modseq } else { writer.tick() };
+        let key = (mailbox, announcement.slot());
+        let modseq = if equal {
+            announcement.modseq
+        } else if self.raised_above.get(&key) == Some(&announcement.visible) {
+            return;
+        } else {
+            self.raised_above.insert(key, announcement.visible.clone());
+            writer.tick()
+        };
         self.view_mut(mailbox).highest_modseq = modseq;
     }
 

@@ -1,0 +1,131 @@
+//! What of a node is durable, and a new life that begins from it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use peerpost_crdt::account::{Account, AccountImage};
+use peerpost_crdt::clock::{Millis, Timestamp};
+use peerpost_crdt::document::Chain;
+use peerpost_crdt::fold::cluster::ClusterState;
+use peerpost_crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use peerpost_crdt::operation::{DocumentId, LogHash};
+use peerpost_crdt::placement::announcement::Announcement;
+use peerpost_crdt::placement::shown::{RowImage, ShownHead, ShownImage};
+use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, Replica};
+use peerpost_crdt::vector::Vector;
+
+/// What a node told and heard of UIDs, the newest of each mailbox and node.
+pub type Announced = BTreeMap<(MailboxId, NodeSlot), Announcement>;
+
+/// What a node has committed.
+#[derive(Clone, Default)]
+pub struct Disk {
+    account: Option<Rc<Account>>,
+    cluster: ClusterState,
+    vector: Vector,
+    chains: Rc<BTreeMap<(DocumentId, Incarnation), Chain>>,
+    hashes: BTreeMap<Incarnation, LogHash>,
+    pub announced: Announced,
+    last: Timestamp,
+    life: Option<Incarnation>,
+}
+
+impl Disk {
+    /// A commit becomes durable.
+    pub fn write(&mut self, replica: &Replica<Disk>, commit: &Commit) {
+        if !commit.chains.is_empty() {
+            Rc::make_mut(&mut self.chains)
+                .extend(commit.chains.iter().map(|(document, author, chain)| ((*document, *author), *chain)));
+        }
+        self.hashes.extend(commit.hashes.iter().copied());
+        for announcement in &commit.announcements {
+            let key = (announcement.mailbox, announcement.slot());
+            let known = self.announced.get(&key);
+            if known.is_none_or(|known| known.at < announcement.at) {
+                self.announced.insert(key, announcement.clone());
+            }
+        }
+        self.last = commit.last;
+        self.life = Some(replica.author().incarnation);
+    }
+
+    /// Everything that is durable now: the accounts and the cluster are what the last commit has made of them.
+    pub fn image(&self, replica: &Replica<Disk>) -> Disk {
+        Disk {
+            account: replica.loaded().next().cloned().map(Rc::new),
+            cluster: replica.cluster().clone(),
+            vector: replica.vector().clone(),
+            ..self.clone()
+        }
+    }
+
+    /// What a new life on this disk knows.
+    pub fn beginning(&self) -> Beginning {
+        Beginning {
+            vector: self.vector.clone(),
+            cluster: self.cluster.clone(),
+            last: self.last,
+            predecessor: self.life,
+            hashes: self.hashes.clone(),
+            continues: false,
+        }
+    }
+
+    /// What is here of every life's records.
+    pub fn vector(&self) -> &Vector {
+        &self.vector
+    }
+}
+
+impl Archive for Disk {
+    fn account(&self, id: AccountId, here: NodeSlot, now: Millis) -> Result<Option<Account>, ArchiveError> {
+        let account = self.account.as_ref().filter(|account| account.id() == id);
+        Ok(account.map(|account| Account::load(id, here, image(account, &self.announced), now)))
+    }
+
+    fn chain(&self, document: &DocumentId, author: &Incarnation) -> Result<Option<Chain>, ArchiveError> {
+        Ok(self.chains.get(&(*document, *author)).copied())
+    }
+}
+
+/// A replica is told apart by what is in its memory: the account is loaded when the life begins, the chains follow from the
+/// records, whose hashes the replica has.
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+fn image(account: &Account, announced: &Announced) -> AccountImage {
+    AccountImage {
+        head: account.head().clone(),
+        mailboxes: account.mailbox_states().map(|(id, state)| (*id, state.clone())).collect(),
+        segments: account.segments().map(|(id, entries)| (*id, entries.to_vec())).collect(),
+        absent: account.absent().clone(),
+        shown: account.units().iter().map(|unit| shown(account, unit.public)).collect(),
+        announcements: announced.values().cloned().collect(),
+        touched_by: account.touched_by().clone(),
+    }
+}
+
+fn shown(account: &Account, mailbox: MailboxId) -> ShownImage {
+    let view = account.view(mailbox);
+    let row = |row: &peerpost_crdt::view::Row| RowImage {
+        uid: row.uid,
+        entry: row.facts.entry,
+        modseq: row.modseq,
+    };
+    ShownImage {
+        mailbox: view.mailbox,
+        head: ShownHead {
+            validity: view.validity,
+            announced: view.uid_next,
+            highest_modseq: view.highest_modseq,
+            vanished_floor: view.vanished.floor(),
+            reach: account.reach(mailbox),
+        },
+        rows: view.rows.iter().map(row).collect(),
+        vanished: view.vanished.iter().collect(),
+    }
+}

@@ -1,0 +1,180 @@
+//! Knows what clients saw and what was accepted, over all nodes and their lives, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerpost_crdt::clock::Timestamp;
+use peerpost_crdt::fold::mailbox::Epoch;
+use peerpost_crdt::identity::{EntryId, Incarnation, NodeSlot, SLOTS, Uid, Validity};
+use peerpost_crdt::vector::{Sequence, Vector};
+
+use super::node::{Node, account, inbox};
+
+/// What one node's clients saw of one epoch.
+#[derive(Clone, Debug, Default)]
+struct SeenOfEpoch {
+    /// Every UID that was ever visible.
+    ever: BTreeMap<Uid, EntryId>,
+    visible: BTreeSet<Uid>,
+    /// The greatest UIDNEXT that any life told.
+    uid_next: Option<Uid>,
+    /// What was told last.
+    told_next: Uid,
+    highest_modseq: Timestamp,
+    /// The disk was rolled back in this epoch: what clients saw before may come back as what it was.
+    returned: bool,
+}
+
+/// What one node's clients saw.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    epochs: BTreeMap<Validity, SeenOfEpoch>,
+    validity: Option<Validity>,
+    /// The disk was rolled back: what comes next is an older picture.
+    older: bool,
+}
+
+/// A change that a client was told is done, with the record that says so.
+#[derive(Clone, Debug)]
+struct Done {
+    entry: EntryId,
+    life: Incarnation,
+    sequence: Sequence,
+}
+
+/// Knows what clients saw and what was accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Witness {
+    /// U1: what each UID names, and who placed it.
+    named: BTreeMap<(Validity, Uid), (EntryId, NodeSlot)>,
+    seen: BTreeMap<usize, Seen>,
+    accepted: Vec<Done>,
+    expunged: Vec<Done>,
+}
+
+impl Witness {
+    /// What clients of a node saw until now.
+    pub fn seen(&self, node: usize) -> Seen {
+        self.seen.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// A message was accepted, and is in the node's last record.
+    pub fn accepted(&mut self, entry: EntryId, node: &Node) {
+        self.accepted.push(Done { entry, life: node.life(), sequence: node.replica.sequence() });
+    }
+
+    /// A message was expunged, which is in the node's last record.
+    pub fn expunged(&mut self, entry: EntryId, node: &Node) {
+        self.expunged.push(Done { entry, life: node.life(), sequence: node.replica.sequence() });
+    }
+
+    /// A disk was rolled back: what its lost life did, and nobody else has (`kept`), is lost.
+    pub fn rolled_back(&mut self, node: usize, lost: Incarnation, kept: &[&Vector]) {
+        let stays =
+            |done: &Done| done.life != lost || kept.iter().any(|vector| vector.last(&lost) >= done.sequence);
+        self.accepted.retain(stays);
+        self.expunged.retain(stays);
+        self.seen.entry(node).or_default().older = true;
+    }
+
+    /// What cannot be promised (rule 8): a disk was rolled back behind what no other node had heard of, and all members
+    /// confirmed the life that followed. What only the lost life placed and showed may be given again.
+    pub fn nobody_witnessed(&mut self, node: usize, slot: NodeSlot, before: &Seen) {
+        let older = self.seen.get(&node).is_some_and(|seen| seen.older);
+        self.seen.insert(node, Seen { older, ..before.clone() });
+        let seen = &self.seen;
+        let saw = |seen: &Seen, (validity, uid): &(Validity, Uid)| {
+            seen.epochs.get(validity).is_some_and(|epoch| epoch.ever.contains_key(uid))
+        };
+        self.named.retain(|at, (_, placer)| *placer != slot || seen.values().any(|seen| saw(seen, at)));
+    }
+
+    /// Takes note of what a node shows now.
+    pub fn observe(&mut self, node: &Node) {
+        let Some(account) = node.replica.loaded().next() else { return };
+        let view = account.view(inbox());
+        let epoch = account.mailbox_state(&inbox()).and_then(|state| state.epoch());
+        let (Some(validity), Some(epoch)) = (view.validity, epoch) else { return };
+        let number = node.number;
+        let seen = self.seen.entry(number).or_default();
+        let older = std::mem::take(&mut seen.older);
+        assert!(
+            older || Some(validity) >= seen.validity,
+            "U6: UIDVALIDITY fell on node {number} from {:?} to {validity}",
+            seen.validity
+        );
+        seen.validity = Some(validity);
+        let seen = seen.epochs.entry(validity).or_default();
+        seen.returned |= older;
+        let rows: BTreeMap<Uid, EntryId> = view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
+        for (uid, entry) in &rows {
+            let (named, _) = *self
+                .named
+                .entry((validity, *uid))
+                .or_insert_with(|| (*entry, placer(epoch, validity, *uid)));
+            assert_eq!(named, *entry, "U1: {validity} {uid} names two messages, now on node {number}");
+            let known = seen.ever.insert(*uid, *entry);
+            assert!(
+                known.is_none_or(|known| known == *entry),
+                "U3: {uid} named another message on node {number}"
+            );
+            let timely = older
+                || seen.visible.contains(uid)
+                || seen.returned && known.is_some()
+                || seen.uid_next.is_none_or(|announced| *uid >= announced);
+            assert!(timely, "U2: {uid} is shown late on node {number}, after UIDNEXT {:?}", seen.uid_next);
+        }
+        if !older {
+            assert!(view.uid_next >= seen.told_next, "UIDNEXT fell on node {number}");
+            assert!(view.highest_modseq >= seen.highest_modseq, "HIGHESTMODSEQ fell on node {number}");
+        }
+        assert!(rows.keys().all(|uid| *uid < view.uid_next), "UIDNEXT is not above what is visible");
+        seen.visible = rows.into_keys().collect();
+        // A rolled-back disk shows an older UIDNEXT; what comes new must lie above the newer one all the same.
+        seen.uid_next = seen.uid_next.max(Some(view.uid_next));
+        seen.told_next = view.uid_next;
+        seen.highest_modseq =
+            if older { view.highest_modseq } else { seen.highest_modseq.max(view.highest_modseq) };
+    }
+
+    /// At rest every node shows what was accepted and not expunged, all the same (U4).
+    pub fn observe_rest(&self, nodes: &[&Node]) {
+        let expected: BTreeSet<EntryId> = {
+            let expunged = |entry: &EntryId| self.expunged.iter().any(|done| done.entry == *entry);
+            self.accepted.iter().map(|done| done.entry).filter(|entry| !expunged(entry)).collect()
+        };
+        let pictures: Vec<_> = nodes
+            .iter()
+            .map(|node| {
+                let account = node.replica.loaded().next().expect("alice");
+                assert_eq!(account.pending(), 0, "U4: something waits for ever on node {}", node.number);
+                let view = account.view(inbox());
+                let rows: BTreeMap<Uid, EntryId> =
+                    view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
+                let shown: BTreeSet<EntryId> = rows.values().copied().collect();
+                assert_eq!(shown, expected, "what node {} shows is not what was accepted", node.number);
+                (view.validity, rows, view.uid_next, view.highest_modseq)
+            })
+            .collect();
+        for (node, picture) in nodes.iter().zip(&pictures) {
+            assert_eq!(Some(picture), pictures.first(), "U4: node {} differs from the first", node.number);
+        }
+    }
+
+    /// What was accepted by whom is of one name: it is looked up where it was accepted.
+    pub fn newest(node: &Node) -> EntryId {
+        let state = node.replica.loaded().next().expect("alice");
+        assert_eq!(state.id(), account());
+        let own = state.segments().filter(|(segment, _)| segment.incarnation == node.life());
+        let (segment, entries) = own.last().expect("a segment of this life");
+        let index = entries.iter().filter(|entry| entry.facts().is_some()).count() - 1;
+        EntryId { segment: *segment, index: index as u16 }
+    }
+}
+
+/// Whose number a UID is: of its founder, or of the owner of its block.
+fn placer(epoch: &Epoch, validity: Validity, uid: Uid) -> NodeSlot {
+    let founder = || NodeSlot::new((validity.0 % u32::from(SLOTS)) as u8);
+    let owner = || (0..SLOTS).filter_map(NodeSlot::new).find(|slot| epoch.dealing.owns(*slot, uid));
+    let placer = if uid.0 <= epoch.founded { founder() } else { owner() };
+    placer.expect("every UID is somebody's")
+}
