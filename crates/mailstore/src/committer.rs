@@ -205,6 +205,9 @@ impl Committer {
             if changed.dirty.head || changed.dirty.listing {
                 self.published.set_account(account, changed.dirty.head);
             }
+            for mailbox in &changed.dirty.foreign {
+                self.published.set_foreign(account.view(*mailbox));
+            }
             for mailbox in changed.dirty.shown.keys() {
                 self.published.set_view(account.view(*mailbox));
             }

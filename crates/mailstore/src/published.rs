@@ -7,6 +7,7 @@ use crdt::account::{Account, AccountHead};
 use crdt::clock::Timestamp;
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use crdt::modseq::ForeignValues;
 use crdt::notice::Heard;
 use crdt::operation::Member;
 use crdt::placement::looks::LookedAt;
@@ -30,6 +31,9 @@ struct State {
     heads: BTreeMap<AccountId, Arc<AccountHead>>,
     accounts: BTreeMap<AccountId, watch::Sender<Arc<AccountView>>>,
     mailboxes: BTreeMap<(AccountId, MailboxId), watch::Sender<Arc<MailboxView>>>,
+    /// What MODSEQ values of other nodes mean in mailboxes that are watched: newer than their views, which are not published
+    /// again for it.
+    foreign: BTreeMap<(AccountId, MailboxId), ForeignValues>,
     vector: Vector,
     heard: Heard,
     looks: Arc<LookedAt>,
@@ -52,6 +56,7 @@ impl Published {
             heads: heads.into_iter().map(|(id, head)| (id, Arc::new(head))).collect(),
             accounts: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             vector,
             heard: Heard::new(),
             looks: Arc::default(),
@@ -196,6 +201,22 @@ impl Published {
         }
     }
 
+    /// Takes note of what values of other nodes mean in a mailbox that is watched.
+    pub(crate) fn set_foreign(&self, view: MailboxView) {
+        let key = (view.account, view.mailbox);
+        let mut state = self.state();
+        if state.mailboxes.contains_key(&key) {
+            state.foreign.insert(key, view.foreign);
+        }
+    }
+
+    /// What a value of another node means in a mailbox, as it was shown in this view.
+    pub(crate) fn translate(&self, view: &MailboxView, value: Timestamp) -> Timestamp {
+        let state = self.state();
+        let foreign = state.foreign.get(&(view.account, view.mailbox));
+        foreign.unwrap_or(&view.foreign).translate(value)
+    }
+
     /// Gives a new view to the sessions that watch the mailbox.
     pub(crate) fn set_view(&self, view: MailboxView) {
         let key = (view.account, view.mailbox);
@@ -203,6 +224,7 @@ impl Published {
         let Some(sender) = state.mailboxes.get(&key) else { return };
         if sender.receiver_count() == 0 {
             state.mailboxes.remove(&key);
+            state.foreign.remove(&key);
         } else {
             sender.send_replace(Arc::new(view));
         }

@@ -90,7 +90,7 @@ impl Mailstore {
             return value;
         }
         if brought.slot() != self.identity.slot {
-            return view.foreign.translate(brought).bits();
+            return self.published.translate(view, brought).bits();
         }
         let (last_before, start) = self.published.unknown_values();
         if last_before < brought && brought < start { 0 } else { value }

@@ -31,6 +31,8 @@ pub struct Dirty {
     pub absent: BTreeMap<EntryId, bool>,
     /// Whether mailboxes or subscriptions look different to clients.
     pub listing: bool,
+    /// Mailboxes in which values of other nodes mean something new; it is not stored.
+    pub foreign: BTreeSet<MailboxId>,
     /// Whether records concerned the account.
     pub touched_by: bool,
 }
@@ -70,6 +72,7 @@ impl Dirty {
         !self.head
             && !self.listing
             && !self.touched_by
+            && self.foreign.is_empty()
             && self.mailboxes.is_empty()
             && self.entries.is_empty()
             && self.shown.is_empty()

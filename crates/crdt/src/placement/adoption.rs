@@ -6,7 +6,8 @@
 use super::announcement::Announcement;
 use super::surroundings::Surroundings;
 use crate::account::Account;
-use crate::identity::{MailboxId, NodeSlot, Uid};
+use crate::clock::Timestamp;
+use crate::identity::{MailboxId, NodeSlot, Uid, Validity};
 use crate::modseq::OwnValues;
 use crate::vector::Vector;
 use crate::view::MailboxView;
@@ -26,7 +27,7 @@ impl Account {
             let own = self.own_values.entry(mailbox).or_default();
             let (theirs, visible) = (announcement.modseq, &announcement.visible);
             if own.learn(&mut view.foreign, announcement.incarnation, theirs, visible) {
-                self.dirty.shown.entry(mailbox).or_default();
+                self.dirty.foreign.insert(mailbox);
             }
         }
         of_mailbox.insert(announcement.slot(), announcement);
@@ -117,6 +118,11 @@ impl Account {
             if self.told.get(&mailbox) == Some(&told) {
                 continue;
             }
+            if self.is_adopted(mailbox, told) {
+                // Its author tells everybody.
+                self.told.insert(mailbox, told);
+                continue;
+            }
             let Some(visible) = self.visible(mailbox) else {
                 self.unannounced.insert(mailbox);
                 continue;
@@ -136,6 +142,14 @@ impl Account {
             });
         }
         announcements
+    }
+
+    /// Whether a peer announced exactly this.
+    fn is_adopted(&self, mailbox: MailboxId, told: (Validity, Uid, Timestamp)) -> bool {
+        let same = |announcement: &Announcement| {
+            (announcement.validity, announcement.uid_next, announcement.modseq) == told
+        };
+        self.heard.get(&mailbox).is_some_and(|heard| heard.values().any(same))
     }
 
     /// The records whose effects on a mailbox are all visible; none while it is not known what an entry waits for.
