@@ -25,12 +25,24 @@ pub struct ForeignValues(Arc<BTreeMap<NodeSlot, OfPeer>>);
 struct OfPeer {
     incarnation: Incarnation,
     values: VecDeque<(Timestamp, Timestamp)>,
+    /// The last value of which anything is known.
+    until: Timestamp,
+}
+
+impl OfPeer {
+    fn begin(incarnation: Incarnation) -> Self {
+        OfPeer { incarnation, values: VecDeque::new(), until: Timestamp::ZERO }
+    }
 }
 
 impl ForeignValues {
     /// The own value that a value of another node stands for; zero where nothing is known of it.
+    ///
+    /// Nothing is known of values above the last one that was told: a client that brings one may have seen effects of records
+    /// that are not here, or comes from a life whose disk was rolled back.
     pub fn translate(&self, value: Timestamp) -> Timestamp {
-        let Some(peer) = self.0.get(&value.slot()) else { return Timestamp::ZERO };
+        let peer = self.0.get(&value.slot()).filter(|peer| value <= peer.until);
+        let Some(peer) = peer else { return Timestamp::ZERO };
         let below = peer.values.partition_point(|(theirs, _)| *theirs <= value);
         let known = below.checked_sub(1).and_then(|place| peer.values.get(place));
         known.map_or(Timestamp::ZERO, |(_, ours)| *ours)
@@ -40,20 +52,22 @@ impl ForeignValues {
     /// anything is new.
     fn learn(&mut self, incarnation: Incarnation, theirs: Timestamp, ours: Timestamp) -> bool {
         let known = self.0.get(&theirs.slot()).filter(|peer| peer.incarnation == incarnation);
-        let last = known.and_then(|peer| peer.values.back());
-        if last.is_some_and(|(last, meaning)| *last >= theirs || *meaning >= ours) {
+        let meaning = known.and_then(|peer| peer.values.back()).map_or(Timestamp::ZERO, |(_, ours)| *ours);
+        if known.is_some_and(|peer| theirs <= peer.until) || ours < meaning {
             return false;
         }
         let peers = Arc::make_mut(&mut self.0);
-        let peer =
-            peers.entry(theirs.slot()).or_insert_with(|| OfPeer { incarnation, values: VecDeque::new() });
+        let peer = peers.entry(theirs.slot()).or_insert_with(|| OfPeer::begin(incarnation));
         if peer.incarnation != incarnation {
-            *peer = OfPeer { incarnation, values: VecDeque::new() };
+            *peer = OfPeer::begin(incarnation);
         }
-        if peer.values.len() == MOST_VALUES {
-            peer.values.pop_front();
+        peer.until = theirs;
+        if ours > meaning {
+            if peer.values.len() == MOST_VALUES {
+                peer.values.pop_front();
+            }
+            peer.values.push_back((theirs, ours));
         }
-        peer.values.push_back((theirs, ours));
         true
     }
 
@@ -165,7 +179,11 @@ mod tests {
             own().learn(&mut foreign, life, value(THERE, 100), &visible);
             let expected = if ours == 0 { Timestamp::ZERO } else { value(HERE, ours) };
             assert_eq!(foreign.translate(value(THERE, 100)), expected, "{visible:?}");
-            assert_eq!(foreign.translate(value(THERE, 170)), expected, "a later value saw at least as much");
+            assert_eq!(
+                foreign.translate(value(THERE, 170)),
+                Timestamp::ZERO,
+                "it may have seen what is not here"
+            );
             assert_eq!(foreign.translate(value(THERE, 99)), Timestamp::ZERO);
             assert_eq!(foreign.translate(value(3, 100)), Timestamp::ZERO, "an unknown issuer");
         }

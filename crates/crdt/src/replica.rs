@@ -96,7 +96,7 @@ pub struct Replica<A> {
     standing: Standing,
     meetings: Meetings,
     policy: Policy,
-    /// What was here when this life began.
+    /// What was here when this life began, if the life before it showed what it had.
     vector_at_start: Vector,
     /// The greatest moment that the lives before this one are known to have issued or observed.
     last_before: Timestamp,
@@ -118,13 +118,16 @@ impl<A: Archive> Replica<A> {
             sequence: beginning.vector.last(&incarnation),
             hash: beginning.hashes.get(&incarnation).copied().unwrap_or_default(),
         });
+        // What a life had that knew its disk to be rolled back, it had from others, and did not show.
+        let yielded = beginning.predecessor.is_some_and(|life| beginning.cluster.witness(&life).is_some());
+        let vector_at_start = if yielded { Vector::new() } else { beginning.vector.clone() };
         let mut writer = Writer::new(author, HybridClock::new(author.slot, beginning.last));
         writer.set_now(now);
         let start = writer.tick();
         let mut replica = Replica {
             archive,
             writer,
-            vector_at_start: beginning.vector.clone(),
+            vector_at_start,
             vector: beginning.vector,
             cluster: beginning.cluster,
             accounts: BTreeMap::new(),

@@ -114,12 +114,34 @@ impl ClusterState {
         self.yielded.get(life).map(|(_, witness)| *witness)
     }
 
-    /// Lives that asked this member for another slot and were not given one yet.
-    pub fn yielded_to(&self, witness: NodeSlot) -> impl Iterator<Item = Incarnation> + '_ {
+    /// Lives that this member has to give another slot, and that were not given one yet: those that asked it, and those that
+    /// asked somebody who is gone since.
+    pub fn yielded_to(&self, member: NodeSlot) -> impl Iterator<Item = Incarnation> + '_ {
         let open = move |(life, (_, asked)): &(&Incarnation, &(Stamp, NodeSlot))| {
-            *asked == witness && !self.succeeded.contains_key(*life)
+            !self.succeeded.contains_key(*life) && self.heir(*asked) == Some(member)
         };
         self.yielded.iter().filter(open).map(|(life, _)| *life)
+    }
+
+    /// Who does what a member was asked for: itself, or whoever said that it is gone, or whom it asked in its turn because its own
+    /// disk was rolled back.
+    fn heir(&self, asked: NodeSlot) -> Option<NodeSlot> {
+        let next = |slot: NodeSlot| self.retired_by(slot).or_else(|| self.asked_by(slot));
+        let mut heir = asked;
+        // Two may have asked, or buried, each other.
+        for _ in 0..SLOTS {
+            match next(heir) {
+                None => return Some(heir),
+                Some(other) => heir = other,
+            }
+        }
+        self.living().map(|member| member.slot).find(|slot| next(*slot).is_none())
+    }
+
+    /// Whom the life in a slot asked for another one.
+    fn asked_by(&self, slot: NodeSlot) -> Option<NodeSlot> {
+        let of_slot = self.yielded.iter().filter(|(life, _)| self.slot_of(life) == Some(slot));
+        of_slot.map(|(_, asked)| *asked).min().map(|(_, witness)| witness)
     }
 
     /// The slot in which a life that yielded goes on.

@@ -113,6 +113,7 @@ impl Account {
             self.adopt(writer, surroundings, mailbox);
             let again = self.place_waiting(writer, surroundings, &circumstances);
             self.settle(writer);
+            self.learn_values(mailbox);
             match again {
                 Placed::Nothing => return,
                 Placed::Some => {}
@@ -293,7 +294,13 @@ impl Account {
             self.ordered.insert(circumstances.mailbox, until);
         }
         let mut chosen = self.due_reissues(surroundings, circumstances, &queue.late);
-        let reissues = chosen.iter().filter(|entry| !circumstances.must(entry)).count();
+        let next = self.view(circumstances.mailbox).uid_next;
+        // What is late because of a leap alone is in no other order than clients were told.
+        let reorders = |entry: &&EntryId| {
+            let uid = self.current_uid(entry, circumstances.mailbox);
+            !circumstances.must(entry) && uid.is_some_and(|uid| uid < next)
+        };
+        let reissues = chosen.iter().filter(reorders).count();
         if let Some(reason) = self.reason_to_bump(surroundings, circumstances, reissues) {
             return Placed::MustFound(reason);
         }

@@ -22,16 +22,32 @@ impl Account {
             return false;
         }
         let mailbox = announcement.mailbox;
-        let by_author = announcement.modseq.slot() == announcement.slot();
-        if by_author && let Some(view) = self.views.get_mut(&mailbox) {
-            let own = self.own_values.entry(mailbox).or_default();
+        of_mailbox.insert(announcement.slot(), announcement);
+        self.learn_values(mailbox);
+        true
+    }
+
+    /// Works out what the values of peers mean here: those at which nothing was visible there whose effects are not visible here.
+    /// A client that brings any other may know messages under UIDs that are still on their way, and not those that are here.
+    pub(crate) fn learn_values(&mut self, mailbox: MailboxId) {
+        let Some(view) = self.views.get_mut(&mailbox) else { return };
+        let pending = self.pending.get(&mailbox);
+        let own = self.own_values.entry(mailbox).or_default();
+        for announcement in self.heard.get(&mailbox).into_iter().flat_map(|heard| heard.values()) {
             let (theirs, visible) = (announcement.modseq, &announcement.visible);
-            if own.learn(&mut view.foreign, announcement.incarnation, theirs, visible) {
+            let by_author = theirs.slot() == announcement.slot();
+            let of_epoch = view.validity == Some(announcement.validity);
+            let mut waiting = pending.into_iter().flat_map(|entries| entries.values());
+            let all_visible =
+                self.touched_by.covers(visible) && !waiting.any(|pending| pending.may_be_effect_of(visible));
+            if by_author
+                && of_epoch
+                && all_visible
+                && own.learn(&mut view.foreign, announcement.incarnation, theirs, visible)
+            {
                 self.dirty.foreign.insert(mailbox);
             }
         }
-        of_mailbox.insert(announcement.slot(), announcement);
-        true
     }
 
     /// What peers announced of the epoch that this node shows of a mailbox.

@@ -90,24 +90,44 @@ impl<A: Archive> Replica<A> {
         self.admit_where_looked_at();
     }
 
-    /// What this node says of a life; none while it does not have that life's first record.
+    /// What this node says of a life; none while it does not have the first records of that life and of those that it continues
+    /// in its slot.
+    ///
+    /// A life stands on all of them: the second start of a disk that was rolled back seals the first one, which nobody may have
+    /// judged.
     pub fn judge(&self, life: &Incarnation) -> Option<Verdict> {
-        if !self.cluster.has_started(life) {
-            return None;
+        let slot = self.cluster.slot_of(life)?;
+        let mut judged = *life;
+        // Honest lives never come round to themselves; others end with the last one that is known.
+        for _ in self.cluster.lives() {
+            let verdict = self.judge_one(&judged);
+            if verdict != Verdict::Confirmed {
+                return Some(verdict);
+            }
+            let Some(before) = self.cluster.seal(&judged).map(|seal| seal.incarnation) else { break };
+            if self.cluster.slot_of(&before)? != slot {
+                break;
+            }
+            judged = before;
         }
+        Some(Verdict::Confirmed)
+    }
+
+    /// What there is to say of a life, those before it aside.
+    fn judge_one(&self, life: &Incarnation) -> Verdict {
         if let Some(other) = self.cluster.rival(life) {
-            return Some(Verdict::SealedTwice { other });
+            return Verdict::SealedTwice { other };
         }
-        let Some(seal) = self.cluster.seal(life) else { return Some(Verdict::Confirmed) };
+        let Some(seal) = self.cluster.seal(life) else { return Verdict::Confirmed };
         let held = self.vector.last(&seal.incarnation);
         let hash = self.hashes.get(&seal.incarnation).copied().unwrap_or_default();
-        Some(if held > seal.sequence {
+        if held > seal.sequence {
             Verdict::HoldsMore { held }
         } else if held == seal.sequence && held > Sequence(0) && hash != seal.hash {
             Verdict::OtherHash
         } else {
             Verdict::Confirmed
-        })
+        }
     }
 
     /// The slot in which this node has to go on, with a new life, if it was given another one.
