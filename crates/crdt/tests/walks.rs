@@ -1,0 +1,137 @@
+//! Rules 1 to 9 on random walks: `PEERPOST_WALKS=a..b` chooses the seeds, `cargo run --release --example walks` takes many.
+
+#[path = "walks/mod.rs"]
+mod walks;
+
+use walks::Step::{self, *};
+
+/// The seeds that every run of the tests takes.
+const SEEDS: std::ops::Range<u64> = 0..1_000;
+
+#[test]
+fn random_walks_keep_the_invariants() {
+    let given = std::env::var("PEERPOST_WALKS").ok();
+    let parsed = given.as_deref().and_then(|text| {
+        let (first, end) = text.split_once("..")?;
+        Some(first.parse().ok()?..end.parse().ok()?)
+    });
+    let seeds = parsed.unwrap_or(SEEDS);
+    let (mut walked, mut failed) = (walks::Walked::default(), Vec::new());
+    for seed in seeds {
+        match walks::walk(seed) {
+            Ok(one) => walked.add(one),
+            Err(story) => failed.push(story),
+        }
+    }
+    println!("{walked:?}");
+    failed.truncate(3);
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let all = [walked.steps, walked.records, walked.bumps, walked.rolled_back];
+    assert!(given.is_some() || all.iter().all(|count| *count > 0), "the walks went nowhere: {walked:?}");
+}
+
+fn holds(seed: u64, nodes: usize, steps: &[Step]) {
+    assert_eq!(walks::tell(seed, nodes, steps), Ok(()));
+}
+
+fn carry(from: u8, to: u8, most: Option<u8>, bodies: bool) -> Step {
+    Carry { from, to, most, bodies, announcements_first: false }
+}
+
+/// The second life sealed the first, which nobody had judged, and everybody confirmed it.
+#[test]
+fn a_rolled_back_disk_that_starts_twice_is_found_out() {
+    let steps = [
+        Backup { node: 0 },
+        Deliver { node: 0, mailbox: 2, delivery: None },
+        Visit { client: 1, node: 0, mailbox: 2 },
+        Exchange,
+        RollBack { copy: 0 },
+        Restart { node: 0, continues: false },
+    ];
+    holds(658, 2, &steps);
+}
+
+/// The node that was asked for another slot was lost before it gave one: the other waited for ever.
+#[test]
+fn whoever_buries_a_witness_gives_the_slots_that_it_was_asked_for() {
+    let steps = [
+        Backup { node: 0 },
+        Append { node: 0, mailbox: 0, count: 3 },
+        carry(0, 1, None, true),
+        Join { at: 0, parted: true },
+        RollBack { copy: 0 },
+        Join { at: 2, parted: true },
+        Exchange,
+        Kill { node: 1 },
+    ];
+    holds(690, 2, &steps);
+}
+
+/// Two nodes that were both rolled back asked each other, and nobody asked the third.
+#[test]
+fn two_that_ask_each_other_for_slots_get_them_from_a_third() {
+    let steps = [
+        Backup { node: 1 },
+        Deliver { node: 1, mailbox: 0, delivery: None },
+        carry(1, 0, None, true),
+        RollBack { copy: 0 },
+        Backup { node: 0 },
+        Join { at: 0, parted: false },
+        RollBack { copy: 1 },
+        carry(1, 2, None, true),
+        carry(2, 0, None, true),
+    ];
+    holds(82_430, 2, &steps);
+}
+
+/// The client came from a life whose disk was put back. Its value lay above all that the third node had heard of that slot, and was
+/// taken for one that had seen as much.
+#[test]
+fn a_value_above_all_that_a_peer_told_says_nothing() {
+    let steps = [
+        Look { node: 3, mailbox: 2 },
+        Exchange,
+        Deliver { node: 2, mailbox: 2, delivery: None },
+        Backup { node: 1 },
+        Look { node: 1, mailbox: 2 },
+        Exchange,
+        Exchange,
+        RollBack { copy: 0 },
+        Visit { client: 1, node: 1, mailbox: 2 },
+        Visit { client: 1, node: 3, mailbox: 2 },
+    ];
+    holds(15_596, 4, &steps);
+}
+
+/// The first node had given a message a new UID, which the second had not heard of: there the client found neither.
+#[test]
+fn a_value_counts_once_everything_that_was_visible_at_it_is_visible_here() {
+    let steps = [
+        Look { node: 1, mailbox: 0 },
+        Deliver { node: 1, mailbox: 0, delivery: None },
+        Deliver { node: 0, mailbox: 0, delivery: None },
+        carry(1, 0, None, true),
+        Flag { node: 0, mailbox: 0, place: 56, flag: 2, set: true },
+        Deliver { node: 1, mailbox: 0, delivery: None },
+        Carry { from: 1, to: 0, most: Some(5), bodies: true, announcements_first: true },
+        Visit { client: 0, node: 0, mailbox: 0 },
+        carry(0, 1, Some(5), false),
+        Visit { client: 0, node: 1, mailbox: 0 },
+    ];
+    holds(513, 2, &steps);
+}
+
+/// What the life in between had got from others was taken for what it had shown.
+#[test]
+fn a_node_in_another_slot_leaps_before_it_shows_what_it_got_while_rolled_back() {
+    let steps = [
+        Backup { node: 1 },
+        Deliver { node: 1, mailbox: 0, delivery: None },
+        Exchange,
+        Look { node: 1, mailbox: 0 },
+        Look { node: 0, mailbox: 0 },
+        RollBack { copy: 0 },
+    ];
+    holds(8_629, 2, &steps);
+}
