@@ -78,6 +78,8 @@ pub struct Beginning {
     pub predecessor: Option<Incarnation>,
     /// The chained hash of every life's records.
     pub hashes: BTreeMap<Incarnation, LogHash>,
+    /// What was here when the last life that stood on firm ground ended, where a later one did not: [`Commit::firm`].
+    pub firm: Option<Vector>,
     /// Whether the life before ended in this very process, on firm ground: then nobody has to confirm this one.
     pub continues: bool,
 }
@@ -96,8 +98,10 @@ pub struct Replica<A> {
     standing: Standing,
     meetings: Meetings,
     policy: Policy,
-    /// What was here when this life began, if the life before it showed what it had.
+    /// What was here when the last life that stood on firm ground ended.
     vector_at_start: Vector,
+    /// What the disk says of it, none while this life stands on firm ground itself.
+    stored_firm: Option<Vector>,
     /// The greatest moment that the lives before this one are known to have issued or observed.
     last_before: Timestamp,
     /// Distinguishes the mailboxes that this life creates.
@@ -118,16 +122,14 @@ impl<A: Archive> Replica<A> {
             sequence: beginning.vector.last(&incarnation),
             hash: beginning.hashes.get(&incarnation).copied().unwrap_or_default(),
         });
-        // What a life had that knew its disk to be rolled back, it had from others, and did not show.
-        let yielded = beginning.predecessor.is_some_and(|life| beginning.cluster.witness(&life).is_some());
-        let vector_at_start = if yielded { Vector::new() } else { beginning.vector.clone() };
         let mut writer = Writer::new(author, HybridClock::new(author.slot, beginning.last));
         writer.set_now(now);
         let start = writer.tick();
         let mut replica = Replica {
             archive,
             writer,
-            vector_at_start,
+            vector_at_start: beginning.firm.clone().unwrap_or_else(|| beginning.vector.clone()),
+            stored_firm: beginning.firm,
             vector: beginning.vector,
             cluster: beginning.cluster,
             accounts: BTreeMap::new(),

@@ -25,6 +25,7 @@ use storage::{Batch, Reader, Storage, Table};
 pub const IDENTITY: &[u8] = b"identity";
 const CLOCK: &[u8] = b"clock";
 const INCARNATION: &[u8] = b"incarnation";
+const FIRM: &[u8] = b"firm";
 /// Before the incarnation, in [`Table::Meta`]: its last record here.
 pub(crate) const VECTOR: &[u8] = b"vector:";
 pub(crate) const CLUSTER: &[u8] = b"state";
@@ -135,6 +136,11 @@ pub fn write_commit(
     }
     if commit.cluster_changed {
         batch.put(Table::Cluster, CLUSTER, encode(cluster));
+    }
+    match &commit.firm {
+        Some(Some(vector)) => batch.put(Table::Meta, FIRM, encode(vector)),
+        Some(None) => batch.remove(Table::Meta, FIRM),
+        None => {}
     }
     batch.put(Table::Meta, CLOCK, commit.last.bits().to_be_bytes());
 }
@@ -303,6 +309,11 @@ pub fn read_beginning(reader: &Reader) -> Result<crdt::replica::Beginning, Archi
         last: clock.and_then(Timestamp::from_bits).unwrap_or_default(),
         predecessor: predecessor.and_then(|bytes| Incarnation::from_slice(&bytes)),
         hashes: read_lives(reader)?.into_iter().map(|(life, (_, hash))| (life, hash)).collect(),
+        firm: reader
+            .get(Table::Meta, FIRM)
+            .map_err(failed)?
+            .map(|bytes| decode(Table::Meta, &bytes))
+            .transpose()?,
         continues: false,
     })
 }

@@ -12,6 +12,7 @@ use crate::identity::{AccountId, Incarnation};
 use crate::operation::{DocumentId, LogHash, Operation};
 use crate::placement::announcement::Announcement;
 use crate::record::Record;
+use crate::vector::Vector;
 
 /// What changed in one account.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ pub struct Commit {
     pub announcements: Vec<Announcement>,
     /// The chained hashes of the lives that have new records.
     pub hashes: Vec<(Incarnation, LogHash)>,
+    /// To be stored where it changes: what was here when the last life that stood on firm ground ended, or that the present one
+    /// does. What came since is new to a life that begins (rule 8): a lost life may have shown more without it.
+    pub firm: Option<Option<Vector>>,
     /// The greatest moment issued or observed.
     pub last: Timestamp,
 }
@@ -50,6 +54,7 @@ impl Commit {
             && self.accounts.is_empty()
             && !self.cluster_changed
             && self.announcements.is_empty()
+            && self.firm.is_none()
     }
 }
 
@@ -82,6 +87,11 @@ impl<A: Archive> Replica<A> {
             }
         }
         commit.cluster_changed = std::mem::take(&mut self.cluster_changed);
+        let firm = (!self.is_confirmed()).then(|| self.vector_at_start.clone());
+        if firm != self.stored_firm {
+            self.stored_firm.clone_from(&firm);
+            commit.firm = Some(firm);
+        }
         commit.last = self.writer.last();
         self.bound_chains();
         commit

@@ -28,6 +28,7 @@ pub struct Disk {
     hashes: BTreeMap<Incarnation, LogHash>,
     pub announced: Announced,
     last: Timestamp,
+    firm: Option<Vector>,
     life: Option<Incarnation>,
 }
 
@@ -47,6 +48,9 @@ impl Disk {
             }
         }
         self.last = commit.last;
+        if let Some(firm) = &commit.firm {
+            self.firm.clone_from(firm);
+        }
         self.life = Some(replica.author().incarnation);
     }
 
@@ -68,6 +72,7 @@ impl Disk {
             last: self.last,
             predecessor: self.life,
             hashes: self.hashes.clone(),
+            firm: self.firm.clone(),
             continues: false,
         }
     }

@@ -91,6 +91,7 @@ pub struct Disk {
     pub cluster: ClusterState,
     hashes: BTreeMap<Incarnation, LogHash>,
     pub clock: Timestamp,
+    firm: Option<Vector>,
 }
 
 impl Disk {
@@ -104,6 +105,7 @@ impl Disk {
             cluster: ClusterState::default(),
             hashes: BTreeMap::new(),
             clock: Timestamp::ZERO,
+            firm: None,
         }
     }
 
@@ -135,6 +137,7 @@ impl Disk {
             last: self.clock,
             predecessor: self.lives.last().copied(),
             hashes: self.hashes.clone(),
+            firm: self.firm.clone(),
             continues,
         }
     }
@@ -166,6 +169,9 @@ impl Disk {
             }
         }
         self.clock = commit.last;
+        if let Some(firm) = &commit.firm {
+            self.firm.clone_from(firm);
+        }
     }
 }
 
