@@ -113,7 +113,7 @@ fn two_nodes_a_cut_and_a_crash() {
 
 #[test]
 fn two_nodes_a_cut_and_a_rolled_back_disk() {
-    let left = Left { deliveries: messages(2), cuts: 1, rollbacks: 1, ..NOTHING };
+    let left = Left { deliveries: messages(3), cuts: 1, rollbacks: 1, ..NOTHING };
     explore("of 2 nodes with a cut and a rolled-back disk", Setting { left, ..PAIR });
 }
 
