@@ -49,6 +49,7 @@ impl Node {
     fn tell(&self, event: &Event, subjects: &Subjects) {
         let (name, subject) = (self.name, |entry: &EntryId| self.subject(entry, subjects));
         match event {
+            Event::Arrived { entry, .. } => println!("  {name}: {:?} is here", subject(entry)),
             Event::Shown { entry, uid, .. } => {
                 println!("  {name}: {:?} appears as UID {uid}", subject(entry))
             }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::account::Account;
-use crdt::account::events::Event;
+use crdt::account::events::{BumpReason, Event};
 use crdt::clock::{Millis, Timestamp};
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity};
@@ -42,11 +42,24 @@ pub struct Reissue {
     pub to: Uid,
 }
 
+/// Another UIDVALIDITY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bump {
+    /// What clients knew.
+    pub from: Validity,
+    /// What they know now.
+    pub to: Validity,
+    /// Why, where there were several the last.
+    pub reason: BumpReason,
+}
+
 /// What one merge did to one mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxMerge {
     /// The name of the mailbox then.
     pub name: String,
+    /// Messages that other nodes had accepted.
+    pub arrived: u64,
     /// Messages that became visible.
     pub shown: u64,
     /// Messages whose flags changed.
@@ -61,13 +74,14 @@ pub struct MailboxMerge {
     pub reissued: u64,
     /// The first of them.
     pub reissues: Vec<Reissue>,
-    /// UIDVALIDITY before and after, if it was bumped.
-    pub bumped: Option<(Validity, Validity)>,
+    /// UIDVALIDITY before and after, if it was bumped, and why.
+    pub bumped: Option<Bump>,
 }
 
 impl MailboxMerge {
     fn add(&mut self, event: &Event, room: usize) {
         match event {
+            Event::Arrived { .. } => self.arrived += 1,
             Event::Shown { .. } => self.shown += 1,
             Event::Flagged { .. } => self.flagged += 1,
             Event::Gone { moved: true, .. } => self.moved += 1,
@@ -79,9 +93,9 @@ impl MailboxMerge {
                     self.reissues.push(Reissue { entry: *entry, from: *from, to: *to });
                 }
             }
-            Event::Bumped { from, to, .. } => {
-                let first = self.bumped.map_or(*from, |(first, _)| first);
-                self.bumped = Some((first, *to));
+            Event::Bumped { from, to, reason, .. } => {
+                let from = self.bumped.map_or(*from, |bump| bump.from);
+                self.bumped = Some(Bump { from, to: *to, reason: *reason });
             }
         }
     }
@@ -114,11 +128,13 @@ impl MergeRecord {
 
     fn add(&mut self, event: &Event, account: &Account) {
         let room = MOST_REISSUES.saturating_sub(self.reissues());
-        if self.mailboxes.len() >= MOST_MAILBOXES && !self.mailboxes.contains_key(&event.mailbox()) {
+        let unit = account.unit(event.mailbox());
+        let mailbox = unit.map_or(event.mailbox(), |unit| unit.public);
+        if self.mailboxes.len() >= MOST_MAILBOXES && !self.mailboxes.contains_key(&mailbox) {
             return;
         }
-        let merge = self.mailboxes.entry(event.mailbox()).or_default();
-        if let Some(unit) = account.unit(event.mailbox()) {
+        let merge = self.mailboxes.entry(mailbox).or_default();
+        if let Some(unit) = unit {
             merge.name.clone_from(&unit.name);
         }
         merge.add(event, room);

@@ -3,10 +3,27 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::operation::FoundingReason;
+
+/// Why a mailbox has another UIDVALIDITY (rule 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BumpReason {
+    /// The name was created on two sides: the greater UIDVALIDITY stays.
+    BornTwice,
+    /// A new epoch was founded.
+    Founded(FoundingReason),
+}
 
 /// One thing that a merge or a placement did to what this node shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
+    /// A message that another node accepted is here, to be seen by whoever looks.
+    Arrived {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        entry: EntryId,
+    },
     /// A message became visible for the first time.
     Shown {
         /// Where.
@@ -64,6 +81,8 @@ pub enum Event {
         from: Validity,
         /// The new one.
         to: Validity,
+        /// Why.
+        reason: BumpReason,
     },
 }
 
@@ -71,7 +90,8 @@ impl Event {
     /// The mailbox that it happened in.
     pub fn mailbox(&self) -> MailboxId {
         match self {
-            Event::Shown { mailbox, .. }
+            Event::Arrived { mailbox, .. }
+            | Event::Shown { mailbox, .. }
             | Event::Flagged { mailbox, .. }
             | Event::Gone { mailbox, .. }
             | Event::Held { mailbox, .. }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
-use super::events::Event;
+use super::events::{BumpReason, Event};
 use super::{Account, Pending};
 use crate::clock::{Millis, Stamp};
 use crate::fold::mailbox::{MailboxState, Resolution};
@@ -145,7 +145,7 @@ impl Account {
         let from = self.views.get(&identity).and_then(|view| view.validity);
         let to = successor.and_then(|public| self.epoch(public)).map(|epoch| epoch.validity);
         if let (Some(mailbox), Some(from), Some(to)) = (successor, from, to) {
-            self.events.push(Event::Bumped { mailbox, from, to });
+            self.events.push(Event::Bumped { mailbox, from, to, reason: BumpReason::BornTwice });
         }
         let shown: Vec<Uid> =
             self.views.get(&identity).map_or(vec![], |view| view.rows.iter().map(|row| row.uid).collect());

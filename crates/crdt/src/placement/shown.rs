@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
-use crate::account::events::Event;
+use crate::account::events::{BumpReason, Event};
 use crate::clock::Timestamp;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
 use crate::modseq::ForeignValues;
@@ -164,7 +164,13 @@ impl Account {
         self.ordered.remove(&mailbox);
         self.reaches.insert(mailbox, Reach::default());
         if let Some(from) = before {
-            self.events.push(Event::Bumped { mailbox, from, to: validity });
+            let founded = self.epoch(mailbox).filter(|epoch| epoch.validity == validity);
+            let reason = match founded.map(|epoch| epoch.reason) {
+                // A first epoch takes the place of another one where two sides founded one each.
+                None | Some(FoundingReason::First) => BumpReason::BornTwice,
+                Some(reason) => BumpReason::Founded(reason),
+            };
+            self.events.push(Event::Bumped { mailbox, from, to: validity, reason });
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Archive, ArchiveError, Replica};
+use crate::account::events::Event;
 use crate::clock::{HybridClock, Stamp};
 use crate::document::{self, Chain, ChangeError};
 use crate::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SLOTS};
@@ -312,9 +313,12 @@ impl<A: Archive> Replica<A> {
             let Some(account) = self.accounts.get_mut(&account) else { continue };
             account.fold(*stamp, &record.document, operation);
             if let (DocumentId::Segment(_, segment), Operation::Add(addition)) = (&record.document, operation)
-                && !body_is_here(&addition.body)
             {
-                account.body_missing(EntryId { segment: *segment, index: addition.index });
+                let entry = EntryId { segment: *segment, index: addition.index };
+                account.events.push(Event::Arrived { mailbox: addition.mailbox, entry });
+                if !body_is_here(&addition.body) {
+                    account.body_missing(entry);
+                }
             }
         }
     }

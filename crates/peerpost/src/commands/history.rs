@@ -1,7 +1,9 @@
 //! `peerpost history`: what merges did to what clients see, on every node.
 
 use mailstore::Storage;
+use mailstore::crdt::account::events::BumpReason;
 use mailstore::crdt::identity::AccountId;
+use mailstore::crdt::operation::FoundingReason;
 use mailstore::history::{MailboxMerge, NodeMerge};
 use serde_json::{Value, json};
 
@@ -50,6 +52,7 @@ fn mailbox(merge: &MailboxMerge) -> Value {
         merge.reissues.iter().map(|reissue| json!({ "from": reissue.from.0, "to": reissue.to.0, "entry": reissue.entry.to_string() })).collect();
     json!({
         "mailbox": merge.name,
+        "arrived": merge.arrived,
         "shown": merge.shown,
         "flagged": merge.flagged,
         "expunged": merge.expunged,
@@ -57,8 +60,28 @@ fn mailbox(merge: &MailboxMerge) -> Value {
         "held": merge.held,
         "reissued": merge.reissued,
         "reissues": reissues,
-        "bumped": merge.bumped.map(|(from, to)| json!({ "from": from.0, "to": to.0 })),
+        "bumped": merge.bumped.map(|bump| json!({ "from": bump.from.0, "to": bump.to.0, "reason": reason(bump.reason) })),
     })
+}
+
+/// Why a mailbox has another UIDVALIDITY (rule 9 of `docs/uid-mapping.md`).
+fn reason(reason: BumpReason) -> &'static str {
+    match reason {
+        BumpReason::BornTwice => "the name was created on two nodes, and the greater value stays",
+        BumpReason::Founded(FoundingReason::First) => "it is the first",
+        BumpReason::Founded(FoundingReason::NameBorne) => {
+            "the mailbox came to a name that had a greater value"
+        }
+        BumpReason::Founded(FoundingReason::SpaceUsedUp) => "the UIDs were used up",
+        BumpReason::Founded(FoundingReason::LongAsleep) => {
+            "a node came back after more than thirty days, and not every member had confirmed it"
+        }
+        BumpReason::Founded(FoundingReason::ReissueLimit) => {
+            "a merge would have given most of the mailbox new UIDs (uid.reissue_limit)"
+        }
+        BumpReason::Founded(FoundingReason::Policy) => "a merge reordered (uid.on_reorder = \"bump\")",
+        BumpReason::Founded(FoundingReason::Operator) => "the operator asked for it",
+    }
 }
 
 /// A moment in RFC 3339, UTC.
@@ -89,7 +112,8 @@ pub fn print(answer: &Value) -> String {
 
 fn summary(mailbox: &Value) -> String {
     let words = [
-        ("shown", "new"),
+        ("arrived", "accepted there"),
+        ("shown", "new to clients here"),
         ("flagged", "flagged"),
         ("expunged", "expunged"),
         ("moved", "moved away"),
@@ -103,10 +127,11 @@ fn summary(mailbox: &Value) -> String {
         .collect();
     match mailbox.get("bumped").filter(|bumped| !bumped.is_null()) {
         Some(bumped) => format!(
-            "{}; UIDVALIDITY {} became {}",
+            "{}; UIDVALIDITY {} became {}: {}",
             parts.join(", "),
             number(bumped, "from"),
-            number(bumped, "to")
+            number(bumped, "to"),
+            text(bumped, "reason")
         ),
         None => parts.join(", "),
     }
