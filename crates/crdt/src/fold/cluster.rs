@@ -124,18 +124,21 @@ impl ClusterState {
     }
 
     /// Who does what a member was asked for: itself, or whoever said that it is gone, or whom it asked in its turn because its own
-    /// disk was rolled back.
+    /// disk was rolled back. Where that one has no slots left, whoever has: grants come before the admissions of those who get
+    /// them, so that nobody takes a reserve for empty because it has not heard of it.
     fn heir(&self, asked: NodeSlot) -> Option<NodeSlot> {
         let next = |slot: NodeSlot| self.retired_by(slot).or_else(|| self.asked_by(slot));
+        let gives = |slot: &NodeSlot| next(*slot).is_none() && self.reserve(*slot) != 0;
         let mut heir = asked;
         // Two may have asked, or buried, each other.
         for _ in 0..SLOTS {
             match next(heir) {
-                None => return Some(heir),
+                None => break,
                 Some(other) => heir = other,
             }
         }
-        self.living().map(|member| member.slot).find(|slot| next(*slot).is_none())
+        let mut others = self.living().map(|member| member.slot);
+        if gives(&heir) { Some(heir) } else { others.find(gives) }
     }
 
     /// Whom the life in a slot asked for another one.
