@@ -135,3 +135,68 @@ fn a_node_in_another_slot_leaps_before_it_shows_what_it_got_while_rolled_back() 
     ];
     holds(8_629, 2, &steps);
 }
+
+/// The node that both had asked had no slots left, and nobody else gave them any.
+#[test]
+fn whoever_has_slots_left_gives_them_where_the_witness_has_none() {
+    let steps = [
+        Join { at: 0, parted: false },
+        Backup { node: 10 },
+        Restart { node: 1, continues: true },
+        Join { at: 0, parted: true },
+        Backup { node: 10 },
+        Append { node: 6, mailbox: 0, count: 3 },
+        Exchange,
+        Join { at: 0, parted: true },
+        Join { at: 5, parted: true },
+        RollBack { copy: 11 },
+        carry(8, 6, Some(5), true),
+        RollBack { copy: 6 },
+    ];
+    holds(83_717, 2, &steps);
+}
+
+/// The life that was lost had shown a message before it showed another, which somebody had moved away by then. What was known at
+/// the start was shown though a peer had said that it knew better.
+#[test]
+fn what_a_rolled_back_disk_knew_waits_for_those_who_know_better() {
+    let steps = [
+        Deliver { node: 5, mailbox: 2, delivery: None },
+        Deliver { node: 11, mailbox: 1, delivery: None },
+        carry(9, 6, None, true),
+        Move { node: 2, mailbox: 2, place: 30, to: 1 },
+        Join { at: 8, parted: false },
+        Backup { node: 2 },
+        Move { node: 10, mailbox: 2, place: 43, to: 0 },
+        Exchange,
+        Copy { node: 5, mailbox: 1, place: 45, to: 1 },
+        Exchange,
+        RollBack { copy: 5 },
+        carry(2, 0, None, true),
+        carry(0, 2, Some(0), true),
+        Copy { node: 2, mailbox: 1, place: 6, to: 1 },
+    ];
+    holds(24_389, 2, &steps);
+}
+
+/// The announcement that the client had seen was replaced by one of more than had arrived: only that one can be adopted.
+#[test]
+fn an_announcement_in_place_of_another_is_adopted_when_all_of_it_is_here() {
+    let steps = [
+        Append { node: 8, mailbox: 0, count: 1 },
+        Deliver { node: 10, mailbox: 0, delivery: None },
+        Exchange,
+        Append { node: 5, mailbox: 0, count: 1 },
+        Move { node: 1, mailbox: 0, place: 53, to: 0 },
+        Visit { client: 1, node: 0, mailbox: 0 },
+        carry(10, 9, Some(2), true),
+        Expunge { node: 11, mailbox: 0, place: 4 },
+        Look { node: 3, mailbox: 0 },
+        carry(3, 2, Some(1), true),
+        Visit { client: 1, node: 5, mailbox: 0 },
+        carry(1, 2, None, true),
+        carry(0, 2, None, true),
+        Visit { client: 1, node: 2, mailbox: 0 },
+    ];
+    holds(33_693, 3, &steps);
+}

@@ -100,7 +100,9 @@ impl Account {
         if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
-        self.show_known_at_start(writer, mailbox);
+        if may_show_known_at_start(surroundings.ground, eagerness) {
+            self.show_known_at_start(writer, mailbox);
+        }
         if !self.is_on_firm_ground(writer, surroundings, mailbox, eagerness) {
             return;
         }
@@ -129,7 +131,8 @@ impl Account {
     }
 
     /// Shows what had its UID, and its body here, before this life began. Had the disk lost a life, that life would have shown the
-    /// same at the same UIDs before anything else: it is not new (rule 8).
+    /// same at the same UIDs before anything else: it is not new (rule 8). Only what others had moved or expunged before that life
+    /// looked it would not have shown; here it is seen until that is heard of again.
     fn show_known_at_start(&mut self, writer: &mut Writer, mailbox: MailboxId) {
         let next = self.view(mailbox).uid_next;
         let mut known: BTreeMap<Uid, EntryId> = BTreeMap::new();
@@ -437,6 +440,16 @@ impl Account {
     /// Whether there is something to do when somebody looks.
     pub(crate) fn needs_admission(&self, mailbox: MailboxId) -> bool {
         self.pending.contains_key(&mailbox) || self.must_found(mailbox).is_some() || self.is_behind(mailbox)
+    }
+}
+
+/// Whether what was known at the start may be shown. While members may still know better it waits for them, as what is new does,
+/// but for an answer that names a UID above it.
+fn may_show_known_at_start(ground: Ground, eagerness: Eagerness<'_>) -> bool {
+    match ground {
+        Ground::Firm { .. } | Ground::Unconfirmed { .. } => true,
+        Ground::Waiting { .. } => eagerness != Eagerness::InTurn,
+        Ground::RolledBack => false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::flag::FlagSet;
 use peerpost_crdt::identity::{EntryId, MailboxId, NodeSlot, Uid, Validity};
+use peerpost_crdt::placement::announcement::Announcement;
 use peerpost_crdt::vector::Vector;
 use peerpost_crdt::view::MailboxView;
 
@@ -95,8 +96,10 @@ fn source(at: &Node, view: &MailboxView) -> Source {
 /// Whether a node has merged everything that another had, and what it had announced, and nothing waits.
 fn has_merged(at: &Node, source: &Source) -> bool {
     let heard = at.disk.kept.announcements.get(&(source.mailbox, source.slot));
-    let announced =
-        source.announced.is_some_and(|at| heard.is_some_and(|announcement| announcement.at >= at));
+    let told = |announcement: &&Announcement| Some(announcement.at) >= source.announced;
+    // A later announcement stands in place of those before it, with all that was visible by then: it is adopted as a whole.
+    let announced = source.announced.is_some()
+        && heard.filter(told).is_some_and(|later| at.life.vector().covers(&later.visible));
     let rests = at.account().is_some_and(|account| account.pending() == 0);
     let firm = at.life.waits_until().is_none() && at.life.may_place();
     announced && rests && firm && at.life.vector().covers(&source.vector)

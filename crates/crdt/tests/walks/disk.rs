@@ -11,7 +11,7 @@ use peerpost_crdt::fold::cluster::ClusterState;
 use peerpost_crdt::fold::entry::EntryState;
 use peerpost_crdt::fold::mailbox::MailboxState;
 use peerpost_crdt::identity::{
-    AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid,
+    AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
 };
 use peerpost_crdt::operation::{DocumentId, LogHash};
 use peerpost_crdt::placement::announcement::Announcement;
@@ -117,6 +117,23 @@ impl Disk {
         let mut vector = Vector::new();
         self.log.keys().for_each(|life| vector.raise(*life, self.last(life)));
         vector
+    }
+
+    /// The messages in a mailbox that have UIDs of an epoch and bodies here.
+    pub fn placed(&self, mailbox: MailboxId, validity: Validity) -> BTreeMap<Uid, EntryId> {
+        let loaded = Found::on(self).account(super::world::account(), self.slot, Millis(0));
+        let Ok(Some(account)) = loaded else { return BTreeMap::new() };
+        let epoch = account.mailbox_state(&mailbox).and_then(|state| state.epoch());
+        if epoch.is_none_or(|epoch| epoch.validity != validity) {
+            return BTreeMap::new();
+        }
+        let of_segment = |(segment, entries): (&SegmentId, &[EntryState])| {
+            (0..entries.len() as u16).map(|index| EntryId { segment: *segment, index }).collect::<Vec<_>>()
+        };
+        let here =
+            |entry: &EntryId| account.mailbox_of(entry) == Some(mailbox) && !account.absent().contains(entry);
+        let entries = account.segments().flat_map(of_segment).filter(here);
+        entries.filter_map(|entry| Some((account.uid_of(&entry, mailbox)?, entry))).collect()
     }
 
     /// Up to when each node was heard.

@@ -6,6 +6,7 @@ use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::identity::{EntryId, MailboxId, Uid, Validity};
 use peerpost_crdt::operation::FoundingReason;
 use peerpost_crdt::placement::surroundings::{OnReorder, Policy};
+use peerpost_crdt::replica::Confirmation;
 use peerpost_crdt::view::MailboxView;
 
 use super::ledger::Ledger;
@@ -22,6 +23,9 @@ struct Seen {
     announced: Uid,
     /// Everything that was visible before the disk was put back, and may be so again.
     before: BTreeSet<Uid>,
+    /// What was placed on the disk when it was put back, with its body there: a life that nobody can tell that it was put back
+    /// shows it at its UID.
+    placed: BTreeMap<Uid, EntryId>,
     ever: BTreeSet<Uid>,
 }
 
@@ -56,7 +60,9 @@ impl Witness {
             let reason =
                 account.mailbox_state(&mailbox).and_then(|state| state.epoch()).map(|epoch| epoch.reason);
             self.check_validity(node, name, validity, (reason, policy))?;
-            self.check_rows(node, name, validity, &view)?;
+            let unjudged =
+                matches!(at.life.confirmation(), Confirmation::Waiting | Confirmation::Unconfirmed);
+            self.check_rows((node, unjudged), name, validity, &view)?;
         }
         Ok(())
     }
@@ -85,7 +91,13 @@ impl Witness {
         if allowed { Ok(()) } else { violated(format!("rule 9: {place} was bumped because of {reason:?}")) }
     }
 
-    fn check_rows(&mut self, node: usize, name: usize, validity: Validity, view: &MailboxView) -> Checked {
+    fn check_rows(
+        &mut self,
+        (node, unjudged): (usize, bool),
+        name: usize,
+        validity: Validity,
+        view: &MailboxView,
+    ) -> Checked {
         let place = format!("{} {validity} on n{node}", NAMES[name]);
         let rows: BTreeMap<Uid, EntryId> = view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
         let before = self.seen.get(&(node, view.mailbox, validity));
@@ -98,7 +110,9 @@ impl Witness {
             if named != *entry {
                 return violated(format!("U1: {uid} of {place} names {entry:?}, and named {named:?}"));
             }
-            let again = before.is_some_and(|before| before.before.contains(uid));
+            let again = before.is_some_and(|before| {
+                before.before.contains(uid) || (unjudged && before.placed.get(uid) == Some(entry))
+            });
             if *uid < announced && !again {
                 return violated(format!("U2: {uid} of {place} became visible below UIDNEXT {announced}"));
             }
@@ -127,10 +141,11 @@ impl Witness {
         }
         let announced = announced.max(view.uid_next);
         let before = self.seen.remove(&(node, view.mailbox, validity));
-        let (before, mut ever) = before.map_or_else(Default::default, |seen| (seen.before, seen.ever));
+        let (before, placed, mut ever) =
+            before.map_or_else(Default::default, |seen| (seen.before, seen.placed, seen.ever));
         ever.extend(rows.keys());
         let (uid_next, highest) = (view.uid_next, view.highest_modseq);
-        let seen = Seen { visible: rows, uid_next, highest, announced, before, ever };
+        let seen = Seen { visible: rows, uid_next, highest, announced, before, placed, ever };
         self.seen.insert((node, view.mailbox, validity), seen);
         Ok(())
     }
@@ -160,6 +175,7 @@ impl Witness {
                 shown.rows.values().map(|row| (row.uid, row.entry)).collect()
             });
             seen.before = seen.ever.clone();
+            seen.placed = at.disk.placed(*mailbox, *validity);
             seen.uid_next = shown.map_or(Uid::FIRST, |shown| shown.head.announced);
             seen.highest = shown.map_or(Timestamp::ZERO, |shown| shown.head.highest_modseq);
         }
