@@ -1,5 +1,6 @@
 //! Plays many seeds on all processors: `cargo run --release -p peerpost-simulation --example seeds -- 1..1000`. Exits with
-//! 1 if one fails. `-- 17..17 trace` writes the whole trace of one; `-- 1..100 nodes 5` gives all of them five nodes.
+//! 1 if one fails. `-- 17..17 trace` writes the whole trace of one; `-- 1..100 nodes 5` gives all of them five nodes;
+//! `-- 1..9999 seconds 240 least 200` begins none after 240 seconds, but for the first 200.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,6 +22,9 @@ const PROGRESS: u64 = 100;
 struct Arguments {
     whole: bool,
     nodes: Option<usize>,
+    /// After how many seconds no more seeds are begun, and how many are played all the same.
+    seconds: f64,
+    least: u64,
 }
 
 /// What came of the seeds that were played.
@@ -35,12 +39,19 @@ struct Tally {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let Some(seeds) = words.first().and_then(|text| seeds_from(text)) else {
-        eprintln!("usage: seeds FIRST..LAST [trace] [nodes COUNT]");
+        eprintln!("usage: seeds FIRST..LAST [trace] [nodes COUNT] [seconds COUNT] [least COUNT]");
         return ExitCode::from(2);
     };
-    let nodes = words.iter().skip_while(|word| *word != "nodes").nth(1);
-    let nodes = nodes.and_then(|count| count.parse().ok()).filter(|count| (2..=16).contains(count));
-    let arguments = Arguments { whole: words.iter().any(|word| word == "trace"), nodes };
+    let number =
+        |name: &str| -> Option<u64> { words.iter().skip_while(|word| *word != name).nth(1)?.parse().ok() };
+    let nodes = number("nodes").and_then(|count| usize::try_from(count).ok());
+    let arguments = Arguments {
+        whole: words.iter().any(|word| word == "trace"),
+        nodes: nodes.filter(|count| (2..=16).contains(count)),
+        seconds: number("seconds").map_or(f64::INFINITY, |seconds| seconds as f64),
+        least: number("least").unwrap_or(0),
+    };
+    let first = *seeds.start();
     let began = Instant::now();
     let (seeds, tally) = (Mutex::new(seeds), Mutex::new(Tally::default()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -48,7 +59,10 @@ fn main() -> ExitCode {
         for _ in 0..threads {
             scope.spawn(|| {
                 let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
-                while let Some(seed) = next() {
+                let begins = |seed: u64| {
+                    seed - first < arguments.least || began.elapsed().as_secs_f64() < arguments.seconds
+                };
+                while let Some(seed) = next().filter(|seed| begins(*seed)) {
                     play(seed, &arguments, &tally);
                 }
             });
