@@ -11,7 +11,7 @@ use peerpost_crdt::flag::{Flag, FlagChange};
 use peerpost_crdt::identity::{
     AccountId, BodyHash, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
 };
-use peerpost_crdt::operation::DefaultMailbox;
+use peerpost_crdt::operation::{DefaultMailbox, FoundingReason};
 use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Beginning, NoArchive, Replica};
 use peerpost_crdt::view::ReceivedAt;
@@ -385,4 +385,45 @@ fn what_lies_below_a_leap_is_reissued_by_the_node_that_leapt() {
     pair.sync(0, 1);
     pair.sync(1, 0);
     assert_eq!(pair.logs[0].len() + pair.logs[1].len(), records, "the nodes are at rest");
+}
+
+/// Takes mail apart, many at node 0 and many at node 1, clients looking on both; then meets.
+fn met_again_with(here: usize, there: usize) -> Pair {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.look(1, inbox());
+    pair.sync(0, 1);
+    pair.sync(1, 0);
+    pair.part();
+    (0..here).for_each(|_| pair.deliver(0, inbox()));
+    (0..there).for_each(|_| pair.deliver(1, inbox()));
+    for _ in 0..4 {
+        pair.sync(0, 1);
+        pair.sync(1, 0);
+    }
+    assert_eq!(pair.shown(0, inbox()).len(), here + there);
+    assert_eq!(pair.shown(0, inbox()), pair.shown(1, inbox()));
+    pair
+}
+
+fn reason(pair: &Pair, node: usize) -> FoundingReason {
+    let account = pair.nodes[node].loaded().next().expect("alice");
+    account.mailbox_state(&inbox()).and_then(|state| state.epoch()).expect("founded").reason
+}
+
+/// `uid.reissue_limit`: more than half of a mailbox of more than a thousand messages.
+#[test]
+fn a_merge_that_would_reissue_most_of_a_large_mailbox_bumps_it() {
+    let pair = met_again_with(1_300, 1_300);
+    assert_eq!([reason(&pair, 0), reason(&pair, 1)], [FoundingReason::ReissueLimit; 2]);
+    let uids: Vec<u32> = pair.shown(0, inbox()).iter().map(|(uid, _)| uid.0).collect();
+    assert_eq!(uids, (1..=2_600).collect::<Vec<_>>(), "one numbering, in the order of acceptance");
+}
+
+#[test]
+fn a_merge_that_reissues_less_than_half_or_a_small_mailbox_bumps_nothing() {
+    for (here, there) in [(1_300, 40), (450, 450)] {
+        let pair = met_again_with(here, there);
+        assert_eq!([reason(&pair, 0), reason(&pair, 1)], [FoundingReason::First; 2]);
+    }
 }
