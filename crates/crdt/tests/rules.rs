@@ -427,3 +427,25 @@ fn a_merge_that_reissues_less_than_half_or_a_small_mailbox_bumps_nothing() {
         assert_eq!([reason(&pair, 0), reason(&pair, 1)], [FoundingReason::First; 2]);
     }
 }
+
+/// The numbers of a founding record were taken for some that a lost member may have given, and all of them were given anew.
+#[test]
+fn a_loss_does_not_renumber_what_a_founding_record_numbers() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.look(1, inbox());
+    for _ in 0..10 {
+        pair.deliver(0, inbox());
+    }
+    pair.sync(0, 1);
+    pair.on(0).bury(NodeSlot::new(9).expect("a slot"));
+    pair.on(0).bump(account(), inbox()).expect("bumped");
+    for _ in 0..4 {
+        pair.sync(0, 1);
+        pair.sync(1, 0);
+    }
+    for node in [0, 1] {
+        let uids: Vec<u32> = pair.shown(node, inbox()).iter().map(|(uid, _)| uid.0).collect();
+        assert_eq!(uids, (1..=10).collect::<Vec<_>>(), "node {node}");
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::surroundings::{Ground, OnReorder, Surroundings};
 use crate::account::Account;
+use crate::account::Pending;
 use crate::account::events::Event;
 use crate::clock::{GREATEST_SKEW_MILLISECONDS, Millis};
 use crate::fold::mailbox::Epoch;
@@ -101,7 +102,7 @@ impl Account {
             self.begin_current_epoch(writer, mailbox);
         }
         if may_show_known_at_start(surroundings.ground, eagerness) {
-            self.show_known_at_start(writer, mailbox);
+            self.show_known(writer, mailbox, Pending::was_known_at_start);
         }
         if !self.is_on_firm_ground(writer, surroundings, mailbox, eagerness) {
             return;
@@ -130,15 +131,22 @@ impl Account {
         // The second round showed what the first placed.
     }
 
-    /// Shows what had its UID, and its body here, before this life began. Had the disk lost a life, that life would have shown the
-    /// same at the same UIDs before anything else: it is not new (rule 8). Only what others had moved or expunged before that life
-    /// looked it would not have shown; here it is seen until that is heard of again.
-    fn show_known_at_start(&mut self, writer: &mut Writer, mailbox: MailboxId) {
+    /// Shows what is not new although it was not shown yet, with its body here (rule 8).
+    ///
+    /// That is what had its UID, and its body here, before this life began. Had the disk lost a life, that life would have shown the
+    /// same at the same UIDs before anything else. Only what others had moved or expunged before that life looked it would not
+    /// have shown; here it is seen until that is heard of again.
+    fn show_known(
+        &mut self,
+        writer: &mut Writer,
+        mailbox: MailboxId,
+        is_known: impl Fn(&Pending, Uid) -> bool,
+    ) {
         let next = self.view(mailbox).uid_next;
         let mut known: BTreeMap<Uid, EntryId> = BTreeMap::new();
         for (entry, pending) in self.pending.get(&mailbox).into_iter().flatten() {
             let uid = self.current_uid(entry, mailbox).filter(|uid| *uid >= next);
-            if let Some(uid) = uid.filter(|uid| pending.was_known_at_start(*uid) && self.has_body(entry)) {
+            if let Some(uid) = uid.filter(|uid| is_known(pending, *uid) && self.has_body(entry)) {
                 known.insert(uid, *entry);
             }
         }
@@ -193,6 +201,10 @@ impl Account {
         if reach.leaped >= loss || after_loss {
             return true;
         }
+        if !own_start {
+            // Those who were lost showed what the founding record numbers before anything else of the epoch.
+            self.show_known(writer, mailbox, |_, uid| uid.0 <= epoch.founded);
+        }
         let top = self.mailbox_state(&mailbox).map_or(Uid(0), |state| state.top(epoch.validity));
         let next = self.view(mailbox).uid_next.max(top.next()).max(self.greatest_announced(mailbox));
         let lasts = !long_asleep && reach.leap(next, loss, writer.chance());
@@ -204,7 +216,7 @@ impl Account {
         true
     }
 
-    fn set_reach(&mut self, mailbox: MailboxId, reach: Reach) {
+    pub(super) fn set_reach(&mut self, mailbox: MailboxId, reach: Reach) {
         self.reaches.insert(mailbox, reach);
         // It is kept with what was announced.
         self.view_mut(mailbox);

@@ -4,6 +4,7 @@ use super::surroundings::{Ground, Surroundings};
 use crate::account::Account;
 use crate::identity::{EntryId, MailboxId, NodeSlot, Validity};
 use crate::operation::{DocumentId, FoundedRun, FoundingReason, FoundingSize, Operation};
+use crate::placement::reach::Reach;
 use crate::writer::Writer;
 
 /// How far ahead of a node's clock, in seconds, a UIDVALIDITY may lie that a peer founds. A node itself keeps to half.
@@ -52,7 +53,25 @@ impl Account {
         let founding = Operation::Found { validity, reason, name: unit.name, members, numbering };
         self.write(writer, DocumentId::Mailbox(self.id(), mailbox), founding);
         self.settle(writer);
+        if self.view(mailbox).validity != Some(validity)
+            && self.epoch(mailbox).map(|epoch| epoch.validity) == Some(validity)
+        {
+            self.begin_current_epoch(writer, mailbox);
+        }
+        self.begin_reach(surroundings.ground, mailbox, validity);
         true
+    }
+
+    /// Nobody whose loss this life knows of can have placed in an epoch that it has only now founded: there is nothing to leap over.
+    fn begin_reach(&mut self, ground: Ground, mailbox: MailboxId, validity: Validity) {
+        let loss = match ground {
+            Ground::Firm { loss } => loss,
+            Ground::Waiting { start, .. } | Ground::Unconfirmed { start, .. } => start,
+            Ground::RolledBack => return,
+        };
+        if self.view(mailbox).validity == Some(validity) {
+            self.set_reach(mailbox, Reach::of_new_epoch(loss));
+        }
     }
 
     /// Founds the epoch of a mailbox that has just been created.

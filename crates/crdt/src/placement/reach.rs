@@ -29,7 +29,7 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// What a new epoch begins with: nobody can have placed in it unknown, whatever was lost before.
+    /// What an epoch begins with where it is founded: nobody can have placed in it unknown, whatever was lost before.
     pub fn of_new_epoch(loss: Timestamp) -> Self {
         Reach { leaped: loss, ..Reach::default() }
     }

@@ -177,7 +177,7 @@ impl Plan {
             one_mailbox: some(60, 1) == 1,
             long: some(4, 1) == 1,
         };
-        let bumps = weights.faults == 0 && chance.percent(8);
+        let bumps = chance.percent(8);
         let length = if chance.percent(5) { 40 + chance.index(80) } else { 8 + chance.index(30) };
         let steps = (0..length).map(|_| weights.step(&mut chance)).collect();
         Plan { nodes, bumps, steps }
