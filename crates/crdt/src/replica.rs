@@ -26,7 +26,7 @@ use crate::writer::{Author, Writer};
 
 pub use apply::{Applied, DeltaError};
 pub use commands::{CommandError, Placed};
-pub use commit::{AccountCommit, Commit};
+pub use commit::{AccountCommit, Commit, FirmEnd};
 use meeting::Meetings;
 pub use meeting::{MEETING_MILLISECONDS, Meeting};
 use standing::Standing;
@@ -78,8 +78,8 @@ pub struct Beginning {
     pub predecessor: Option<Incarnation>,
     /// The chained hash of every life's records.
     pub hashes: BTreeMap<Incarnation, LogHash>,
-    /// What was here when the last life that stood on firm ground ended, where a later one did not: [`Commit::firm`].
-    pub firm: Option<Vector>,
+    /// How the last life that stood on firm ground ended, where a later one did not: [`Commit::firm`].
+    pub firm: Option<FirmEnd>,
     /// Whether the life before ended in this very process, on firm ground: then nobody has to confirm this one.
     pub continues: bool,
 }
@@ -98,12 +98,10 @@ pub struct Replica<A> {
     standing: Standing,
     meetings: Meetings,
     policy: Policy,
-    /// What was here when the last life that stood on firm ground ended.
-    vector_at_start: Vector,
+    /// How the last life that stood on firm ground before this one ended.
+    firm_end: FirmEnd,
     /// What the disk says of it, none while this life stands on firm ground itself.
-    stored_firm: Option<Vector>,
-    /// The greatest moment that the lives before this one are known to have issued or observed.
-    last_before: Timestamp,
+    stored_firm: Option<FirmEnd>,
     /// Distinguishes the mailboxes that this life creates.
     created_mailboxes: u64,
 
@@ -128,7 +126,10 @@ impl<A: Archive> Replica<A> {
         let mut replica = Replica {
             archive,
             writer,
-            vector_at_start: beginning.firm.clone().unwrap_or_else(|| beginning.vector.clone()),
+            firm_end: beginning
+                .firm
+                .clone()
+                .unwrap_or_else(|| FirmEnd { vector: beginning.vector.clone(), last: beginning.last }),
             stored_firm: beginning.firm,
             vector: beginning.vector,
             cluster: beginning.cluster,
@@ -139,7 +140,6 @@ impl<A: Archive> Replica<A> {
             standing: Standing::new(start, now, beginning.last, beginning.continues),
             meetings: Meetings::default(),
             policy: Policy::default(),
-            last_before: beginning.last,
             created_mailboxes: 0,
             foreign: Vec::new(),
             announcements: Vec::new(),
@@ -218,7 +218,7 @@ impl<A: Archive> Replica<A> {
         if !self.accounts.contains_key(&id)
             && let Some(mut account) = self.archive.account(id, self.author().slot, self.writer.now())?
         {
-            if self.vector_at_start.covers(account.touched_by()) {
+            if self.firm_end.vector.covers(account.touched_by()) {
                 account.mark_known_at_start();
             }
             self.accounts.insert(id, account);

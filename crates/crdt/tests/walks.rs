@@ -200,3 +200,18 @@ fn an_announcement_in_place_of_another_is_adopted_when_all_of_it_is_here() {
     ];
     holds(33_693, 3, &steps);
 }
+
+/// The life that began after the rollback took what its predecessor, of which nobody knew yet, had issued for values of its own.
+#[test]
+fn values_stay_unknown_until_a_life_is_confirmed() {
+    let steps = [
+        Backup { node: 0 },
+        Deliver { node: 6, mailbox: 0, delivery: None },
+        Exchange,
+        Visit { client: 0, node: 6, mailbox: 0 },
+        RollBack { copy: 9 },
+        Restart { node: 2, continues: true },
+        Visit { client: 0, node: 4, mailbox: 0 },
+    ];
+    holds(11_656, 2, &steps);
+}

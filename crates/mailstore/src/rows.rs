@@ -138,7 +138,7 @@ pub fn write_commit(
         batch.put(Table::Cluster, CLUSTER, encode(cluster));
     }
     match &commit.firm {
-        Some(Some(vector)) => batch.put(Table::Meta, FIRM, encode(vector)),
+        Some(Some(end)) => batch.put(Table::Meta, FIRM, encode(end)),
         Some(None) => batch.remove(Table::Meta, FIRM),
         None => {}
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Archive, Replica};
 use crate::account::Account;
 use crate::account::dirty::Dirty;
@@ -25,6 +27,15 @@ pub struct AccountCommit {
     pub events: Vec<Event>,
 }
 
+/// How the last life ended that stood on firm ground.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirmEnd {
+    /// What was here. What came since is new to a life that begins (rule 8): a lost life may have shown more without it.
+    pub vector: Vector,
+    /// The last moment that it issued or observed. Values that clients bring and that are later may be those of a lost life.
+    pub last: Timestamp,
+}
+
 /// What has to become durable, as one, before anybody is told.
 #[derive(Debug, Default)]
 pub struct Commit {
@@ -40,9 +51,8 @@ pub struct Commit {
     pub announcements: Vec<Announcement>,
     /// The chained hashes of the lives that have new records.
     pub hashes: Vec<(Incarnation, LogHash)>,
-    /// To be stored where it changes: what was here when the last life that stood on firm ground ended, or that the present one
-    /// does. What came since is new to a life that begins (rule 8): a lost life may have shown more without it.
-    pub firm: Option<Option<Vector>>,
+    /// To be stored where it changes: how the last life that stood on firm ground ended, or that the present one stands on it.
+    pub firm: Option<Option<FirmEnd>>,
     /// The greatest moment issued or observed.
     pub last: Timestamp,
 }
@@ -87,7 +97,7 @@ impl<A: Archive> Replica<A> {
             }
         }
         commit.cluster_changed = std::mem::take(&mut self.cluster_changed);
-        let firm = (!self.is_confirmed()).then(|| self.vector_at_start.clone());
+        let firm = (!self.is_confirmed()).then(|| self.firm_end.clone());
         if firm != self.stored_firm {
             self.stored_firm.clone_from(&firm);
             commit.firm = Some(firm);

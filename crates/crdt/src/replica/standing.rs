@@ -163,9 +163,10 @@ impl<A: Archive> Replica<A> {
         self.ground() != Ground::RolledBack
     }
 
-    /// Values of this slot between these two were issued by nobody, or by a life that this disk does not know.
+    /// Values of this slot between these two were issued by a life that nobody confirmed, or that this disk does not know, or by
+    /// nobody.
     pub fn unknown_values(&self) -> (Timestamp, Timestamp) {
-        (self.last_before, self.standing.start)
+        (self.firm_end.last, self.standing.start)
     }
 
     /// Declares a member dead: it never comes back under its slot, and everybody leaps over what it may have placed.

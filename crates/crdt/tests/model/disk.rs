@@ -12,7 +12,7 @@ use peerpost_crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use peerpost_crdt::operation::{DocumentId, LogHash};
 use peerpost_crdt::placement::announcement::Announcement;
 use peerpost_crdt::placement::shown::{RowImage, ShownHead, ShownImage};
-use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, Replica};
+use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, FirmEnd, Replica};
 use peerpost_crdt::vector::Vector;
 
 /// What a node told and heard of UIDs, the newest of each mailbox and node.
@@ -28,7 +28,7 @@ pub struct Disk {
     hashes: BTreeMap<Incarnation, LogHash>,
     pub announced: Announced,
     last: Timestamp,
-    firm: Option<Vector>,
+    firm: Option<FirmEnd>,
     life: Option<Incarnation>,
 }
 

@@ -17,7 +17,7 @@ use peerpost_crdt::operation::{DocumentId, LogHash};
 use peerpost_crdt::placement::announcement::Announcement;
 use peerpost_crdt::placement::shown::{RowImage, ShownHead, ShownImage, row_images};
 use peerpost_crdt::record::Record;
-use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, Replica};
+use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, FirmEnd, Replica};
 use peerpost_crdt::vector::{Sequence, Vector};
 
 /// What a life found on the disk when it began.
@@ -91,7 +91,7 @@ pub struct Disk {
     pub cluster: ClusterState,
     hashes: BTreeMap<Incarnation, LogHash>,
     pub clock: Timestamp,
-    firm: Option<Vector>,
+    firm: Option<FirmEnd>,
 }
 
 impl Disk {
