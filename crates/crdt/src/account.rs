@@ -21,6 +21,7 @@ use crate::fold::register::Latest;
 use crate::identity::{
     AccountId, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
 };
+use crate::left_out::{LeftOut, leaves_out};
 use crate::modseq::OwnValues;
 use crate::operation::{
     DocumentId, FoundedRun, FoundingReason, IndexSet, Operation, PlacedRun, SEGMENT_ENTRIES,
@@ -418,6 +419,12 @@ impl Account {
                 Operation::Found { validity, reason, name, members, numbering },
             ) => {
                 self.remember_validity(name, Some(*validity));
+                if leaves_out(LeftOut::GreaterBumpWins)
+                    && let Some(known) = self.epoch(*mailbox).cloned()
+                    && known.by.timestamp.slot() != stamp.timestamp.slot()
+                {
+                    self.remember_validity(name, Some(Validity(known.validity.max(*validity).0 + 1)));
+                }
                 self.fold_founding((stamp, *mailbox), (*validity, *reason), members.clone(), numbering);
             }
             (DocumentId::Segment(_, segment), operation) => self.fold_entries(stamp, *segment, operation),

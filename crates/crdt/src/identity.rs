@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::left_out::{LeftOut, leaves_out};
+
 /// The number of slots of a cluster; slots run from 0 to 127 and are never used twice.
 pub const SLOTS: u8 = 128;
 
@@ -237,6 +239,9 @@ impl Validity {
     /// Two nodes never choose the same value, whatever they know of each other.
     pub fn found(slot: NodeSlot, unix_seconds: u64, known: Option<Validity>) -> Option<Validity> {
         let least = known.map_or(1, |known| u64::from(known.0) + 1).max(unix_seconds);
+        if leaves_out(LeftOut::ValidityOfSlot) {
+            return u32::try_from(least).ok().map(Validity);
+        }
         let slots = u64::from(SLOTS);
         let value = least + (u64::from(slot.number()) + slots - least % slots) % slots;
         u32::try_from(value).ok().filter(|value| *value > 0).map(Validity)

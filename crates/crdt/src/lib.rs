@@ -8,6 +8,7 @@ pub mod document;
 pub mod flag;
 pub mod fold;
 pub mod identity;
+pub mod left_out;
 pub mod modseq;
 pub mod notice;
 pub mod operation;

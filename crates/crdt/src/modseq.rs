@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::identity::{Incarnation, NodeSlot};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::vector::{Sequence, Vector};
 
 /// The most own values of a mailbox that are remembered with what was visible at them.
@@ -41,7 +42,11 @@ impl ForeignValues {
     /// Nothing is known of values above the last one that was told: a client that brings one may have seen effects of records
     /// that are not here, or comes from a life whose disk was rolled back.
     pub fn translate(&self, value: Timestamp) -> Timestamp {
-        let peer = self.0.get(&value.slot()).filter(|peer| value <= peer.until);
+        if leaves_out(LeftOut::Translation) {
+            return value;
+        }
+        let is_told = |peer: &&OfPeer| value <= peer.until || leaves_out(LeftOut::ToldValues);
+        let peer = self.0.get(&value.slot()).filter(is_told);
         let Some(peer) = peer else { return Timestamp::ZERO };
         let below = peer.values.partition_point(|(theirs, _)| *theirs <= value);
         let known = below.checked_sub(1).and_then(|place| peer.values.get(place));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Account;
 use crate::fold::entry::Placement;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::view::MailboxView;
 use crate::writer::Writer;
 
@@ -37,11 +38,22 @@ impl Account {
         let state = self.entry_mut(entry);
         let before = state.placement(mailbox, validity);
         state.place(mailbox, placement);
+        if leaves_out(LeftOut::CopiesAreEntries) {
+            self.place_copies(entry, mailbox, placement);
+        }
         if shown {
             let before = before.map(|uid| Placement { validity, uid });
             let placed = before.into_iter().chain([placement]);
             self.departures.placed.extend(placed.map(|placement| (mailbox, entry, placement)));
         }
+    }
+
+    /// What a placement by EMAILID would do.
+    fn place_copies(&mut self, entry: EntryId, mailbox: MailboxId, placement: Placement) {
+        let email = |entry: &EntryId| self.state(entry)?.facts().map(|facts| facts.email);
+        let is_copy = |other: &EntryId| email(other).is_some() && email(other) == email(&entry);
+        let copies: Vec<EntryId> = self.all_entries().into_iter().filter(is_copy).collect();
+        copies.into_iter().for_each(|copy| self.entry_mut(copy).place(mailbox, placement));
     }
 
     /// Finds out which of the UIDs that were placed in this batch name nothing: superseded ones, whatever came first, and
@@ -55,7 +67,7 @@ impl Account {
             }
             let stands =
                 self.current_uid(&entry, mailbox) == Some(uid) && self.target(&entry) == Some(mailbox);
-            if !stands {
+            if !stands && !leaves_out(LeftOut::SupersededVanish) {
                 self.departures.gone.insert((mailbox, validity, uid));
             }
         }

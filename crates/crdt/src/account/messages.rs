@@ -7,6 +7,7 @@ use crate::clock::{Stamp, Timestamp};
 use crate::flag::{Flag, FlagChange, FlagSet, MOST_FLAGS};
 use crate::fold::entry::EntryState;
 use crate::identity::{BodyHash, DeliveryKey, EmailId, EntryId, MailboxId, SegmentId};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{Addition, DocumentId, IndexSet, Operation, SEGMENT_ENTRIES};
 use crate::view::ReceivedAt;
 use crate::writer::Writer;
@@ -230,7 +231,7 @@ impl Account {
         entries: &[EntryId],
         to: MailboxId,
     ) -> Relocated {
-        if from == to {
+        if from == to || leaves_out(LeftOut::MoveIsARegister) {
             let relocated = self.copy(writer, from, entries, to);
             let originals: Vec<EntryId> = relocated.pairs.iter().map(|(original, _)| *original).collect();
             self.remove(writer, from, &originals);
@@ -278,6 +279,11 @@ fn difference(state: &EntryState, change: FlagChange, flags: &[Flag]) -> (Vec<Fl
             (unset(), state.flags().iter().filter(|flag| !flags.contains(flag)).cloned().collect())
         }
     };
+    if leaves_out(LeftOut::FlagByFlag) {
+        let system = [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen];
+        set.extend(state.flags().iter().filter(|flag| !clear.contains(flag)).cloned());
+        clear.extend(system.into_iter().filter(|flag| !set.contains(flag)));
+    }
     set.sort();
     set.dedup();
     clear.sort();

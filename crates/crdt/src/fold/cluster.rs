@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::register::Latest;
 use crate::clock::{Stamp, Timestamp};
 use crate::identity::{Incarnation, NodeSlot, SLOTS};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{Member, Operation, Seal};
 
 /// What is folded of the cluster's document.
@@ -127,6 +128,9 @@ impl ClusterState {
     /// disk was rolled back. Where that one has no slots left, whoever has: grants come before the admissions of those who get
     /// them, so that nobody takes a reserve for empty because it has not heard of it.
     fn heir(&self, asked: NodeSlot) -> Option<NodeSlot> {
+        if leaves_out(LeftOut::HeirsGrant) {
+            return Some(asked);
+        }
         let next = |slot: NodeSlot| self.retired_by(slot).or_else(|| self.asked_by(slot));
         let gives = |slot: &NodeSlot| next(*slot).is_none() && self.reserve(*slot) != 0;
         let mut heir = asked;
@@ -199,6 +203,10 @@ impl ClusterState {
             if slot == NodeSlot::FIRST { !bit(slot) } else { granted.fold(0, |all, more| all | more) };
         if self.retired_by(slot).is_some() {
             return 0;
+        }
+        if leaves_out(LeftOut::ReserveIsShared) {
+            let taken = self.grants.values().map(|(_, to, _)| *to).chain([NodeSlot::FIRST]);
+            return !taken.fold(0, |all, slot| all | bit(slot));
         }
         let given = self.grants.values().filter(|(inviter, ..)| *inviter == slot);
         given.fold(initial, |rest, (_, slot, reserve)| rest & !bit(*slot) & !reserve)

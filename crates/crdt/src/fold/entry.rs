@@ -8,6 +8,7 @@ use super::register::Latest;
 use crate::clock::Stamp;
 use crate::flag::{Flag, FlagSet, MOST_FLAGS};
 use crate::identity::{DeliveryKey, EntryId, MailboxId, Uid, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::Addition;
 use crate::view::Facts;
 
@@ -80,7 +81,10 @@ impl EntryState {
         };
         let holds = |expunge: &Expunged| {
             let kept = matches!((self.undeleted, expunge.deleted), (Some(taken_off), Some(seen)) if taken_off > seen);
-            expunge.moved == mailbox.stamp && !kept
+            let later = |(_, register): &(Flag, Latest<bool>)| Some(register.stamp) > expunge.deleted;
+            let kept = kept || leaves_out(LeftOut::OnlyUndeletedRevives) && self.flags.iter().any(later);
+            (expunge.moved == mailbox.stamp || leaves_out(LeftOut::ExpungeKnowsMove))
+                && (!kept || leaves_out(LeftOut::ExpungeKnowsDeleted))
         };
         !self.expunged.iter().any(holds)
     }
@@ -119,6 +123,10 @@ impl EntryState {
 
     /// The greatest UID in an epoch of a mailbox.
     pub fn placement(&self, mailbox: MailboxId, validity: Validity) -> Option<Uid> {
+        if leaves_out(LeftOut::EpochsApart) {
+            let here = self.placements.iter().filter(|((of, _), _)| *of == mailbox);
+            return here.map(|(_, uid)| *uid).max();
+        }
         find(&self.placements, mailbox, validity)
     }
 
@@ -195,6 +203,9 @@ impl EntryState {
 
     /// An expunge that knew an older move than the last one never counts again, since moves only rise.
     fn forget_past_expunges(&mut self) {
+        if leaves_out(LeftOut::ExpungeKnowsMove) {
+            return;
+        }
         let last_move = self.moved.as_ref().map_or(Stamp::ZERO, |moved| moved.stamp);
         let past = self.expunged.partition_point(|expunge| expunge.moved < last_move);
         self.expunged.drain(..past.max(self.expunged.len().saturating_sub(MOST_EXPUNGES)));
@@ -243,7 +254,10 @@ fn raise(uids: &mut Uids, mailbox: MailboxId, placement: Placement) {
     match uids.binary_search_by_key(&(mailbox, placement.validity), |(key, _)| *key) {
         Ok(place) => {
             if let Some((_, known)) = uids.get_mut(place) {
-                *known = placement.uid.max(*known);
+                *known = match leaves_out(LeftOut::GreatestPlacement) {
+                    true => placement.uid,
+                    false => placement.uid.max(*known),
+                };
             }
         }
         Err(place) => uids.insert(place, ((mailbox, placement.validity), placement.uid)),

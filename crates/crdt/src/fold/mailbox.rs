@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::register::Latest;
 use crate::clock::Stamp;
 use crate::identity::{MailboxId, Uid, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::FoundingReason;
 use crate::placement::blocks::Dealing;
 
@@ -71,8 +72,10 @@ impl MailboxState {
 
     /// An epoch begins.
     pub fn found(&mut self, epoch: Epoch) {
-        self.raise_top(epoch.validity, Uid(epoch.founded));
-        if self.epoch.as_ref().is_none_or(|known| *known < epoch) {
+        let numbered = if leaves_out(LeftOut::BlocksAboveNumbering) { 0 } else { epoch.founded };
+        self.raise_top(epoch.validity, Uid(numbered));
+        let is_later = |known: &Epoch| *known < epoch || leaves_out(LeftOut::GreatestEpoch);
+        if self.epoch.as_ref().is_none_or(is_later) {
             self.tops = self.tops.split_off(&epoch.validity);
             self.epoch = Some(epoch);
         }
@@ -80,6 +83,11 @@ impl MailboxState {
 
     /// A UID is placed.
     pub fn raise_top(&mut self, validity: Validity, uid: Uid) {
+        if leaves_out(LeftOut::RecordFirst)
+            && let Some(epoch) = self.epoch.as_mut().filter(|epoch| epoch.validity < validity)
+        {
+            *epoch = Epoch { validity, founded: 0, ..epoch.clone() };
+        }
         if self.epoch.as_ref().is_none_or(|epoch| epoch.validity <= validity) {
             let top = self.tops.entry(validity).or_insert(uid);
             *top = uid.max(*top);
@@ -134,7 +142,7 @@ fn unite_claims(claimants: &[(Claim<'_>, MailboxId)]) -> Vec<Vec<MailboxId>> {
     for (claim, id) in claimants {
         let known = match claim.by_rename {
             true => renamed.filter(|(stamp, _)| *stamp == claim.stamp).map(|(_, group)| group),
-            false => created,
+            false => created.filter(|_| !leaves_out(LeftOut::OneNameOneMailbox)),
         };
         if let Some(group) = known.and_then(|group| groups.get_mut(group)) {
             group.push(*id);
@@ -182,7 +190,7 @@ impl Resolution {
         let mut claims: BTreeMap<&str, Vec<(Claim<'_>, MailboxId)>> = BTreeMap::new();
         for (id, state) in mailboxes {
             if let Some(claim) = state.name(removed)
-                && (state.exists(removed) || holds_mail(*id))
+                && (state.exists(removed) || holds_mail(*id) && !leaves_out(LeftOut::MailOutlivesDeletion))
             {
                 claims.entry(claim.name).or_default().push((claim, *id));
             }
@@ -196,6 +204,9 @@ impl Resolution {
                 resolution.add(mailboxes, name.to_owned(), first);
             }
             displaced.extend(groups.map(|identities| (name, identities)));
+        }
+        if leaves_out(LeftOut::DistinctNames) {
+            displaced.clear();
         }
         for (name, identities) in displaced {
             let free = resolution.free_name(name, &identities);
@@ -226,7 +237,8 @@ impl Resolution {
         let validity =
             |id: &MailboxId| mailboxes.get(id).and_then(|state| state.epoch()).map(|epoch| epoch.validity);
         let holder = identities.iter().rev().max_by_key(|id| validity(id));
-        let Some(public) = holder.copied() else {
+        let first = identities.first().filter(|_| leaves_out(LeftOut::GreaterStays));
+        let Some(public) = first.or(holder).copied() else {
             return;
         };
         let special_use =

@@ -14,7 +14,9 @@ use crate::account::events::Event;
 use crate::clock::{GREATEST_SKEW_MILLISECONDS, Millis};
 use crate::fold::mailbox::Epoch;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, SegmentId, Uid};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DocumentId, FoundingReason, Operation, PlacedRun};
+use crate::placement::blocks::Dealing;
 use crate::placement::reach::Reach;
 use crate::writer::Writer;
 
@@ -74,7 +76,7 @@ impl Circumstances<'_> {
     fn may_place(&self, entry: &EntryId, origin: NodeSlot) -> bool {
         let by_origin = !self.ordered && self.lookers.contains(&origin);
         let turn = if by_origin { origin == self.here } else { self.is_placer() };
-        turn || self.must(entry)
+        turn || self.must(entry) || leaves_out(LeftOut::PlaceInTurn)
     }
 }
 
@@ -101,7 +103,9 @@ impl Account {
         if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
-        if may_show_known_at_start(surroundings.ground, eagerness) {
+        let may_show =
+            may_show_known_at_start(surroundings.ground, eagerness) || leaves_out(LeftOut::KnownWaits);
+        if may_show && !leaves_out(LeftOut::KnownIsServed) {
             self.show_known(writer, mailbox, Pending::was_known_at_start);
         }
         if !self.is_on_firm_ground(writer, surroundings, mailbox, eagerness) {
@@ -198,7 +202,7 @@ impl Account {
             false => epoch.by.timestamp.millis() > loss.millis().after(2 * GREATEST_SKEW_MILLISECONDS),
         };
         let mut reach = self.reach(mailbox);
-        if reach.leaped >= loss || after_loss {
+        if reach.leaped >= loss || after_loss || own_start && leaves_out(LeftOut::LeapUnconfirmed) {
             return true;
         }
         if !own_start {
@@ -231,10 +235,15 @@ impl Account {
     ) -> Option<Circumstances<'a>> {
         let unit = self.unit(mailbox)?;
         let here = writer.author().slot;
-        let lookers = surroundings.looks.peers_at(self.id(), unit).chain([here]).collect();
-        let epoch = self.epoch(mailbox)?.clone();
+        let peers = surroundings.looks.peers_at(self.id(), unit).filter(|_| !leaves_out(LeftOut::LookGossip));
+        let lookers = peers.chain([here]).collect();
+        let mut epoch = self.epoch(mailbox)?.clone();
+        if leaves_out(LeftOut::FoundersDeal) {
+            epoch.dealing = Dealing::new(surroundings.members.to_vec());
+        }
         let now = writer.now();
-        let ordered = self.ordered.get(&mailbox).is_some_and(|until| now < *until);
+        let is_ordered = |until: &Millis| now < *until && !leaves_out(LeftOut::OrderedMode);
+        let ordered = self.ordered.get(&mailbox).is_some_and(is_ordered);
         Some(Circumstances { account: self.id(), mailbox, epoch, lookers, here, now, ordered, eagerness })
     }
 
@@ -249,7 +258,7 @@ impl Account {
         for entry in self.pending.get(&mailbox).into_iter().flatten().map(|(entry, _)| *entry) {
             match self.current_uid(&entry, mailbox) {
                 None => queue.unplaced.push(entry),
-                Some(uid) if uid >= least => {
+                Some(uid) if uid >= least || leaves_out(LeftOut::Hold) => {
                     queue.timely.insert(uid, entry);
                 }
                 Some(uid) => queue.late.push((entry, uid)),
@@ -274,6 +283,7 @@ impl Account {
                 let causes = self.causes(writer);
                 self.await_admission(*entry, circumstances.mailbox, circumstances.now, Some(causes));
             } else if must_reach.is_none_or(|must| must < *uid)
+                && !leaves_out(LeftOut::LowerBodiesFirst)
                 && self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS)
             {
                 return;
@@ -336,8 +346,13 @@ impl Account {
         circumstances: &Circumstances<'_>,
         late: &[(EntryId, Uid)],
     ) -> Vec<EntryId> {
-        let meeting = surroundings.meeting_until.filter(|until| circumstances.now < *until);
+        let is_on = |until: &Millis| circumstances.now < *until && !leaves_out(LeftOut::MeetFirst);
+        let meeting = surroundings.meeting_until.filter(is_on);
+        let in_turn = circumstances.is_placer() || leaves_out(LeftOut::OnePlacer);
         let mut due = Vec::new();
+        if leaves_out(LeftOut::Reissue) {
+            return due;
+        }
         // A small message must not overtake a large one here either: one whose body is on its way holds up those that were
         // accepted after it.
         let mut held_up = false;
@@ -350,7 +365,7 @@ impl Account {
                 continue;
             }
             let free = meeting.is_none() && !held_up;
-            let is_turn = circumstances.is_placer() || *uid < floor;
+            let is_turn = in_turn || *uid < floor && !leaves_out(LeftOut::LeaperReissues);
             let is_due = free && (is_turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
             if is_due || circumstances.must(entry) {
                 due.push(*entry);
@@ -375,7 +390,7 @@ impl Account {
         if reissues == 0 {
             return None;
         }
-        if surroundings.policy.on_reorder == OnReorder::Bump {
+        if surroundings.policy.on_reorder == OnReorder::Bump && !leaves_out(LeftOut::ReorderPolicy) {
             return Some(FoundingReason::Policy);
         }
         let (since, before) =
@@ -383,7 +398,9 @@ impl Account {
         let of_merge =
             reissues + if circumstances.now < since.after(MERGE_MILLISECONDS) { before } else { 0 };
         let messages = self.count_live(circumstances.mailbox);
-        let over = circumstances.is_placer() && surroundings.policy.is_over_limit(of_merge, messages);
+        let over = circumstances.is_placer()
+            && surroundings.policy.is_over_limit(of_merge, messages)
+            && !leaves_out(LeftOut::ReissueLimit);
         if !over {
             self.reissued.insert(circumstances.mailbox, (circumstances.now, of_merge));
         }
@@ -393,17 +410,25 @@ impl Account {
     /// Rule 4: tells the others what cannot be shown here, since lateness is local and nobody else can see it.
     fn hold(&mut self, writer: &mut Writer, circumstances: &Circumstances<'_>, late: &[(EntryId, Uid)]) {
         let mailbox = circumstances.mailbox;
+        if leaves_out(LeftOut::VisibleStays) {
+            let visible: Vec<_> = late.iter().filter_map(|(entry, _)| self.shown_at(entry)).collect();
+            visible.into_iter().for_each(|(mailbox, uid)| self.hide(writer, mailbox, uid));
+        }
         let visible =
             |account: &Account, entry: &EntryId, uid: Uid| account.shown_at(entry) == Some((mailbox, uid));
         let unheard: Vec<(EntryId, Uid)> = late
             .iter()
             .filter(|(entry, uid)| {
-                self.has_body(entry) && !self.is_held(entry, mailbox) && !visible(self, entry, *uid)
+                let has_body = self.has_body(entry) || leaves_out(LeftOut::HoldWithBody);
+                has_body && !self.is_held(entry, mailbox) && !visible(self, entry, *uid)
             })
             .copied()
             .collect();
         for (entry, uid) in &unheard {
             self.events.push(Event::Held { mailbox, entry: *entry, uid: *uid });
+        }
+        if leaves_out(LeftOut::LatenessIsTold) {
+            return;
         }
         let validity = circumstances.epoch.validity;
         for (segment, runs) in runs_by_segment(&unheard) {
@@ -424,7 +449,8 @@ impl Account {
         }
         let mailbox = circumstances.mailbox;
         let validity = circumstances.epoch.validity;
-        let top = self.mailbox_state(&mailbox).map_or(Uid(0), |state| state.top(validity));
+        let state = self.mailbox_state(&mailbox).filter(|_| !leaves_out(LeftOut::AboveAllKnown));
+        let top = state.map_or(Uid(0), |state| state.top(validity));
         let next = top.next().max(self.least_showable(mailbox)).max(self.greatest_announced(mailbox));
         let mut above = Uid(next.0.saturating_sub(1));
         let mut placements = Vec::new();

@@ -8,6 +8,7 @@ use super::surroundings::Surroundings;
 use crate::account::Account;
 use crate::clock::Timestamp;
 use crate::identity::{MailboxId, NodeSlot, Uid, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::modseq::OwnValues;
 use crate::vector::Vector;
 use crate::view::MailboxView;
@@ -42,7 +43,7 @@ impl Account {
                 self.touched_by.covers(visible) && !waiting.any(|pending| pending.may_be_effect_of(visible));
             if by_author
                 && of_epoch
-                && all_visible
+                && (all_visible || leaves_out(LeftOut::LearnedWhenVisible))
                 && own.learn(&mut view.foreign, announcement.incarnation, theirs, visible)
             {
                 self.dirty.foreign.insert(mailbox);
@@ -73,13 +74,16 @@ impl Account {
 
     /// Adopts what peers announced, as far as everything that they had shown by then is shown or held here.
     pub(crate) fn adopt(&mut self, writer: &mut Writer, surroundings: &Surroundings<'_>, mailbox: MailboxId) {
-        if !self.is_behind(mailbox) {
+        if !self.is_behind(mailbox) || leaves_out(LeftOut::Adoption) {
             return;
         }
         let announcements: Vec<Announcement> = self.heard_of(mailbox).cloned().collect();
         for announcement in announcements {
             let covered = &announcement.visible;
-            if !surroundings.known.covers(covered) || self.is_about_to_show(writer, mailbox, covered) {
+            let merged = surroundings.known.covers(covered) || leaves_out(LeftOut::MergeBeforeAdopting);
+            let shown =
+                !self.is_about_to_show(writer, mailbox, covered) || leaves_out(LeftOut::ShowBeforeAdopting);
+            if !merged || !shown {
                 continue;
             }
             if announcement.uid_next > self.view(mailbox).uid_next {
@@ -103,15 +107,16 @@ impl Account {
     /// there is more here. Above one that stands for no more than the last it is not raised again: two nodes where something
     /// waits would raise each other's without end.
     fn adopt_modseq(&mut self, writer: &mut Writer, mailbox: MailboxId, announcement: &Announcement) {
-        if announcement.modseq <= self.view(mailbox).highest_modseq {
+        if announcement.modseq <= self.view(mailbox).highest_modseq || leaves_out(LeftOut::HighestIsAdopted) {
             return;
         }
         let all_shown = !self.pending.contains_key(&mailbox) && !writer.has_written();
         let equal = all_shown && announcement.visible.covers(&self.touched_by);
         let key = (mailbox, announcement.slot());
-        let modseq = if equal {
+        let is_raised = self.raised_above.get(&key) == Some(&announcement.visible);
+        let modseq = if equal || leaves_out(LeftOut::EqualMeansEqual) {
             announcement.modseq
-        } else if self.raised_above.get(&key) == Some(&announcement.visible) {
+        } else if is_raised && !leaves_out(LeftOut::RaisedOnce) {
             return;
         } else {
             self.raised_above.insert(key, announcement.visible.clone());
@@ -171,6 +176,9 @@ impl Account {
     /// The records whose effects on a mailbox are all visible; none while it is not known what an entry waits for.
     fn visible(&self, mailbox: MailboxId) -> Option<Vector> {
         let mut visible = self.touched_by.clone();
+        if leaves_out(LeftOut::VisibleVector) {
+            return Some(visible);
+        }
         for pending in self.pending.get(&mailbox).into_iter().flatten().map(|(_, pending)| pending) {
             pending.end_before(&mut visible)?;
         }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{NodeSlot, SLOTS, Uid};
+use crate::left_out::{LeftOut, leaves_out};
 
 /// The UIDs of a block.
 pub const BLOCK: u32 = 64;
@@ -50,13 +51,16 @@ impl Dealing {
         let block = least / u64::from(BLOCK);
         let own_block = block + (first + period - block % period) % period;
         let uid = least.max(own_block * u64::from(BLOCK)).max(1);
-        (uid <= u64::from(Uid::GREATEST.0)).then_some(Uid(uid as u32))
+        (uid <= u64::from(Uid::GREATEST.0) || leaves_out(LeftOut::SpaceEnds)).then_some(Uid(uid as u32))
     }
 }
 
 /// The index of a rank's first block, and the distance of its blocks.
 fn lattice(rank: u32) -> (u64, u64) {
     debug_assert!(rank < 2 * u32::from(SLOTS));
+    if leaves_out(LeftOut::OwnBlocks) {
+        return (0, 1);
+    }
     let class = (rank + 1).ilog2();
     let ones = (1u64 << class) - 1;
     let member = u64::from(rank) - ones;

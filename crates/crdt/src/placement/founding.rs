@@ -3,6 +3,7 @@
 use super::surroundings::{Ground, Surroundings};
 use crate::account::Account;
 use crate::identity::{EntryId, MailboxId, NodeSlot, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DocumentId, FoundedRun, FoundingReason, FoundingSize, Operation};
 use crate::placement::reach::Reach;
 use crate::writer::Writer;
@@ -18,14 +19,15 @@ impl Account {
     pub(crate) fn must_found(&self, mailbox: MailboxId) -> Option<FoundingReason> {
         let Some(epoch) = self.epoch(mailbox) else { return Some(FoundingReason::First) };
         let of_name = self.unit(mailbox).and_then(|unit| self.validity_of_name(&unit.name));
-        of_name.is_some_and(|known| known > epoch.validity).then_some(FoundingReason::NameBorne)
+        let is_borne = of_name.is_some_and(|known| known > epoch.validity);
+        (is_borne && !leaves_out(LeftOut::NameRemembers)).then_some(FoundingReason::NameBorne)
     }
 
     /// Makes sure that the name remembers the UIDVALIDITY that it is about to be shown with.
     pub(crate) fn bear_name(&mut self, writer: &mut Writer, mailbox: MailboxId) {
         let Some(name) = self.unit(mailbox).map(|unit| unit.name.clone()) else { return };
         let Some(validity) = self.epoch(mailbox).map(|epoch| epoch.validity) else { return };
-        if self.validity_of_name(&name) < Some(validity) {
+        if self.validity_of_name(&name) < Some(validity) && !leaves_out(LeftOut::NameIsBorne) {
             let document = DocumentId::Account(self.id());
             self.write(writer, document, Operation::BearName { name, validity });
         }
@@ -45,7 +47,7 @@ impl Account {
         let mut entries: Vec<EntryId> =
             self.pending.get(&mailbox).into_iter().flatten().map(|(entry, _)| *entry).collect();
         entries.extend(self.view(mailbox).rows.iter().map(|row| row.facts.entry));
-        entries.retain(|entry| self.has_body(entry));
+        entries.retain(|entry| self.has_body(entry) && !leaves_out(LeftOut::FoundingNumbers));
         entries.sort_by_key(|entry| (self.added(entry), *entry));
         entries.dedup();
         let numbering = founded_runs(&entries);
@@ -101,8 +103,9 @@ impl Account {
     /// peers refuse it.
     fn next_validity(&self, writer: &mut Writer, ground: Ground) -> Option<Validity> {
         let seconds = writer.now().seconds();
-        let least = Validity::found(writer.author().slot, seconds, self.greatest_validity())?;
-        let is_firm = matches!(ground, Ground::Firm { .. });
+        let known = self.greatest_validity().filter(|_| !leaves_out(LeftOut::ValidityRises));
+        let least = Validity::found(writer.author().slot, seconds, known)?;
+        let is_firm = matches!(ground, Ground::Firm { .. }) || leaves_out(LeftOut::ValidityAtRandom);
         let rounds = if is_firm { 0 } else { writer.chance() % MOST_RANDOM_ROUNDS };
         let validity = least.later(rounds as u32)?;
         (u64::from(validity.0) <= seconds + GREATEST_VALIDITY_LEAD_SECONDS / 2).then_some(validity)

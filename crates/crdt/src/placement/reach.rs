@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, Timestamp};
 use crate::identity::Uid;
+use crate::left_out::{LeftOut, leaves_out};
 use crate::placement::blocks::BLOCK;
 
 /// For how long a node counts its own placements, and for how long after its last record a life may leap, in milliseconds.
@@ -38,9 +39,10 @@ impl Reach {
     /// contains a random part, so that two lives that leap from one place do not meet. Tells whether the UIDs last.
     pub fn leap(&mut self, next: Uid, loss: Timestamp, chance: u64) -> bool {
         let blocks = u64::from(LEAP / BLOCK);
-        let distance = u64::from(LEAP) + (chance % blocks) * u64::from(BLOCK);
+        let chance = if leaves_out(LeftOut::LeapAtRandom) { 0 } else { chance % blocks };
+        let distance = u64::from(LEAP) + chance * u64::from(BLOCK);
         let floor = u64::from(next.0.max(self.floor.0)) + distance;
-        let lasts = floor <= u64::from(Uid::GREATEST.0);
+        let lasts = floor <= u64::from(Uid::GREATEST.0) || leaves_out(LeftOut::SpaceEnds);
         if lasts {
             self.floor = Uid(floor as u32);
             self.leaped = loss;
@@ -55,7 +57,7 @@ impl Reach {
             self.advanced = 0;
         }
         let advanced = self.advanced.saturating_add(by);
-        let may = advanced <= MOST_ADVANCE;
+        let may = advanced <= MOST_ADVANCE || leaves_out(LeftOut::AdvanceIsBounded);
         if may {
             self.advanced = advanced;
         }

@@ -8,6 +8,7 @@ use crate::account::Account;
 use crate::account::events::{BumpReason, Event};
 use crate::clock::Timestamp;
 use crate::identity::{EntryId, MailboxId, Uid, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::modseq::ForeignValues;
 use crate::operation::FoundingReason;
 use crate::placement::reach::Reach;
@@ -73,6 +74,9 @@ impl Account {
                 view.rows.push(Row { uid: row.uid, modseq: row.modseq, flags, facts });
                 self.set_shown_at(row.entry, image.mailbox, row.uid);
             }
+            if leaves_out(LeftOut::AnnouncedIsKept) {
+                view.uid_next = view.rows.iter().last().map_or(Uid::FIRST, |row| row.uid.next());
+            }
             self.views.insert(image.mailbox, view);
         }
     }
@@ -84,13 +88,16 @@ impl Account {
     /// If the UID lies below an announced UIDNEXT (invariant U2).
     pub(crate) fn show(&mut self, writer: &mut Writer, mailbox: MailboxId, entry: EntryId, uid: Uid) {
         let before = self.shown_at(&entry);
-        if let Some((old_mailbox, old_uid)) = before {
+        if let Some((old_mailbox, old_uid)) = before
+            && !leaves_out(LeftOut::OldUidGoes)
+        {
             self.hide(writer, old_mailbox, old_uid);
         }
         let Some(state) = self.effective(&entry) else { return };
         let Some(facts) = state.facts().cloned() else { return };
         let flags = Arc::new(state.flags());
-        let modseq = writer.tick();
+        let accepted = facts.added.timestamp;
+        let modseq = if leaves_out(LeftOut::StampWhenVisible) { accepted } else { writer.tick() };
         let view = self.view_mut(mailbox);
         assert!(
             uid >= view.uid_next,
@@ -98,7 +105,7 @@ impl Account {
             view.uid_next
         );
         view.uid_next = uid.next();
-        view.highest_modseq = modseq;
+        view.highest_modseq = modseq.max(view.highest_modseq);
         view.rows.push(Row { uid, modseq, flags, facts });
         self.set_shown_at(entry, mailbox, uid);
         self.dirty.row(mailbox, uid);

@@ -7,6 +7,7 @@ use crate::account::events::Event;
 use crate::clock::{HybridClock, Stamp};
 use crate::document::{self, Chain, ChangeError};
 use crate::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SLOTS};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DocumentId, Operation, OperationError};
 use crate::placement::founding::GREATEST_VALIDITY_LEAD_SECONDS;
 use crate::record::Record;
@@ -243,7 +244,8 @@ impl<A: Archive> Replica<A> {
                 if all { Ok(()) } else { Err("it places at a UID that another node owns") }
             }
             (DocumentId::Mailbox(..), Operation::Found { validity, .. })
-                if validity.0 % u32::from(SLOTS) != u32::from(slot.number()) =>
+                if validity.0 % u32::from(SLOTS) != u32::from(slot.number())
+                    && !leaves_out(LeftOut::ValidityOfSlot) =>
             {
                 Err("it founds a UIDVALIDITY of another slot")
             }
@@ -292,7 +294,7 @@ impl<A: Archive> Replica<A> {
             .get(&account)
             .and_then(|account| account.epoch(mailbox))
             .filter(|epoch| epoch.validity == validity);
-        epoch.is_none_or(|epoch| epoch.dealing.owns(slot, uid))
+        epoch.is_none_or(|epoch| epoch.dealing.owns(slot, uid) || leaves_out(LeftOut::FoundersDeal))
     }
 
     fn take_in(&mut self, record: &Ready, body_is_here: &impl Fn(&BodyHash) -> bool) {

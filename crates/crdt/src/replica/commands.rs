@@ -9,6 +9,7 @@ use crate::clock::{Millis, Timestamp};
 use crate::flag::{Flag, FlagChange};
 use crate::fold::mailbox::Unit;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DefaultMailbox, FoundingReason, LONGEST_TEXT};
 use crate::placement::admission::Eagerness;
 use crate::placement::surroundings::Surroundings;
@@ -96,8 +97,11 @@ impl<A: Archive> Replica<A> {
         if new.delivery.is_some_and(|key| account.delivered(&key, since).is_some()) {
             return Ok(false);
         }
-        with(self, id, |account, writer| account.add(writer, public, new))?;
+        let entry = with(self, id, |account, writer| account.add(writer, public, new))?;
         self.settle(id);
+        if leaves_out(LeftOut::PlaceOnLook) {
+            self.place_now(id, public, &[entry])?;
+        }
         Ok(true)
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Archive, ArchiveError, Replica};
 use crate::clock::{Millis, Timestamp};
 use crate::identity::NodeSlot;
+use crate::left_out::{LeftOut, leaves_out};
 use crate::placement::announcement::Announcement;
 use crate::vector::Vector;
 
@@ -81,10 +82,13 @@ impl<A: Archive> Replica<A> {
             self.load(account)?;
             let Some(state) = self.accounts.get_mut(&account) else { continue };
             if state.hear(announcement.clone()) {
-                if self.cluster.is_forked(announcement.slot()) {
+                let is_forked = self.cluster.is_forked(announcement.slot());
+                if is_forked && !leaves_out(LeftOut::ForksAreForgotten) {
                     state.forget_values(announcement.slot());
                 }
-                self.announcements.push(announcement);
+                if !leaves_out(LeftOut::Forwarding) {
+                    self.announcements.push(announcement);
+                }
                 concerned.push(account);
             }
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Archive, Replica};
 use crate::clock::{Millis, Timestamp};
 use crate::identity::{Incarnation, NodeSlot};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{Member, Operation};
 use crate::placement::reach::LEAP_WINDOW_MILLISECONDS;
 use crate::placement::surroundings::Ground;
@@ -69,7 +70,11 @@ impl Standing {
         let asleep = last.millis().after(LEAP_WINDOW_MILLISECONDS) < now;
         Standing {
             start,
-            until: now.after(CONFIRMATION_MILLISECONDS),
+            until: now.after(if leaves_out(LeftOut::WaitForConfirmation) {
+                0
+            } else {
+                CONFIRMATION_MILLISECONDS
+            }),
             confirmed_by: BTreeSet::new(),
             confirmed: continues,
             long_asleep: asleep && last > Timestamp::ZERO,
@@ -105,7 +110,7 @@ impl<A: Archive> Replica<A> {
                 return Some(verdict);
             }
             let Some(before) = self.cluster.seal(&judged).map(|seal| seal.incarnation) else { break };
-            if self.cluster.slot_of(&before)? != slot {
+            if self.cluster.slot_of(&before)? != slot || leaves_out(LeftOut::AllLivesJudged) {
                 break;
             }
             judged = before;
@@ -115,15 +120,20 @@ impl<A: Archive> Replica<A> {
 
     /// What there is to say of a life, those before it aside.
     fn judge_one(&self, life: &Incarnation) -> Verdict {
-        if let Some(other) = self.cluster.rival(life) {
+        let rival = self.cluster.rival(life).filter(|_| !leaves_out(LeftOut::SealedTwice));
+        if let Some(other) = rival {
             return Verdict::SealedTwice { other };
         }
         let Some(seal) = self.cluster.seal(life) else { return Verdict::Confirmed };
         let held = self.vector.last(&seal.incarnation);
         let hash = self.hashes.get(&seal.incarnation).copied().unwrap_or_default();
-        if held > seal.sequence {
+        if held > seal.sequence && !leaves_out(LeftOut::PeerHoldsMore) {
             Verdict::HoldsMore { held }
-        } else if held == seal.sequence && held > Sequence(0) && hash != seal.hash {
+        } else if held == seal.sequence
+            && held > Sequence(0)
+            && hash != seal.hash
+            && !leaves_out(LeftOut::PeerHoldsOther)
+        {
             Verdict::OtherHash
         } else {
             Verdict::Confirmed
@@ -166,7 +176,8 @@ impl<A: Archive> Replica<A> {
     /// Values of this slot between these two were issued by a life that nobody confirmed, or that this disk does not know, or by
     /// nobody.
     pub fn unknown_values(&self) -> (Timestamp, Timestamp) {
-        (self.firm_end.last, self.standing.start)
+        let start = self.standing.start;
+        (if leaves_out(LeftOut::LostValues) { start } else { self.firm_end.last }, start)
     }
 
     /// Declares a member dead: it never comes back under its slot, and everybody leaps over what it may have placed.
@@ -179,9 +190,13 @@ impl<A: Archive> Replica<A> {
 
     pub(super) fn ground(&self) -> Ground {
         let own = self.author();
-        let loss = self.cluster.latest_loss();
+        let loss = match leaves_out(LeftOut::LossIsLeapt) {
+            true => Timestamp::ZERO,
+            false => self.cluster.latest_loss(),
+        };
         let yielded = self.cluster.witness(&own.incarnation).is_some();
-        if yielded || self.cluster.retired_by(own.slot).is_some() {
+        let is_lost = yielded || self.cluster.retired_by(own.slot).is_some();
+        if is_lost && !leaves_out(LeftOut::RolledBackRests) {
             return Ground::RolledBack;
         }
         if self.standing.confirmed {
@@ -191,7 +206,8 @@ impl<A: Archive> Replica<A> {
         if self.writer.now() < until {
             Ground::Waiting { until, start }
         } else {
-            Ground::Unconfirmed { start, long_asleep: self.standing.long_asleep }
+            let long_asleep = self.standing.long_asleep && !leaves_out(LeftOut::LongAsleepFounds);
+            Ground::Unconfirmed { start, long_asleep }
         }
     }
 
@@ -201,11 +217,12 @@ impl<A: Archive> Replica<A> {
         let confirmed =
             |member: &Member| member.slot == own.slot || self.standing.confirmed_by.contains(&member.slot);
         let by_all = self.cluster.living().all(confirmed);
-        self.standing.confirmed |= by_all;
+        let by_some = !self.standing.confirmed_by.is_empty() && leaves_out(LeftOut::EveryMemberConfirms);
+        self.standing.confirmed |= by_all || by_some;
         if let Some(witness) = self.cluster.retired_by(own.slot) {
             self.yield_to(witness);
         }
-        if self.is_confirmed() {
+        if self.is_confirmed() || leaves_out(LeftOut::WitnessGrants) {
             self.serve_yields();
         }
     }
@@ -213,6 +230,9 @@ impl<A: Archive> Replica<A> {
     /// This life gives its slot up, and asks a member for another one.
     fn yield_to(&mut self, witness: NodeSlot) {
         let own = self.author();
+        if leaves_out(LeftOut::WitnessGrants) && self.cluster.witness(&own.incarnation).is_none() {
+            self.write_cluster(Operation::Yield { witness: own.slot });
+        }
         if witness != own.slot && self.cluster.witness(&own.incarnation).is_none() {
             self.write_cluster(Operation::Yield { witness });
         }

@@ -10,6 +10,9 @@ mod ledger;
 mod mail;
 mod rest;
 mod step;
+#[cfg(feature = "leave-out")]
+#[path = "../left_out/mod.rs"]
+pub mod stories;
 mod witness;
 mod world;
 

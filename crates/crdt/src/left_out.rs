@@ -1,0 +1,172 @@
+//! Whether the checks can fail: test builds leave one rule out and look who notices.
+//!
+//! Each rule of `docs/uid-mapping.md`, and each trap that a first edition fell into, has a condition at its place in the code.
+//! Without the feature `leave-out`, which nothing in this workspace enables but the test `left_out`, the condition is a constant
+//! and the compiler drops it.
+
+/// Declares [`LeftOut`] with its table.
+macro_rules! left_out {
+    ($($rule:literal: $($name:ident = $what:literal,)*)*) => {
+        /// What a test build can leave out.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum LeftOut {
+            $($(#[doc = $what] $name,)*)*
+        }
+
+        impl LeftOut {
+            /// Everything that can be left out, in the order of the rules.
+            pub const ALL: &[LeftOut] = &[$($(LeftOut::$name,)*)*];
+
+            /// The rule that it belongs to.
+            pub fn rule(self) -> &'static str {
+                match self {
+                    $($(LeftOut::$name => $rule,)*)*
+                }
+            }
+
+            /// What the code does instead.
+            pub fn what(self) -> &'static str {
+                match self {
+                    $($(LeftOut::$name => $what,)*)*
+                }
+            }
+        }
+    };
+}
+
+left_out! {
+    "identity":
+    CopiesAreEntries = "A placement counts for all copies of a message, by EMAILID.",
+    EpochsApart = "A placement of an older epoch counts in the present one.",
+    GreatestPlacement = "Of several placements the one that arrives last counts, not the greatest.",
+    GreatestEpoch = "Of several epochs the one that arrives last counts, not the greatest.",
+
+    "1, own blocks":
+    OwnBlocks = "Every node places at the next UID, whoever's block it lies in.",
+    FoundersDeal = "Blocks are dealt to the members of the moment: a join changes owners.",
+    AboveAllKnown = "A node places above what it has shown, not above all it knows.",
+    AnnouncedIsKept = "UIDNEXT is built again from what is visible after a start.",
+
+    "2, slots":
+    ReserveIsShared = "A node grants the lowest slot that it does not know to be taken.",
+    ConfirmedGrants = "A life that nobody confirmed grants slots.",
+    WitnessGrants = "A life whose disk was rolled back takes its new slot from its own reserve.",
+
+    "3, place on a look":
+    PlaceOnLook = "Messages are placed when they are accepted, whether somebody looks or not.",
+    PlaceInTurn = "Whoever looks places at once.",
+    LookGossip = "Nodes do not hear who looks where.",
+
+    "4, hold what is late":
+    Hold = "What is late is shown where it lies.",
+    LatenessIsTold = "A node holds and tells nobody.",
+    HoldWithBody = "A node holds what it has no body of.",
+    VisibleStays = "What is late under a new UID disappears until it is reissued.",
+    LowerBodiesFirst = "An entry is shown before entries of lower UIDs whose bodies are on their way.",
+
+    "5, reissue":
+    Reissue = "What is held is not placed again.",
+    OldUidGoes = "The row of the UID before stays.",
+
+    "6, one placer":
+    LeaperReissues = "What lies below a leap is left to the placer, which did not leap as far.",
+    OnePlacer = "Whoever finds an entry late reissues it at once.",
+    Adoption = "Announcements of others are not adopted.",
+    MergeBeforeAdopting = "An announcement is adopted before what it covers is here.",
+    ShowBeforeAdopting = "An announcement is adopted before what it covers is shown.",
+    Forwarding = "Announcements are not passed on.",
+    MeetFirst = "Nodes that meet again reissue before they have heard each other.",
+
+    "7, ordered mode":
+    OrderedMode = "After a reissue everybody goes on placing its own messages.",
+
+    "8, restart and amnesia":
+    PeerHoldsMore = "A member that holds more of the life before confirms.",
+    PeerHoldsOther = "A member that holds other records of the life before confirms.",
+    SealedTwice = "A second life that seals the same predecessor is confirmed.",
+    AllLivesJudged = "Of a slot's lives only the last is judged.",
+    HeirsGrant = "A life waits for a slot from the member that it asked, whatever became of that.",
+    OnlyFirmIsKnown = "What a life got that was not confirmed counts as shown before.",
+    EveryMemberConfirms = "One member's confirmation is enough.",
+    LeapUnconfirmed = "A life that was not confirmed does not leap.",
+    LeapAtRandom = "All leaps are equally long.",
+    WaitForConfirmation = "A start does not wait for confirmations.",
+    KnownIsServed = "What was known before a start is as new as what comes after it.",
+    KnownWaits = "What was known before a start is shown before those who know better can say so.",
+    RolledBackRests = "A life whose disk was rolled back goes on in its slot.",
+    LossIsLeapt = "Nobody leaps when another member's placements are lost.",
+    AdvanceIsBounded = "A node's own placements advance an epoch as far as they like.",
+    LongAsleepFounds = "A life that slept for more than thirty days leaps like any other.",
+
+    "9, bumps":
+    GreaterStays = "Of two mailboxes of one name the first created keeps it, whatever its UIDVALIDITY.",
+    GreaterBumpWins = "After concurrent bumps both sides converge above both.",
+    NameRemembers = "A mailbox that comes to a name keeps a UIDVALIDITY below the name's.",
+    NameIsBorne = "A UIDVALIDITY that is shown under another name is not remembered for that name.",
+    FoundingNumbers = "A founding record contains no numbering: all are placed again, singly.",
+    BlocksAboveNumbering = "Own blocks start at 1, not above the numbering.",
+    RecordFirst = "A node takes to an epoch of which it has seen a placement only.",
+    ValidityOfSlot = "UIDVALIDITY is not rounded to the slot.",
+    ValidityAtRandom = "A life that was not confirmed founds like any other.",
+    ValidityRises = "A new UIDVALIDITY follows the clock alone.",
+    ReorderPolicy = "uid.on_reorder says nothing.",
+    ReissueLimit = "uid.reissue_limit says nothing.",
+    SpaceEnds = "UIDs go on above 2^31.",
+
+    "flags, expunges, moves, mailboxes":
+    FlagByFlag = "A change writes all flags of a message, not only those that it changes.",
+    ClockIsChecked = "A clock far ahead is followed.",
+    ExpungeKnowsMove = "An expunge strikes wherever the message was moved.",
+    ExpungeKnowsDeleted = "An expunge strikes though \\Deleted was taken off meanwhile.",
+    OnlyUndeletedRevives = "Any flag that is set meanwhile revives an expunged message.",
+    MoveIsARegister = "A move is a copy and an expunge.",
+    OneNameOneMailbox = "A name that was created on two sides is two mailboxes.",
+    DistinctNames = "Of mailboxes renamed to one name the second cannot be seen.",
+    MailOutlivesDeletion = "A deleted mailbox is gone with whatever came in.",
+
+    "MODSEQ":
+    StampWhenVisible = "A message has the MODSEQ of its acceptance, not of its becoming visible.",
+    SupersededVanish = "A placement that was superseded before it was shown is not reported as expunged.",
+    Translation = "A value of another node is taken as an own one.",
+    ToldValues = "A value above all that a node told stands for the last one that it told.",
+    LearnedWhenVisible = "A value of another node is learned before what was visible at it is visible here.",
+    VisibleVector = "A node announces what it has merged, not what is visible.",
+    ForksAreForgotten = "Values of a slot with two lives go on being translated.",
+    LostValues = "Values of a lost life are taken as own ones.",
+    EqualMeansEqual = "HIGHESTMODSEQ is adopted whatever else there is.",
+    HighestIsAdopted = "HIGHESTMODSEQ is not raised to what others announced.",
+    RaisedOnce = "HIGHESTMODSEQ is raised above another's again and again, though that stands for nothing more.",
+    ClockIsKept = "The logical clock begins anew with every start.",
+}
+
+#[cfg(feature = "leave-out")]
+mod chosen {
+    use std::cell::Cell;
+
+    use super::LeftOut;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<LeftOut>> = const { Cell::new(None) };
+    }
+
+    /// Leaves this out from now on, in this thread.
+    pub fn leave_out(what: Option<LeftOut>) {
+        CHOSEN.set(what);
+    }
+
+    /// Whether this is left out.
+    pub(crate) fn leaves_out(what: LeftOut) -> bool {
+        CHOSEN.get() == Some(what)
+    }
+}
+
+#[cfg(feature = "leave-out")]
+pub use chosen::leave_out;
+#[cfg(feature = "leave-out")]
+pub(crate) use chosen::leaves_out;
+
+/// Whether this is left out: nothing is.
+#[cfg(not(feature = "leave-out"))]
+pub(crate) const fn leaves_out(_: LeftOut) -> bool {
+    false
+}
