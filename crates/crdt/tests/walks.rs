@@ -215,3 +215,24 @@ fn values_stay_unknown_until_a_life_is_confirmed() {
     ];
     holds(11_656, 2, &steps);
 }
+
+/// It was given a slot, and began another life before it heard of it. Whom it asked for one waited for the member in the first.
+#[test]
+fn a_slot_that_was_given_in_vain_is_nobodys() {
+    let steps = [
+        Backup { node: 4 },
+        Append { node: 8, mailbox: 0, count: 2 },
+        Exchange,
+        RollBack { copy: 0 },
+        Restart { node: 9, continues: false },
+        Part { node: 6 },
+        Exchange,
+        HealAll,
+        Join { at: 2, parted: true },
+        Cut { from: 6, to: 10, both_ways: false },
+        Restart { node: 0, continues: false },
+        Exchange,
+        Restart { node: 2, continues: false },
+    ];
+    holds(15_782, 4, &steps);
+}

@@ -160,7 +160,45 @@ impl ClusterState {
     pub fn retired_by(&self, slot: NodeSlot) -> Option<NodeSlot> {
         let moved = self.succeeded.iter().filter(|(life, _)| self.slot_of(life) == Some(slot));
         let stamps = moved.map(|(_, (stamp, _))| stamp).chain(self.buried.get(&slot));
+        let stamps = stamps.chain(self.passed_by(slot));
         stamps.min().map(|stamp| stamp.timestamp.slot())
+    }
+
+    /// The slot that a member still is in which was given this one.
+    pub fn not_yet_moved(&self, slot: NodeSlot) -> Option<NodeSlot> {
+        self.given_to(slot).and_then(|life| self.slot_of(life))
+    }
+
+    /// The life that was given a slot, until one starts there.
+    fn given_to(&self, slot: NodeSlot) -> Option<&Incarnation> {
+        let started = self.lives.values().any(|(of, _)| *of == slot);
+        let mut given = self.succeeded.iter().filter(|(_, (_, to))| !started && *to == slot);
+        given.next().map(|(life, _)| life)
+    }
+
+    /// What gave another slot to a later life of one that was given this one: it ended before it heard of it.
+    fn passed_by(&self, slot: NodeSlot) -> Option<&Stamp> {
+        let given = self.given_to(slot)?;
+        let later = self.succeeded.iter().filter(|(later, _)| self.continues(later, given));
+        later.map(|(_, (stamp, _))| stamp).min()
+    }
+
+    /// Whether a life is a later one of another in the same slot.
+    fn continues(&self, later: &Incarnation, earlier: &Incarnation) -> bool {
+        let slot = self.slot_of(earlier);
+        let mut life = *later;
+        // Honest lives never come round to themselves; others end with the last one that is known.
+        for _ in 0..self.lives.len() {
+            let Some(before) = self.seal(&life).map(|seal| seal.incarnation) else { return false };
+            if self.slot_of(&life) != slot {
+                return false;
+            }
+            if before == *earlier {
+                return true;
+            }
+            life = before;
+        }
+        false
     }
 
     /// When the last member was lost of which it is not known what it had placed: everybody leaps once after that.

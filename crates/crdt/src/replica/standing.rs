@@ -214,8 +214,10 @@ impl<A: Archive> Replica<A> {
     /// Draws the consequences of what is known of lives and members.
     pub(super) fn keep_standing(&mut self) {
         let own = self.author();
-        let confirmed =
-            |member: &Member| member.slot == own.slot || self.standing.confirmed_by.contains(&member.slot);
+        let by = |slot: NodeSlot| slot == own.slot || self.standing.confirmed_by.contains(&slot);
+        // A member that was given another slot speaks from its old one until it has heard of it.
+        let by_former = |slot: NodeSlot| self.cluster.not_yet_moved(slot).is_some_and(by);
+        let confirmed = |member: &Member| by(member.slot) || by_former(member.slot);
         let by_all = self.cluster.living().all(confirmed);
         let by_some = !self.standing.confirmed_by.is_empty() && leaves_out(LeftOut::EveryMemberConfirms);
         self.standing.confirmed |= by_all || by_some;
