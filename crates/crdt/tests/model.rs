@@ -5,67 +5,25 @@
 //! explored once. The witness sees only what clients saw and what was accepted. `PEERPOST_MODEL=full` explores the large
 //! worlds as well.
 
-#![allow(clippy::disallowed_methods, reason = "shell: tells how long it took")]
+#![allow(clippy::disallowed_methods, reason = "shell: uses all processors, and tells how long it took")]
 
 #[path = "model/disk.rs"]
 mod disk;
+#[path = "model/explore.rs"]
+mod explore;
+#[path = "model/library.rs"]
+mod library;
 #[path = "model/node.rs"]
 mod node;
 #[path = "model/witness.rs"]
 mod witness;
+#[path = "model/word.rs"]
+mod word;
 #[path = "model/world.rs"]
 mod world;
 
-use std::collections::BTreeSet;
-use std::time::Instant;
-
-use world::{Left, Setting, Step, World};
-
-/// Says what had happened when an assertion fails.
-struct Story<'a>(&'a [Step]);
-
-impl Drop for Story<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("after {:?}", self.0);
-        }
-    }
-}
-
-/// Goes through every state, and from every final one to rest.
-fn explore(name: &str, setting: Setting) {
-    let started = Instant::now();
-    let mut known = BTreeSet::new();
-    let mut open = vec![World::new(setting)];
-    let (mut finals, mut steps_taken) = (0_u64, 0_u64);
-    while let Some(world) = open.pop() {
-        let steps = world.steps();
-        if steps.is_empty() {
-            finals += 1;
-            let history = world.history.clone();
-            let _story = Story(&history);
-            world.check_rest();
-            continue;
-        }
-        for step in steps {
-            let mut next = world.clone();
-            let mut history = world.history.clone();
-            history.push(step);
-            let story = Story(&history);
-            next.go(step);
-            drop(story);
-            steps_taken += 1;
-            if known.insert(next.digest()) {
-                open.push(next);
-            }
-        }
-    }
-    println!(
-        "model {name}: {} states, {finals} of them final, {steps_taken} steps, {:.1} s",
-        known.len() + 1,
-        started.elapsed().as_secs_f64()
-    );
-}
+use explore::explore;
+use world::{Left, Setting};
 
 /// The larger worlds are explored on demand only.
 fn is_full() -> bool {
@@ -77,21 +35,21 @@ fn messages(all: u8) -> u8 {
     if is_full() { all } else { 1 }
 }
 
-const NOTHING: Left = Left {
-    deliveries: 0,
-    appends: 0,
-    expunges: 0,
-    waits: 0,
-    cuts: 0,
-    crashes: 0,
-    rollbacks: 0,
-    bumps: 0,
-    looks: 0,
-};
+const NOTHING: Left =
+    Left { deliveries: 0, appends: 0, expunges: 0, waits: 0, cuts: 0, crashes: 0, rollbacks: 0, bumps: 0 };
 
 /// Two nodes with clients on both.
-const PAIR: Setting =
-    Setting { nodes: 2, looking: 0b11, victims: 0b10, cut_off: 0b01, clocks: [0; 3], left: NOTHING };
+const PAIR: Setting = Setting {
+    nodes: 2,
+    looking: 0b11,
+    delivering: 0b11,
+    crashing: 0b10,
+    victims: 0b10,
+    bumping: 0b11,
+    cut_off: 0b01,
+    clocks: [0; 3],
+    left: NOTHING,
+};
 
 #[test]
 fn two_nodes_messages_and_an_expunge() {

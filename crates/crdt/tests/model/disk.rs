@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use peerpost_crdt::account::{Account, AccountImage};
 use peerpost_crdt::clock::{Millis, Timestamp};
@@ -12,20 +12,25 @@ use peerpost_crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use peerpost_crdt::operation::{DocumentId, LogHash};
 use peerpost_crdt::placement::announcement::Announcement;
 use peerpost_crdt::placement::shown::{RowImage, ShownHead, ShownImage};
+use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, FirmEnd, Replica};
-use peerpost_crdt::vector::Vector;
+use peerpost_crdt::vector::{Sequence, Vector};
 
 /// What a node told and heard of UIDs, the newest of each mailbox and node.
 pub type Announced = BTreeMap<(MailboxId, NodeSlot), Announcement>;
 
+/// Records by life and number.
+pub type Records = BTreeMap<(Incarnation, Sequence), Record>;
+
 /// What a node has committed.
 #[derive(Clone, Default)]
 pub struct Disk {
-    account: Option<Rc<Account>>,
+    account: Option<Arc<Account>>,
     cluster: ClusterState,
     vector: Vector,
-    chains: Rc<BTreeMap<(DocumentId, Incarnation), Chain>>,
-    hashes: BTreeMap<Incarnation, LogHash>,
+    pub records: Arc<Records>,
+    chains: Arc<BTreeMap<(DocumentId, Incarnation), Chain>>,
+    pub hashes: BTreeMap<Incarnation, LogHash>,
     pub announced: Announced,
     last: Timestamp,
     firm: Option<FirmEnd>,
@@ -35,8 +40,13 @@ pub struct Disk {
 impl Disk {
     /// A commit becomes durable.
     pub fn write(&mut self, replica: &Replica<Disk>, commit: &Commit) {
+        if !commit.records.is_empty() {
+            Arc::make_mut(&mut self.records).extend(
+                commit.records.iter().map(|record| ((record.incarnation, record.sequence), record.clone())),
+            );
+        }
         if !commit.chains.is_empty() {
-            Rc::make_mut(&mut self.chains)
+            Arc::make_mut(&mut self.chains)
                 .extend(commit.chains.iter().map(|(document, author, chain)| ((*document, *author), *chain)));
         }
         self.hashes.extend(commit.hashes.iter().copied());
@@ -57,7 +67,7 @@ impl Disk {
     /// Everything that is durable now: the accounts and the cluster are what the last commit has made of them.
     pub fn image(&self, replica: &Replica<Disk>) -> Disk {
         Disk {
-            account: replica.loaded().next().cloned().map(Rc::new),
+            account: replica.loaded().next().cloned().map(Arc::new),
             cluster: replica.cluster().clone(),
             vector: replica.vector().clone(),
             ..self.clone()
@@ -75,11 +85,6 @@ impl Disk {
             firm: self.firm.clone(),
             continues: false,
         }
-    }
-
-    /// What is here of every life's records.
-    pub fn vector(&self) -> &Vector {
-        &self.vector
     }
 }
 

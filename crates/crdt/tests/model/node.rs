@@ -1,26 +1,31 @@
 //! One node of the model: the real replica, its disk, and what goes between it and its peers.
+//!
+//! What an act makes of a node depends on the node and on the act alone, so it is worked out once for all worlds.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::OnceLock;
 
+use peerpost_crdt::account::{Account, NewEntry};
 use peerpost_crdt::clock::{Millis, Timestamp};
-use peerpost_crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use peerpost_crdt::flag::{Flag, FlagChange};
+use peerpost_crdt::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot};
+use peerpost_crdt::operation::LogHash;
 use peerpost_crdt::placement::announcement::Announcement;
 use peerpost_crdt::placement::looks::LookedAt;
 use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Beginning, Meeting, Replica, Verdict};
-use peerpost_crdt::vector::{Sequence, Vector};
+use peerpost_crdt::vector::Vector;
+use peerpost_crdt::view::{MailboxView, ReceivedAt};
 use peerpost_crdt::writer::Author;
 
 use super::disk::{Announced, Disk};
+use super::word::{Word, word_of};
 
 /// When everything begins, in milliseconds since 1970.
 pub const START: u64 = 1_790_000_000_000;
 
-/// All records that were ever committed, by life: the names of records are unique, whatever becomes of disks.
-pub type Store = BTreeMap<Incarnation, Rc<Vec<Record>>>;
+/// How long a node at rest is left alone, in milliseconds: longer than anything is waited for.
+const PAUSE: u64 = 3000;
 
 pub fn account() -> AccountId {
     AccountId::of_name("alice")
@@ -31,31 +36,60 @@ pub fn inbox() -> MailboxId {
 }
 
 /// What a node can tell its peers after one of its commits.
-#[derive(Debug, Default)]
-pub struct Told {
-    pub vector: Vector,
-    pub announced: Announced,
-    pub looks: LookedAt,
+#[derive(Clone, Default)]
+struct Told {
+    vector: Vector,
+    /// What the records are, which are on its disk.
+    hashes: BTreeMap<Incarnation, LogHash>,
+    announced: Announced,
+    looks: LookedAt,
     /// What it says of lives.
-    pub verdicts: BTreeMap<Incarnation, Verdict>,
+    verdicts: BTreeMap<Incarnation, Verdict>,
 }
 
 /// What of it is news to another node.
-#[derive(Debug, PartialEq)]
-pub struct News {
-    /// Lives with the records that are missing: after the first, up to the second.
-    records: Vec<(Incarnation, Sequence, Sequence)>,
+struct News {
+    records: Vec<Record>,
     announcements: Vec<Announcement>,
     looks: Option<LookedAt>,
     verdict: Option<Verdict>,
 }
 
-impl News {
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-            && self.announcements.is_empty()
-            && self.looks.is_none()
-            && self.verdict.is_none()
+/// What can happen to one node.
+pub enum Act<'a> {
+    Deliver,
+    Append,
+    Look,
+    Expunge,
+    Wait,
+    Bump,
+    /// Time passes, and everybody looks.
+    Pause,
+    /// Takes in everything that a peer can tell.
+    Hear(&'a Node),
+    /// The link to a peer is gone.
+    Unlink(usize, NodeSlot),
+    /// The link to a peer is up, which brings this to the meeting.
+    Link(usize, NodeSlot, &'a Meeting),
+    /// Another life begins, in this slot, from what the node that is given has durable; clients connect again at once.
+    Restart(&'a Node, NodeSlot),
+}
+
+impl Act<'_> {
+    pub fn word(&self) -> Word {
+        match self {
+            Act::Deliver => word_of(&"deliver"),
+            Act::Append => word_of(&"append"),
+            Act::Look => word_of(&"look"),
+            Act::Expunge => word_of(&"expunge"),
+            Act::Wait => word_of(&"wait"),
+            Act::Bump => word_of(&"bump"),
+            Act::Pause => word_of(&"pause"),
+            Act::Hear(peer) => peer.told_word(),
+            Act::Unlink(peer, slot) => word_of(&("unlink", peer, slot)),
+            Act::Link(peer, slot, meeting) => word_of(&("link", peer, slot, meeting)),
+            Act::Restart(disk, slot) => word_of(&("restart", disk.word(), slot)),
+        }
     }
 }
 
@@ -63,26 +97,33 @@ impl News {
 pub struct Node {
     pub number: usize,
     pub replica: Replica<Disk>,
-    pub disk: Disk,
+    disk: Disk,
     /// How many lives there were before this one.
     lives: u8,
     /// Milliseconds since the start, as its clock shows them.
-    pub clock: u64,
+    clock: u64,
     pub looking: bool,
     /// What it can tell after its last commit.
-    pub told: Rc<Told>,
+    told: Told,
     /// What peers were last heard to look at, and to say of this life.
     looks: BTreeMap<usize, LookedAt>,
     verdicts: BTreeMap<usize, Verdict>,
     heard: BTreeMap<NodeSlot, Timestamp>,
-    /// All of the above in a word, once somebody asked for it.
-    digest: OnceCell<[u8; 32]>,
+    words: Words,
+}
+
+/// Parts of a node in a word each, once somebody asked for them.
+#[derive(Clone, Default)]
+struct Words {
+    all: OnceLock<Word>,
+    told: OnceLock<Word>,
+    shown: OnceLock<Word>,
 }
 
 impl Node {
     /// The first life of a node.
     pub fn new(number: usize, clock: u64) -> Self {
-        let author = author(number, NodeSlot::new(number as u8).expect("a slot"), 0);
+        let author = author(number, slot(number), 0);
         let now = Millis(START + clock);
         let replica = Replica::start(Disk::default(), author, Beginning::default(), now);
         Node::with(number, replica, Disk::default(), (0, clock))
@@ -96,11 +137,11 @@ impl Node {
             lives,
             clock,
             looking: false,
-            told: Rc::default(),
+            told: Told::default(),
             looks: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             heard: BTreeMap::new(),
-            digest: OnceCell::new(),
+            words: Words::default(),
         }
     }
 
@@ -112,121 +153,27 @@ impl Node {
         self.replica.author().incarnation
     }
 
-    pub fn now(&self) -> Millis {
+    fn now(&self) -> Millis {
         Millis(START + self.clock)
     }
 
-    /// Another life begins, in this slot, from what was durable; clients connect again at once.
-    pub fn restart(&mut self, disk: &Disk, slot: NodeSlot, store: &mut Store) {
-        let lives = self.lives + 1;
-        let author = author(self.number, slot, lives);
-        let mut replica = Replica::start(disk.clone(), author, disk.beginning(), self.now());
-        replica.account(account()).expect("no disk");
-        let looking = self.looking;
-        *self = Node::with(self.number, replica, disk.clone(), (lives, self.clock));
-        for announcement in disk.announced.values() {
-            let at = self.heard.entry(announcement.slot()).or_default();
-            *at = announcement.at.max(*at);
-        }
-        self.replica.set_heard(self.heard.clone());
-        self.commit(store);
-        if looking {
-            self.look(store);
-        }
+    /// The account, once it is known here.
+    pub fn alice(&self) -> Option<&Account> {
+        self.replica.loaded().next()
     }
 
-    pub fn look(&mut self, store: &mut Store) {
-        self.looking = true;
-        self.replica.look(account(), inbox()).expect("no disk");
-        self.commit(store);
+    /// What clients see of the mailbox.
+    pub fn view(&self) -> Option<MailboxView> {
+        Some(self.alice()?.view(inbox()))
     }
 
-    /// Does what is due, and commits.
-    pub fn commit(&mut self, store: &mut Store) {
-        self.replica.handle_timeout();
-        let commit = self.replica.commit();
-        for record in &commit.records {
-            let of_life = store.entry(record.incarnation).or_default();
-            if of_life.len() as u64 + 1 == record.sequence.0 {
-                Rc::make_mut(of_life).push(record.clone());
-            }
-        }
-        self.disk.write(&self.replica, &commit);
-        for announcement in &commit.announcements {
-            let at = self.heard.entry(announcement.slot()).or_default();
-            *at = announcement.at.max(*at);
-        }
-        self.told = Rc::new(self.telling());
-        self.digest = OnceCell::new();
+    pub fn first_visible(&self) -> Option<EntryId> {
+        self.view()?.rows.at(0).map(|row| row.facts.entry)
     }
 
-    fn telling(&self) -> Told {
-        let lives = self.replica.cluster().lives().map(|(life, ..)| *life);
-        let verdicts = lives.filter(|life| *life != self.life());
-        Told {
-            vector: self.replica.vector().clone(),
-            announced: self.disk.announced.clone(),
-            looks: self.replica.looks().own(),
-            verdicts: verdicts.filter_map(|life| Some((life, self.replica.judge(&life)?))).collect(),
-        }
-    }
-
-    /// What is news here of what a peer told.
-    pub fn news(&self, peer: usize, told: &Told) -> News {
-        let own = self.life();
-        let missing = |(life, last): (Incarnation, Sequence)| {
-            let known = self.replica.vector().last(&life);
-            (life != own && last > known).then_some((life, known, last))
-        };
-        let newer = |announcement: &&Announcement| {
-            let known = self.disk.announced.get(&(announcement.mailbox, announcement.slot()));
-            announcement.slot() != self.slot() && known.is_none_or(|known| known.at < announcement.at)
-        };
-        let looks = self.looks.get(&peer);
-        let changed = looks.map_or(!told.looks.is_empty(), |looks| *looks != told.looks);
-        let verdict = told.verdicts.get(&own).copied();
-        News {
-            records: told.vector.iter().filter_map(missing).collect(),
-            announcements: told.announced.values().filter(newer).cloned().collect(),
-            looks: changed.then(|| told.looks.clone()),
-            verdict: verdict.filter(|verdict| self.verdicts.get(&peer) != Some(verdict)),
-        }
-    }
-
-    /// Takes in what a peer told.
-    pub fn receive(&mut self, peer: usize, slot: NodeSlot, news: News, store: &mut Store) {
-        if let Some(looks) = news.looks {
-            self.replica.set_peer_looks(slot, Some(looks.clone()));
-            self.looks.insert(peer, looks);
-        }
-        let mut records = Vec::new();
-        for (life, known, last) in news.records {
-            let all = store.get(&life).expect("records that were told");
-            records.extend(all[known.0 as usize..last.0 as usize].iter().cloned());
-        }
-        self.replica.apply(records, |_| true).expect("a delta of an honest node");
-        for announcement in &news.announcements {
-            let at = self.heard.entry(announcement.slot()).or_default();
-            *at = announcement.at.max(*at);
-        }
-        self.replica.hear(news.announcements).expect("no disk");
-        self.replica.set_heard(self.heard.clone());
-        if let Some(verdict) = news.verdict {
-            self.replica.take_verdict(slot, verdict);
-            self.verdicts.insert(peer, verdict);
-        }
-        self.commit(store);
-    }
-
-    /// The link to a peer is gone, or up: then both tell first what they have.
-    pub fn link(&mut self, peer: usize, slot: NodeSlot, meeting: Option<Meeting>, store: &mut Store) {
-        if meeting.is_none() {
-            self.looks.remove(&peer);
-            self.verdicts.remove(&peer);
-            self.replica.set_peer_looks(slot, None);
-        }
-        self.replica.meet(slot, meeting);
-        self.commit(store);
+    /// When it has something to do that nobody asks for.
+    pub fn waits_until(&self) -> Option<Millis> {
+        self.replica.poll_timeout().or(self.replica.waits_until())
     }
 
     /// What it brings to a meeting.
@@ -234,40 +181,219 @@ impl Node {
         Meeting { vector: self.replica.vector().clone(), heard: self.heard.clone() }
     }
 
-    /// A word for everything that its future depends on.
-    pub fn digest(&self) -> &[u8; 32] {
-        self.digest.get_or_init(|| self.digest_now())
+    /// What becomes of it; none where there is nothing to hear.
+    pub fn after(&self, act: &Act<'_>) -> Option<Node> {
+        let mut node = self.clone();
+        node.replica.begin(node.now());
+        match act {
+            Act::Deliver => {
+                node.replica.deliver(account(), inbox(), new_entry()).expect("delivered");
+            }
+            Act::Append => node.append(),
+            Act::Look => node.look(),
+            Act::Expunge => node.expunge(),
+            Act::Bump => drop(node.replica.bump(account(), inbox()).expect("a UIDVALIDITY")),
+            Act::Wait => {
+                let until = node.waits_until().expect("a deadline");
+                node.clock += until.0.saturating_sub(node.now().0);
+                node.replica.begin(node.now());
+            }
+            Act::Pause => {
+                node.clock += PAUSE;
+                node.replica.begin(node.now());
+                if !node.looking {
+                    node.look();
+                }
+            }
+            Act::Hear(peer) => {
+                let news = self.news(peer)?;
+                node.receive(peer, news);
+            }
+            Act::Unlink(peer, slot) => node.link(*peer, *slot, None),
+            Act::Link(peer, slot, meeting) => node.link(*peer, *slot, Some((*meeting).clone())),
+            Act::Restart(before, slot) => {
+                return Some(node.restart(&before.disk.image(&before.replica), *slot));
+            }
+        }
+        node.commit();
+        Some(node)
     }
 
-    fn digest_now(&self) -> [u8; 32] {
-        let mut digest = Digest::default();
-        let own = (self.clock, self.looking, &self.looks, &self.verdicts, &self.heard, &self.disk.announced);
-        write!(digest, "{:?} {own:?}", self.replica).expect("a digest takes everything");
-        digest.end()
+    /// The founder's own doings, before there is a world.
+    pub fn prepare(&mut self, change: impl FnOnce(&mut Replica<Disk>)) {
+        change(&mut self.replica);
+        self.commit();
     }
+
+    fn append(&mut self) {
+        let placed = self.replica.append(account(), inbox(), vec![new_entry()]).expect("appended");
+        self.commit();
+        let (entry, view) = (self.newest(), self.view().expect("alice"));
+        let named = placed.1.first().and_then(|uid| view.rows.find(*uid)).map(|row| row.facts.entry);
+        assert_eq!((Some(placed.0), Some(entry)), (view.validity, named), "an answer that is not true");
+    }
+
+    fn expunge(&mut self) {
+        let entry = self.first_visible().expect("visible");
+        let (add, deleted) = (FlagChange::Add, [Flag::Deleted]);
+        let change = self.replica.change_flags(account(), inbox(), &[entry], add, &deleted, None);
+        change.expect("stored");
+        self.replica.expunge(account(), inbox(), &[entry]).expect("expunged");
+    }
+
+    fn look(&mut self) {
+        self.looking = true;
+        self.replica.look(account(), inbox()).expect("no disk");
+    }
+
+    fn restart(self, disk: &Disk, slot: NodeSlot) -> Node {
+        let lives = self.lives + 1;
+        let author = author(self.number, slot, lives);
+        let mut replica = Replica::start(disk.clone(), author, disk.beginning(), self.now());
+        replica.account(account()).expect("no disk");
+        let mut node = Node::with(self.number, replica, disk.clone(), (lives, self.clock));
+        node.note(disk.announced.values());
+        node.replica.set_heard(node.heard.clone());
+        node.commit();
+        if self.looking {
+            node.look();
+            node.commit();
+        }
+        node
+    }
+
+    /// Does what is due, and commits.
+    fn commit(&mut self) {
+        self.replica.handle_timeout();
+        let commit = self.replica.commit();
+        self.disk.write(&self.replica, &commit);
+        self.note(commit.announcements.iter());
+        self.told = self.telling();
+        self.words = Words::default();
+    }
+
+    fn note<'a>(&mut self, announcements: impl Iterator<Item = &'a Announcement>) {
+        for announcement in announcements {
+            let at = self.heard.entry(announcement.slot()).or_default();
+            *at = announcement.at.max(*at);
+        }
+    }
+
+    fn telling(&self) -> Told {
+        let lives = self.replica.cluster().lives().map(|(life, ..)| *life);
+        let verdicts = lives.filter(|life| *life != self.life());
+        Told {
+            vector: self.replica.vector().clone(),
+            hashes: self.disk.hashes.clone(),
+            announced: self.disk.announced.clone(),
+            looks: self.replica.looks().own(),
+            verdicts: verdicts.filter_map(|life| Some((life, self.replica.judge(&life)?))).collect(),
+        }
+    }
+
+    /// What is news here of what a peer can tell.
+    fn news(&self, peer: &Node) -> Option<News> {
+        let (own, told) = (self.life(), &peer.told);
+        let mut records = Vec::new();
+        for (life, last) in told.vector.iter().filter(|(life, _)| *life != own) {
+            let known = self.replica.vector().last(&life);
+            if last > known {
+                let missing = peer.disk.records.range((life, known.next())..=(life, last));
+                let missing: Vec<_> = missing.map(|(_, record)| record.clone()).collect();
+                assert_eq!(missing.len() as u64, last.0 - known.0, "records that were told");
+                records.extend(missing);
+            }
+        }
+        let newer = |announcement: &&Announcement| {
+            let known = self.disk.announced.get(&(announcement.mailbox, announcement.slot()));
+            announcement.slot() != self.slot() && known.is_none_or(|known| known.at < announcement.at)
+        };
+        let announcements: Vec<_> = told.announced.values().filter(newer).cloned().collect();
+        let looks = self.looks.get(&peer.number);
+        let changed = looks.map_or(!told.looks.is_empty(), |looks| *looks != told.looks);
+        let looks = changed.then(|| told.looks.clone());
+        let verdict = told.verdicts.get(&own).copied();
+        let verdict = verdict.filter(|verdict| self.verdicts.get(&peer.number) != Some(verdict));
+        let any = !records.is_empty() || !announcements.is_empty() || changed || verdict.is_some();
+        any.then_some(News { records, announcements, looks, verdict })
+    }
+
+    fn receive(&mut self, peer: &Node, news: News) {
+        let slot = peer.slot();
+        if let Some(looks) = news.looks {
+            self.replica.set_peer_looks(slot, Some(looks.clone()));
+            self.looks.insert(peer.number, looks);
+        }
+        self.replica.apply(news.records, |_| true).expect("a delta of an honest node");
+        self.note(news.announcements.iter());
+        self.replica.hear(news.announcements).expect("no disk");
+        self.replica.set_heard(self.heard.clone());
+        if let Some(verdict) = news.verdict {
+            self.replica.take_verdict(slot, verdict);
+            self.verdicts.insert(peer.number, verdict);
+        }
+    }
+
+    /// The link to a peer is gone, or up: then both tell first what they have.
+    fn link(&mut self, peer: usize, slot: NodeSlot, meeting: Option<Meeting>) {
+        if meeting.is_none() {
+            self.looks.remove(&peer);
+            self.verdicts.remove(&peer);
+            self.replica.set_peer_looks(slot, None);
+        }
+        self.replica.meet(slot, meeting);
+    }
+
+    /// What this life accepted last.
+    pub fn newest(&self) -> EntryId {
+        let own = self.alice().expect("alice").segments();
+        let (segment, entries) =
+            own.filter(|(segment, _)| segment.incarnation == self.life()).last().expect("a segment");
+        let index = entries.iter().filter(|entry| entry.facts().is_some()).count() - 1;
+        EntryId { segment: *segment, index: index as u16 }
+    }
+
+    /// A word for everything that its future depends on.
+    pub fn word(&self) -> Word {
+        let own = || (self.number, self.clock, self.looking, &self.looks, &self.verdicts, &self.heard);
+        *self.words.all.get_or_init(|| word_of(&(&self.replica, own(), self.told_word())))
+    }
+
+    /// A word for what peers can hear from it.
+    fn told_word(&self) -> Word {
+        let Told { vector, hashes, announced, looks, verdicts } = &self.told;
+        let told = || word_of(&(self.number, self.slot(), vector, hashes, announced, looks, verdicts));
+        *self.words.told.get_or_init(told)
+    }
+
+    /// A word for what clients see, and who may have placed it.
+    pub fn shown_word(&self) -> Word {
+        let shown = || {
+            let view = self.view()?;
+            let epoch = self.alice()?.mailbox_state(&inbox()).and_then(|state| state.epoch());
+            let rows: Vec<_> = view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
+            Some(word_of(&(self.number, view.validity, view.uid_next, view.highest_modseq, rows, epoch)))
+        };
+        *self.words.shown.get_or_init(|| shown().unwrap_or_default())
+    }
+}
+
+/// The slot that a node begins with.
+pub fn slot(number: usize) -> NodeSlot {
+    NodeSlot::new(number as u8).expect("a slot")
 }
 
 fn author(number: usize, slot: NodeSlot, lives: u8) -> Author {
     Author { slot, incarnation: Incarnation([(number as u8 + 1) * 16 + lives; 16]) }
 }
 
-/// A hash of what is written to it.
-#[derive(Default)]
-pub struct Digest(Vec<u8>);
-
-impl Digest {
-    pub fn add(&mut self, octets: &[u8]) {
-        self.0.extend_from_slice(octets);
-    }
-
-    pub fn end(&self) -> [u8; 32] {
-        *blake3::hash(&self.0).as_bytes()
-    }
-}
-
-impl std::fmt::Write for Digest {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.add(text.as_bytes());
-        Ok(())
+fn new_entry() -> NewEntry {
+    NewEntry {
+        body: BodyHash([7; 32]),
+        size: 1,
+        received: ReceivedAt::default(),
+        flags: vec![],
+        email: None,
+        delivery: None,
     }
 }

@@ -1,13 +1,15 @@
 //! Knows what clients saw and what was accepted, over all nodes and their lives, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::fold::mailbox::Epoch;
 use peerpost_crdt::identity::{EntryId, Incarnation, NodeSlot, SLOTS, Uid, Validity};
 use peerpost_crdt::vector::{Sequence, Vector};
 
-use super::node::{Node, account, inbox};
+use super::node::{Node, inbox};
+use super::word::{Word, word_of};
 
 /// What one node's clients saw of one epoch.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +36,7 @@ pub struct Seen {
 }
 
 /// A change that a client was told is done, with the record that says so.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Done {
     entry: EntryId,
     life: Incarnation,
@@ -42,29 +44,41 @@ struct Done {
 }
 
 /// Knows what clients saw and what was accepted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Witness {
     /// U1: what each UID names, and who placed it.
     named: BTreeMap<(Validity, Uid), (EntryId, NodeSlot)>,
     seen: BTreeMap<usize, Seen>,
-    accepted: Vec<Done>,
-    expunged: Vec<Done>,
+    accepted: BTreeSet<Done>,
+    expunged: BTreeSet<Done>,
+    word: OnceLock<Word>,
 }
 
 impl Witness {
+    /// A word for everything that it knows.
+    pub fn word(&self) -> Word {
+        let all = || word_of(&(&self.named, &self.seen, &self.accepted, &self.expunged));
+        *self.word.get_or_init(all)
+    }
+
     /// What clients of a node saw until now.
     pub fn seen(&self, node: usize) -> Seen {
         self.seen.get(&node).cloned().unwrap_or_default()
     }
 
+    /// The same, to be changed.
+    pub fn next(&self) -> Witness {
+        Witness { word: OnceLock::new(), ..self.clone() }
+    }
+
     /// A message was accepted, and is in the node's last record.
     pub fn accepted(&mut self, entry: EntryId, node: &Node) {
-        self.accepted.push(Done { entry, life: node.life(), sequence: node.replica.sequence() });
+        self.accepted.insert(Done { entry, life: node.life(), sequence: node.replica.sequence() });
     }
 
     /// A message was expunged, which is in the node's last record.
     pub fn expunged(&mut self, entry: EntryId, node: &Node) {
-        self.expunged.push(Done { entry, life: node.life(), sequence: node.replica.sequence() });
+        self.expunged.insert(Done { entry, life: node.life(), sequence: node.replica.sequence() });
     }
 
     /// A disk was rolled back: what its lost life did, and nobody else has (`kept`), is lost.
@@ -73,7 +87,14 @@ impl Witness {
             |done: &Done| done.life != lost || kept.iter().any(|vector| vector.last(&lost) >= done.sequence);
         self.accepted.retain(stays);
         self.expunged.retain(stays);
-        self.seen.entry(node).or_default().older = true;
+        let seen = self.seen.entry(node).or_default();
+        seen.older = true;
+        for epoch in seen.epochs.values_mut() {
+            // Later ones too: the node hears of them again, and begins there with nothing shown.
+            epoch.returned = true;
+            epoch.told_next = Uid::default();
+            epoch.highest_modseq = Timestamp::ZERO;
+        }
     }
 
     /// What cannot be promised (rule 8): a disk was rolled back behind what no other node had heard of, and all members
@@ -158,16 +179,6 @@ impl Witness {
         for (node, picture) in nodes.iter().zip(&pictures) {
             assert_eq!(Some(picture), pictures.first(), "U4: node {} differs from the first", node.number);
         }
-    }
-
-    /// What was accepted by whom is of one name: it is looked up where it was accepted.
-    pub fn newest(node: &Node) -> EntryId {
-        let state = node.replica.loaded().next().expect("alice");
-        assert_eq!(state.id(), account());
-        let own = state.segments().filter(|(segment, _)| segment.incarnation == node.life());
-        let (segment, entries) = own.last().expect("a segment of this life");
-        let index = entries.iter().filter(|entry| entry.facts().is_some()).count() - 1;
-        EntryId { segment: *segment, index: index as u16 }
     }
 }
 

@@ -1,18 +1,15 @@
 //! A small world: nodes, links, disks, and what may happen next.
 
-use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use peerpost_crdt::account::NewEntry;
-use peerpost_crdt::flag::{Flag, FlagChange};
-use peerpost_crdt::identity::{BodyHash, EntryId, Incarnation, NodeSlot};
+use peerpost_crdt::identity::{Incarnation, NodeSlot};
 use peerpost_crdt::operation::{DefaultMailbox, Member};
-use peerpost_crdt::vector::Sequence;
-use peerpost_crdt::view::ReceivedAt;
+use peerpost_crdt::vector::{Sequence, Vector};
 
-use super::disk::Disk;
-use super::node::{Digest, News, Node, Store, account, inbox};
+use super::library::Library;
+use super::node::{Act, Node, slot};
 use super::witness::{Seen, Witness};
+use super::word::{Word, join, word_of};
 
 /// One thing that happens, at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +54,6 @@ pub struct Left {
     pub crashes: u8,
     pub rollbacks: u8,
     pub bumps: u8,
-    /// Nodes where a client may begin to look.
-    pub looks: u8,
 }
 
 /// Which world is explored.
@@ -67,8 +62,14 @@ pub struct Setting {
     pub nodes: usize,
     /// Nodes where clients look from the beginning, one bit each.
     pub looking: u8,
-    /// Nodes that crash and are rolled back, one bit each.
+    /// Nodes that take deliveries, one bit each.
+    pub delivering: u8,
+    /// Nodes that crash, one bit each.
+    pub crashing: u8,
+    /// Nodes whose disks are rolled back, one bit each.
     pub victims: u8,
+    /// Nodes where a UIDVALIDITY is asked for, one bit each.
+    pub bumping: u8,
     /// Nodes that are cut off from all others, one bit each.
     pub cut_off: u8,
     /// How far each node's clock is ahead, in milliseconds.
@@ -78,71 +79,98 @@ pub struct Setting {
 
 /// A copy of a disk, and what clients had seen when it was made.
 struct Saved {
-    node: usize,
-    disk: Disk,
-    digest: [u8; 32],
+    node: Arc<Node>,
     seen: Seen,
-    slot: NodeSlot,
-    life: Incarnation,
-    sequence: Sequence,
+    /// For everything that a life from the copy depends on, and for what is still of interest once it has begun.
+    words: [Word; 2],
+}
+
+impl Saved {
+    fn slot(&self) -> NodeSlot {
+        self.node.slot()
+    }
+
+    fn life(&self) -> Incarnation {
+        self.node.life()
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.node.replica.sequence()
+    }
+}
+
+/// What has happened, the last first.
+struct Past {
+    step: Step,
+    before: Option<Arc<Past>>,
 }
 
 #[derive(Clone)]
 pub struct World {
+    library: Arc<Library>,
     setting: Setting,
     left: Left,
-    nodes: Vec<Rc<Node>>,
-    store: Store,
-    witness: Rc<Witness>,
+    nodes: Vec<Arc<Node>>,
+    witness: Arc<Witness>,
     cut_off: Option<usize>,
-    saved: Option<Rc<Saved>>,
+    saved: Option<Arc<Saved>>,
     rolled_back: bool,
-    pub history: Vec<Step>,
+    /// How many of the last steps were nothing but hearing each other.
+    received: u8,
+    past: Option<Arc<Past>>,
 }
 
 fn is(mask: u8, number: usize) -> bool {
     mask & (1 << number) != 0
 }
 
-fn slot(number: usize) -> NodeSlot {
-    NodeSlot::new(number as u8).expect("a slot")
-}
-
 impl World {
     /// Nodes that know each other and the account, with clients where the setting says so.
     pub fn new(setting: Setting) -> Self {
-        let mut store = Store::new();
         let mut nodes: Vec<Node> =
             (0..setting.nodes).map(|number| Node::new(number, 10_000 + setting.clocks[number])).collect();
-        for number in 0..setting.nodes {
-            let first = &mut nodes[0].replica;
-            let granted = (number > 0).then(|| first.grant().expect("a free slot").0);
-            assert!(granted.is_none_or(|granted| granted == slot(number)));
-            let (name, advertise) = (format!("node{number}"), format!("node{number}:4420"));
-            first.admit_member(Member { slot: slot(number), name, key: [number as u8; 32], advertise });
-        }
-        let defaults = [DefaultMailbox { name: "INBOX".to_owned(), special_use: None }];
-        nodes[0].replica.add_account("alice", "hash", &defaults).expect("added");
-        nodes.iter_mut().for_each(|node| node.commit(&mut store));
+        nodes[0].prepare(|first| {
+            for number in 0..setting.nodes {
+                let granted = (number > 0).then(|| first.grant().expect("a free slot").0);
+                assert!(granted.is_none_or(|granted| granted == slot(number)));
+                let (name, advertise) = (format!("node{number}"), format!("node{number}:4420"));
+                first.admit_member(Member { slot: slot(number), name, key: [number as u8; 32], advertise });
+            }
+            let defaults = [DefaultMailbox { name: "INBOX".to_owned(), special_use: None }];
+            first.add_account("alice", "hash", &defaults).expect("added");
+        });
+        nodes.iter_mut().skip(1).for_each(|node| node.prepare(|_| ()));
         let mut world = World {
+            library: Arc::default(),
             setting,
             left: setting.left,
-            nodes: nodes.into_iter().map(Rc::new).collect(),
-            store,
-            witness: Rc::default(),
+            nodes: nodes.into_iter().map(Arc::new).collect(),
+            witness: Arc::default(),
             cut_off: None,
             saved: None,
             rolled_back: false,
-            history: vec![],
+            received: 0,
+            past: None,
         };
         while world.exchange() {}
         for number in (0..setting.nodes).filter(|number| is(setting.looking, *number)) {
             world.go(Step::Look(number));
         }
         while world.exchange() {}
-        world.left = setting.left;
-        world.history.clear();
-        world
+        World { received: 0, past: None, ..world }
+    }
+
+    /// What has happened, from the beginning.
+    pub fn history(&self) -> Vec<Step> {
+        let past = std::iter::successors(self.past.as_ref(), |past| past.before.as_ref());
+        let mut steps: Vec<_> = past.map(|past| past.step).collect();
+        steps.reverse();
+        steps
+    }
+
+    /// What was worked out for it and all others that came of the same beginning.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     fn linked(&self, a: usize, b: usize) -> bool {
@@ -166,125 +194,91 @@ impl World {
     }
 
     fn steps_of(&self, node: &Node, steps: &mut Vec<Step>) {
-        let (number, left) = (node.number, &self.left);
+        let (number, left, setting) = (node.number, &self.left, &self.setting);
         let may_place = node.replica.may_place();
-        let victim = is(self.setting.victims, number);
-        let saved = self.saved.as_ref().map(|saved| saved.node);
-        let waits = node.replica.poll_timeout().or(node.replica.waits_until()).is_some();
-        let moves = node.replica.successor().is_some_and(|slot| slot != node.slot());
+        let saved = self.saved.as_ref().map(|saved| saved.node.number);
         let own = [
-            (left.deliveries > 0, Step::Deliver(number)),
+            (left.deliveries > 0 && is(setting.delivering, number), Step::Deliver(number)),
             (left.appends > 0 && may_place, Step::Append(number)),
-            (is(left.looks, number) && !node.looking, Step::Look(number)),
-            (left.expunges > 0 && first_visible(node).is_some(), Step::Expunge(number)),
-            (left.waits > 0 && waits, Step::Wait(number)),
-            (left.cuts > 0 && is(self.setting.cut_off, number), Step::Cut(number)),
-            (left.crashes > 0 && victim, Step::Crash(number)),
-            (left.rollbacks > 0 && victim && saved.is_none(), Step::Save(number)),
+            (left.expunges > 0 && node.first_visible().is_some(), Step::Expunge(number)),
+            (left.waits > 0 && node.waits_until().is_some(), Step::Wait(number)),
+            (left.cuts > 0 && is(setting.cut_off, number), Step::Cut(number)),
+            (left.crashes > 0 && is(setting.crashing, number), Step::Crash(number)),
+            (left.rollbacks > 0 && is(setting.victims, number) && saved.is_none(), Step::Save(number)),
             (left.rollbacks > 0 && saved == Some(number), Step::RollBack(number)),
-            (moves, Step::Move(number)),
-            (left.bumps > 0 && may_place, Step::Bump(number)),
+            (moves(node), Step::Move(number)),
+            (left.bumps > 0 && may_place && is(setting.bumping, number), Step::Bump(number)),
         ];
         steps.extend(own.into_iter().filter(|(may, _)| *may).map(|(_, step)| step));
-        let heard = self.linked_with(number).into_iter().filter(|from| !self.news(number, *from).is_empty());
+        let heard = self.linked_with(number).into_iter().filter(|from| self.heard(number, *from).is_some());
         steps.extend(heard.map(|from| Step::Receive { to: number, from }));
     }
 
-    /// What a node may hear from a peer.
-    fn news(&self, to: usize, from: usize) -> News {
-        self.nodes[to].news(from, &self.nodes[from].told)
+    /// What a node is once it has heard what a peer can tell; none where that is nothing new.
+    fn heard(&self, to: usize, from: usize) -> Option<Arc<Node>> {
+        self.library.heard(&self.nodes[to], &self.nodes[from])
     }
 
     /// Does one step, and lets the witness see what came of it.
     pub fn go(&mut self, step: Step) {
-        const MOST_RECEIVED: usize = 40;
-        self.history.push(step);
-        let received = self.history.iter().rev().take_while(|step| matches!(step, Step::Receive { .. }));
-        assert!(received.count() < MOST_RECEIVED, "U4: the nodes tell each other for ever");
+        const MOST_RECEIVED: u8 = 40;
+        self.past = Some(Arc::new(Past { step, before: self.past.take() }));
+        self.received = if matches!(step, Step::Receive { .. }) { self.received + 1 } else { 0 };
+        assert!(self.received < MOST_RECEIVED, "U4: the nodes tell each other for ever");
         match step {
-            Step::Receive { to, from } => self.receive(to, from),
+            Step::Receive { to, from } => self.nodes[to] = self.heard(to, from).expect("news"),
             Step::Cut(number) => {
                 self.left.cuts -= 1;
                 self.cut(number);
             }
-            Step::Heal => self.heal(),
+            Step::Heal => {
+                let number = self.cut_off.take().expect("a cut");
+                self.connect(number);
+            }
             Step::Crash(number) => {
                 self.left.crashes -= 1;
-                let disk = self.nodes[number].disk.image(&self.nodes[number].replica);
-                self.restart(number, &disk, self.nodes[number].slot());
+                self.restart(number, &Arc::clone(&self.nodes[number]), self.nodes[number].slot());
             }
             Step::Move(number) => {
-                let disk = self.nodes[number].disk.image(&self.nodes[number].replica);
                 let slot = self.nodes[number].replica.successor().expect("another slot");
-                self.restart(number, &disk, slot);
+                self.restart(number, &Arc::clone(&self.nodes[number]), slot);
             }
             Step::Save(number) => self.save(number),
             Step::RollBack(number) => self.roll_back(number),
-            step => self.act(step),
+            Step::Expunge(number) => {
+                self.left.expunges -= 1;
+                let entry = self.nodes[number].first_visible().expect("visible");
+                self.act(number, &Act::Expunge);
+                self.witness = self.library.expunged(&self.witness, entry, &self.nodes[number]);
+            }
+            step => self.simple(step),
         }
         self.observe();
     }
 
-    fn act(&mut self, step: Step) {
-        let World { nodes, store, left, witness, .. } = self;
-        match step {
-            Step::Deliver(number) => {
-                left.deliveries -= 1;
-                let node = begin(nodes, number);
-                node.replica.deliver(account(), inbox(), new_entry()).expect("delivered");
-                node.commit(store);
-                Rc::make_mut(witness).accepted(Witness::newest(node), node);
-            }
-            Step::Append(number) => {
-                left.appends -= 1;
-                let node = begin(nodes, number);
-                let placed = node.replica.append(account(), inbox(), vec![new_entry()]).expect("appended");
-                node.commit(store);
-                let entry = Witness::newest(node);
-                let view = node.replica.loaded().next().expect("alice").view(inbox());
-                let named = placed.1.first().and_then(|uid| view.rows.find(*uid)).map(|row| row.facts.entry);
-                assert_eq!(
-                    (Some(placed.0), Some(entry)),
-                    (view.validity, named),
-                    "an answer that is not true"
-                );
-                Rc::make_mut(witness).accepted(entry, node);
-            }
-            Step::Look(number) => {
-                begin(nodes, number).look(store);
-            }
-            Step::Expunge(number) => {
-                left.expunges -= 1;
-                let node = begin(nodes, number);
-                let entry = first_visible(node).expect("visible");
-                let (add, deleted) = (FlagChange::Add, [Flag::Deleted]);
-                let change = node.replica.change_flags(account(), inbox(), &[entry], add, &deleted, None);
-                change.expect("stored");
-                node.replica.expunge(account(), inbox(), &[entry]).expect("expunged");
-                node.commit(store);
-                Rc::make_mut(witness).expunged(entry, node);
-            }
-            Step::Wait(number) => {
-                left.waits -= 1;
-                let node = Rc::make_mut(&mut nodes[number]);
-                let now = node.now();
-                let until = node.replica.poll_timeout().or(node.replica.waits_until()).expect("a deadline");
-                node.clock += until.0.saturating_sub(now.0);
-                begin(nodes, number).commit(store);
-            }
-            Step::Bump(number) => {
-                left.bumps -= 1;
-                let node = begin(nodes, number);
-                node.replica.bump(account(), inbox()).expect("a UIDVALIDITY");
-                node.commit(store);
-            }
+    /// What happens at one node, and is no more than an act of it.
+    fn simple(&mut self, step: Step) {
+        let left = &mut self.left;
+        let (number, act, count) = match step {
+            Step::Deliver(number) => (number, Act::Deliver, Some(&mut left.deliveries)),
+            Step::Append(number) => (number, Act::Append, Some(&mut left.appends)),
+            Step::Wait(number) => (number, Act::Wait, Some(&mut left.waits)),
+            Step::Bump(number) => (number, Act::Bump, Some(&mut left.bumps)),
+            Step::Look(number) => (number, Act::Look, None),
             _ => unreachable!("not of one node alone: {step:?}"),
+        };
+        if let Some(count) = count {
+            *count -= 1;
+        }
+        let accepts = matches!(act, Act::Deliver | Act::Append);
+        self.act(number, &act);
+        if accepts {
+            self.witness = self.library.accepted(&self.witness, &self.nodes[number]);
         }
     }
 
-    fn receive(&mut self, to: usize, from: usize) {
-        let (slot, news) = (self.nodes[from].slot(), self.news(to, from));
-        begin(&mut self.nodes, to).receive(from, slot, news, &mut self.store);
+    fn act(&mut self, number: usize, act: &Act<'_>) {
+        self.nodes[number] = self.library.after(&self.nodes[number], act).expect("something happens");
     }
 
     fn cut(&mut self, number: usize) {
@@ -296,13 +290,7 @@ impl World {
     }
 
     fn unlink(&mut self, node: usize, peer: usize) {
-        let slot = self.nodes[peer].slot();
-        begin(&mut self.nodes, node).link(peer, slot, None, &mut self.store);
-    }
-
-    fn heal(&mut self) {
-        let number = self.cut_off.take().expect("a cut");
-        self.connect(number);
+        self.act(node, &Act::Unlink(peer, self.nodes[peer].slot()));
     }
 
     /// A node's links come up: both sides tell first what they have.
@@ -311,68 +299,71 @@ impl World {
             let meetings = [(number, peer), (peer, number)]
                 .map(|(node, peer)| (node, peer, self.nodes[peer].slot(), self.nodes[peer].meeting()));
             for (node, peer, slot, meeting) in meetings {
-                begin(&mut self.nodes, node).link(peer, slot, Some(meeting), &mut self.store);
+                self.act(node, &Act::Link(peer, slot, &meeting));
             }
         }
     }
 
-    fn restart(&mut self, number: usize, disk: &Disk, slot: NodeSlot) {
+    fn restart(&mut self, number: usize, disk: &Node, slot: NodeSlot) {
         for peer in self.linked_with(number) {
             self.unlink(peer, number);
         }
-        begin(&mut self.nodes, number).restart(disk, slot, &mut self.store);
+        self.act(number, &Act::Restart(disk, slot));
         self.connect(number);
     }
 
     fn save(&mut self, number: usize) {
-        let node = &self.nodes[number];
-        self.saved = Some(Rc::new(Saved {
-            node: number,
-            disk: node.disk.image(&node.replica),
-            digest: *node.digest(),
-            seen: self.witness.seen(number),
-            slot: node.slot(),
-            life: node.life(),
-            sequence: node.replica.sequence(),
-        }));
+        let node = Arc::clone(&self.nodes[number]);
+        let seen = self.witness.seen(number);
+        let later = word_of(&(number, node.slot(), node.life(), node.replica.sequence(), &seen));
+        let words = [join(&[node.word(), later]), later];
+        self.saved = Some(Arc::new(Saved { node, seen, words }));
     }
 
     fn roll_back(&mut self, number: usize) {
         self.left.rollbacks -= 1;
         self.rolled_back = true;
-        let saved = Rc::clone(self.saved.as_ref().expect("a copy"));
+        let saved = Arc::clone(self.saved.as_ref().expect("a copy"));
         let others = self.nodes.iter().filter(|node| node.number != number);
-        let kept: Vec<_> = others.map(|node| node.replica.vector()).chain([saved.disk.vector()]).collect();
-        let mut witness = Witness::clone(&self.witness);
-        for lost in [saved.life, self.nodes[number].life()] {
+        let kept: Vec<&Vector> = others.chain([&saved.node]).map(|node| node.replica.vector()).collect();
+        let mut witness = self.witness.next();
+        for lost in [saved.life(), self.nodes[number].life()] {
             witness.rolled_back(number, lost, &kept);
         }
-        self.witness = Rc::new(witness);
-        self.restart(number, &saved.disk, saved.slot);
+        self.witness = self.library.share(witness);
+        self.restart(number, &saved.node, saved.slot());
     }
 
     fn observe(&mut self) {
         self.forgive();
-        let witness = Rc::make_mut(&mut self.witness);
-        self.nodes.iter().for_each(|node| witness.observe(node));
+        for node in &self.nodes {
+            self.witness = self.library.observed(&self.witness, node);
+        }
     }
 
     /// The one thing that cannot be promised: all members confirmed, in good faith, a life on a disk that was rolled back behind
     /// what nobody else had heard of.
     fn forgive(&mut self) {
         let Some(saved) = self.saved.clone().filter(|_| self.rolled_back) else { return };
-        let node = &self.nodes[saved.node];
-        if node.slot() != saved.slot || !node.replica.is_confirmed() {
+        let node = &self.nodes[saved.node.number];
+        if node.slot() != saved.slot() {
+            // It was found out, and has another slot for good.
+            self.saved = None;
             return;
         }
-        let others = self.nodes.iter().filter(|other| other.number != saved.node);
-        let heard = others.map(|other| other.replica.vector().last(&saved.life)).max();
+        if !node.replica.is_confirmed() {
+            return;
+        }
+        let others = self.nodes.iter().filter(|other| other.number != node.number);
+        let heard = others.map(|other| other.replica.vector().last(&saved.life())).max();
         assert!(
-            heard <= Some(saved.sequence),
+            heard <= Some(saved.sequence()),
             "rule 8: a life is confirmed, and a node has {heard:?} of the life before, which ended at {:?}",
-            saved.sequence
+            saved.sequence()
         );
-        Rc::make_mut(&mut self.witness).nobody_witnessed(saved.node, saved.slot, &saved.seen);
+        let mut witness = self.witness.next();
+        witness.nobody_witnessed(node.number, saved.slot(), &saved.seen);
+        self.witness = self.library.share(witness);
         self.saved = None;
     }
 
@@ -381,9 +372,9 @@ impl World {
         let mut any = false;
         for to in 0..self.nodes.len() {
             for from in (0..self.nodes.len()).filter(|from| *from != to) {
-                if !self.news(to, from).is_empty() {
+                if let Some(node) = self.heard(to, from) {
                     any = true;
-                    self.receive(to, from);
+                    self.nodes[to] = node;
                     self.observe();
                 }
             }
@@ -399,64 +390,46 @@ impl World {
         }
         let mut quiet = 0;
         for _round in 0..MOST_ROUNDS {
-            let mut any = false;
-            for number in 0..self.nodes.len() {
-                Rc::make_mut(&mut self.nodes[number]).clock += 3000;
-                let node = begin(&mut self.nodes, number);
-                if node.looking {
-                    node.commit(&mut self.store)
-                } else {
-                    node.look(&mut self.store)
-                }
-                self.observe();
-                if self.steps().contains(&Step::Move(number)) {
-                    any = true;
-                    self.go(Step::Move(number));
-                }
+            // Who came here before goes the whole way: time passes, so that nobody comes round to where they were.
+            if !self.library.rests.insert(join(&[self.word(), quiet])) {
+                return;
             }
-            any |= self.exchange();
-            quiet = if any { 0 } else { quiet + 1 };
+            quiet = if self.pause() { 0 } else { quiet + 1 };
             if quiet == 2 {
                 break;
             }
         }
         assert_eq!(quiet, 2, "U4: the nodes do not come to rest");
-        self.witness.observe_rest(&self.nodes.iter().map(Rc::as_ref).collect::<Vec<_>>());
+        self.witness.observe_rest(&self.nodes.iter().map(Arc::as_ref).collect::<Vec<_>>());
+    }
+
+    /// Time passes, all look, all hear everything once. Tells whether there was anything.
+    fn pause(&mut self) -> bool {
+        let mut any = false;
+        for number in 0..self.nodes.len() {
+            self.act(number, &Act::Pause);
+            self.observe();
+            if moves(&self.nodes[number]) {
+                any = true;
+                self.go(Step::Move(number));
+            }
+        }
+        self.exchange() || any
     }
 
     /// A word for everything that the future depends on.
-    pub fn digest(&self) -> [u8; 16] {
-        let mut digest = Digest::default();
-        self.nodes.iter().for_each(|node| digest.add(node.digest()));
-        if let Some(saved) = &self.saved {
-            digest.add(&saved.digest);
-            write!(digest, "{:?}", (saved.node, &saved.seen)).expect("a digest takes everything");
-        }
-        let own = (&self.left, self.cut_off, self.rolled_back, &self.witness);
-        write!(digest, "{own:?}").expect("a digest takes everything");
-        let [word @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest.end();
-        word
+    pub fn word(&self) -> Word {
+        let saved = self.saved.as_ref().map_or(0, |saved| saved.words[usize::from(self.rolled_back)]);
+        let Left { deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps } = self.left;
+        let cut_off = self.cut_off.map_or(0xff, |node| node as u8);
+        let own = [deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps, cut_off];
+        let own = own.iter().fold(u128::from(self.rolled_back), |word, octet| word << 8 | u128::from(*octet));
+        let nodes = self.nodes.iter().map(|node| node.word());
+        join(&nodes.chain([saved, self.witness.word(), own]).collect::<Vec<_>>())
     }
 }
 
-/// A node, at its own time, to be changed.
-fn begin(nodes: &mut [Rc<Node>], number: usize) -> &mut Node {
-    let node = Rc::make_mut(&mut nodes[number]);
-    node.replica.begin(node.now());
-    node
-}
-
-fn first_visible(node: &Node) -> Option<EntryId> {
-    node.replica.loaded().next()?.view(inbox()).rows.at(0).map(|row| row.facts.entry)
-}
-
-fn new_entry() -> NewEntry {
-    NewEntry {
-        body: BodyHash([7; 32]),
-        size: 1,
-        received: ReceivedAt::default(),
-        flags: vec![],
-        email: None,
-        delivery: None,
-    }
+/// Whether a node was given another slot.
+fn moves(node: &Node) -> bool {
+    node.replica.successor().is_some_and(|slot| slot != node.slot())
 }

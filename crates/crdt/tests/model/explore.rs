@@ -1,0 +1,128 @@
+//! Goes through all states of a world, on as many threads as there are processors.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex};
+use std::time::Instant;
+
+use super::word::Known;
+use super::world::{Setting, World};
+
+/// What the threads share.
+#[derive(Default)]
+struct Search {
+    known: Known,
+    spare: Mutex<Spare>,
+    changed: Condvar,
+    hungry: AtomicBool,
+    finals: AtomicU64,
+    steps: AtomicU64,
+}
+
+/// Worlds for threads that have none.
+#[derive(Default)]
+struct Spare {
+    open: VecDeque<World>,
+    idle: usize,
+    failed: bool,
+}
+
+/// Says what had happened when an assertion fails, and has the other threads stop.
+struct Story<'a> {
+    search: &'a Search,
+    world: &'a World,
+    next: String,
+}
+
+impl Drop for Story<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("after {:?}, then {}", self.world.history(), self.next);
+            if let Ok(mut spare) = self.search.spare.lock() {
+                spare.failed = true;
+            }
+            self.search.hungry.store(true, Relaxed);
+            self.search.changed.notify_all();
+        }
+    }
+}
+
+/// Goes through every state, and from every final one to rest.
+pub fn explore(name: &str, setting: Setting) {
+    let started = Instant::now();
+    let search = Search::default();
+    let world = World::new(setting);
+    search.known.insert(world.word());
+    search.spare.lock().expect("no thread yet").open.push_back(world.clone());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| search.work(threads));
+        }
+    });
+    let [nodes, acts, witnesses] = world.library().sizes();
+    println!(
+        "model {name}: {} states, {} of them final, {} steps, {:.1} s \
+         ({nodes} states of nodes, {acts} acts, {witnesses} states of the witness)",
+        search.known.len(),
+        search.finals.load(Relaxed),
+        search.steps.load(Relaxed),
+        started.elapsed().as_secs_f64()
+    );
+}
+
+impl Search {
+    /// One thread: the newest state first, so that few are open at a time.
+    fn work(&self, threads: usize) {
+        let mut open: Vec<World> = Vec::new();
+        while let Some(world) = open.pop().or_else(|| self.take(threads)) {
+            self.expand(&world, &mut open);
+            if self.hungry.load(Relaxed) && open.len() > 1 {
+                let mut spare = self.spare.lock().expect("no other thread has failed");
+                spare.open.extend(open.drain(..open.len().div_ceil(2)));
+                self.hungry.store(false, Relaxed);
+                self.changed.notify_all();
+                if spare.failed {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What another thread can spare; none when all are done, or one has failed.
+    fn take(&self, threads: usize) -> Option<World> {
+        let mut spare = self.spare.lock().expect("no other thread has failed");
+        spare.idle += 1;
+        loop {
+            if spare.failed || (spare.open.is_empty() && spare.idle == threads) {
+                self.changed.notify_all();
+                return None;
+            }
+            if let Some(world) = spare.open.pop_front() {
+                spare.idle -= 1;
+                return Some(world);
+            }
+            self.hungry.store(true, Relaxed);
+            spare = self.changed.wait(spare).expect("no other thread has failed");
+        }
+    }
+
+    fn expand(&self, world: &World, open: &mut Vec<World>) {
+        let steps = world.steps();
+        if steps.is_empty() {
+            self.finals.fetch_add(1, Relaxed);
+            let _story = Story { search: self, world, next: "rest".to_owned() };
+            return world.clone().check_rest();
+        }
+        self.steps.fetch_add(steps.len() as u64, Relaxed);
+        for step in steps {
+            let story = Story { search: self, world, next: format!("{step:?}") };
+            let mut next = world.clone();
+            next.go(step);
+            drop(story);
+            if self.known.insert(next.word()) {
+                open.push(next);
+            }
+        }
+    }
+}
