@@ -39,7 +39,7 @@ pub struct Hello {
     pub version: u16,
     /// The cluster it belongs to.
     pub cluster: ClusterId,
-    /// Its slot; the key of the link must say the same.
+    /// Its slot: that of the key of the link, or one that the node with that key has left, as far as others know.
     pub slot: NodeSlot,
     /// Its life.
     pub incarnation: Incarnation,

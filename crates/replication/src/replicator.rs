@@ -153,7 +153,11 @@ impl Replicator {
 
     /// Adds, changes and removes peers.
     fn handle_members(&mut self, now: Now, members: Vec<Member>) {
-        let members = members.into_iter().filter(|member| member.slot != self.identity.slot);
+        let own = members.iter().find(|member| member.slot == self.identity.slot).map(|member| member.key);
+        let members = members.into_iter().filter(|member| {
+            // A slot that this very node was given and does not live in yet is no peer.
+            member.slot != self.identity.slot && Some(member.key) != own
+        });
         let members: BTreeMap<NodeSlot, Member> = members.map(|member| (member.slot, member)).collect();
         let changed = |(slot, peer): (&NodeSlot, &Peer)| {
             let same_key = members.get(slot).is_some_and(|member| member.key == peer.member.key);

@@ -156,12 +156,22 @@ impl ClusterState {
         self.succeeded.get(life).map(|(_, slot)| *slot)
     }
 
+    /// The slot that the node with this key was given last, when, and in which slot it asked for it. It lives in no other for
+    /// long: one that was given before went to a life that ended before it could use it, or to a disk that was put back.
+    fn home(&self, key: &[u8; 32]) -> Option<(Stamp, NodeSlot, Option<NodeSlot>)> {
+        let has_key = |slot: &NodeSlot| self.member(*slot).is_some_and(|member| member.key == *key);
+        let given = self.succeeded.iter().filter(|(_, (_, slot))| has_key(slot));
+        given.map(|(life, (stamp, slot))| (*stamp, *slot, self.slot_of(life))).max()
+    }
+
     /// Who said that nobody places in this slot any more; none while somebody may.
     pub fn retired_by(&self, slot: NodeSlot) -> Option<NodeSlot> {
         let moved = self.succeeded.iter().filter(|(life, _)| self.slot_of(life) == Some(slot));
         let stamps = moved.map(|(_, (stamp, _))| stamp).chain(self.buried.get(&slot));
-        let stamps = stamps.chain(self.passed_by(slot));
-        stamps.min().map(|stamp| stamp.timestamp.slot())
+        let stamps = stamps.chain(self.passed_by(slot)).copied();
+        let key = self.member(slot).map(|member| member.key);
+        let elsewhere = key.and_then(|key| self.home(&key)).filter(|(_, home, _)| *home != slot);
+        stamps.chain(elsewhere.map(|(stamp, ..)| stamp)).min().map(|stamp| stamp.timestamp.slot())
     }
 
     /// The slot that a member still is in which was given this one.
@@ -216,15 +226,12 @@ impl ClusterState {
     /// the new one: it may not have heard of it.
     pub fn linked(&self) -> impl Iterator<Item = &Member> {
         let started = |slot: NodeSlot| self.lives.values().any(|(started, _)| *started == slot);
-        let moving = move |slot: NodeSlot| {
-            let mut successors = self
-                .succeeded
-                .iter()
-                .filter(|(life, _)| self.slot_of(life) == Some(slot))
-                .map(|(_, (_, to))| *to);
-            !self.buried.contains_key(&slot) && successors.any(|to| !started(to))
+        let moving = move |member: &Member| {
+            let home = self.home(&member.key);
+            let moves = home.is_some_and(|(_, to, from)| from == Some(member.slot) && !started(to));
+            !self.buried.contains_key(&member.slot) && moves
         };
-        self.members().filter(move |member| self.retired_by(member.slot).is_none() || moving(member.slot))
+        self.members().filter(move |member| self.retired_by(member.slot).is_none() || moving(member))
     }
 
     /// All lives and the ends of their predecessors.
@@ -301,5 +308,36 @@ mod tests {
             given += 1;
         }
         assert!(given >= 6 && state.reserve(NodeSlot::FIRST) == 0);
+    }
+
+    /// A life that has another slot asked for ends before it can use it; the next life on the same disk is given another one. And
+    /// a disk is put back to a copy from before its node moved. In both cases a slot was left behind that nobody would ever live
+    /// in, and whose confirmation every start waited for.
+    #[test]
+    fn a_node_lives_in_the_slot_that_it_was_given_last() {
+        let slot = |number| NodeSlot::new(number).expect("a slot");
+        let life = |number| Incarnation([number; 16]);
+        let by = |n| Stamp {
+            timestamp: Timestamp::from_parts(Millis(n), 0, NodeSlot::FIRST),
+            incarnation: life(100),
+        };
+        let member = |slot, key| Member { slot, name: "b".into(), key: [key; 32], advertise: String::new() };
+        let mut state = ClusterState::default();
+        state.fold(by(1), &Operation::Admit(member(NodeSlot::FIRST, 1)));
+        state.fold(by(2), &Operation::Admit(member(slot(1), 2)));
+        for (number, to) in [(1, slot(65)), (2, slot(66))] {
+            let stamp = Stamp { incarnation: life(number), ..by(10 * u64::from(number)) };
+            state.fold(stamp, &Operation::Start { slot: slot(1), seals: None });
+            state.fold(by(10 * u64::from(number) + 1), &Operation::Admit(member(to, 2)));
+            state.fold(by(10 * u64::from(number) + 2), &Operation::Succeed { life: life(number), slot: to });
+        }
+        let slots =
+            |members: Vec<&Member>| members.iter().map(|member| member.slot.number()).collect::<Vec<_>>();
+        assert_eq!(slots(state.living().collect()), [0, 66]);
+        // Until it has started there it may be met in the slot that it asked in.
+        assert_eq!(slots(state.linked().collect()), [0, 1, 66]);
+        let stamp = Stamp { incarnation: life(3), ..by(50) };
+        state.fold(stamp, &Operation::Start { slot: slot(66), seals: None });
+        assert_eq!(slots(state.linked().collect()), [0, 66]);
     }
 }

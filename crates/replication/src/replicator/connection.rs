@@ -70,7 +70,7 @@ impl Replicator {
         if hello.cluster != self.identity.cluster {
             return self.fail(now, id, Reason::OtherCluster);
         }
-        if hello.slot != slot {
+        if hello.slot != slot && !self.may_be_in(slot, hello.slot) {
             return self.fail(now, id, Reason::Protocol("a hello of another slot than the key's".into()));
         }
         if !self.check_clock(now, id, hello.wall) {
@@ -91,6 +91,14 @@ impl Replicator {
         self.outputs.push_back(Output::Met { slot, meeting: Some(meeting) });
         self.fetches.link_up(id, slot);
         self.ping_all_now(now.steady);
+    }
+
+    /// Whether the peer whose key is that of one slot may still live in another: its disk may be a copy from before it was given
+    /// the slot, and it hears over this link that it has to go on elsewhere.
+    fn may_be_in(&self, slot: NodeSlot, lives_in: NodeSlot) -> bool {
+        let key = self.peers.get(&slot).map(|peer| peer.member.key);
+        let others = self.peers.get(&lives_in).is_some_and(|peer| Some(peer.member.key) != key);
+        lives_in != self.identity.slot && !others
     }
 
     /// Drops the link of a peer whose clock is far off. Gives whether it is right.
@@ -246,4 +254,75 @@ impl Replicator {
 /// The bit of a slot in a set of slots.
 pub(super) fn bit(slot: NodeSlot) -> u128 {
     1u128.checked_shl(u32::from(slot.number())).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crdt::identity::Incarnation;
+    use crdt::operation::Member;
+    use crdt::vector::Vector;
+
+    use super::*;
+    use crate::Identity;
+    use crate::event::Event;
+    use crate::frame::ClusterId;
+
+    const CLUSTER: ClusterId = ClusterId([9; 16]);
+    const NOW: Now = Now { steady: Millis(1_000), wall: Millis(1_790_000_000_000) };
+
+    fn slot(number: u8) -> NodeSlot {
+        NodeSlot::new(number).expect("a slot")
+    }
+
+    fn member(number: u8, key: u8) -> Member {
+        Member { slot: slot(number), name: format!("n{key}"), key: [key; 32], advertise: "there".into() }
+    }
+
+    /// What node 0 makes of a hello that says `says`, over a link with the key of slot `of`.
+    fn is_refused(members: Vec<Member>, of: u8, says: u8) -> bool {
+        let identity = Identity { cluster: CLUSTER, slot: slot(0), incarnation: Incarnation([1; 16]) };
+        let mut replicator = Replicator::new(identity, Vector::new(), 1);
+        let link = LinkId(1);
+        replicator.handle(NOW, Event::Members(members));
+        replicator.handle(NOW, Event::Connected { slot: slot(of), link, dialled: false });
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            cluster: CLUSTER,
+            slot: slot(says),
+            incarnation: Incarnation([2; 16]),
+            vector: Vector::new(),
+            heard: crdt::notice::Heard::new(),
+            wall: NOW.wall,
+            reachable: 0,
+        };
+        replicator.handle(NOW, Event::Frame { link, frame: Frame::Hello(hello) });
+        let outputs: Vec<Output> = std::iter::from_fn(|| replicator.poll_output()).collect();
+        outputs.iter().any(|output| matches!(output, Output::Disconnect { .. }))
+    }
+
+    /// A disk that is put back to a copy from before its node was given slot 65 says that it lives in slot 1. Without a link it
+    /// would never hear that it has to go on elsewhere, and its mail would reach nobody.
+    #[test]
+    fn a_peer_may_say_that_it_lives_in_a_slot_that_it_has_left() {
+        let members = vec![member(0, 1), member(2, 3), member(65, 2)];
+        assert!(!is_refused(members.clone(), 65, 65));
+        assert!(!is_refused(members.clone(), 65, 1));
+        assert!(is_refused(members.clone(), 65, 2), "the slot of another member");
+        assert!(is_refused(members, 65, 0), "the slot of this node");
+    }
+
+    /// While a node has not moved yet, the slot that it was given is no peer: it would dial itself.
+    #[test]
+    fn a_node_does_not_dial_itself_in_another_slot() {
+        let identity = Identity { cluster: CLUSTER, slot: slot(1), incarnation: Incarnation([1; 16]) };
+        let mut replicator = Replicator::new(identity, Vector::new(), 1);
+        replicator.handle(NOW, Event::Members(vec![member(0, 1), member(1, 2), member(65, 2)]));
+        let later = Now { steady: Millis(5_000), ..NOW };
+        replicator.handle(later, Event::Timeout);
+        let dialled = std::iter::from_fn(|| replicator.poll_output()).filter_map(|output| match output {
+            Output::Dial { slot, .. } => Some(slot.number()),
+            _ => None,
+        });
+        assert_eq!(dialled.collect::<Vec<_>>(), [0]);
+    }
 }
