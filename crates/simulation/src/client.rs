@@ -94,6 +94,8 @@ pub(crate) struct Session {
     pub(crate) vector: Vector,
     /// The UIDVALIDITY that the client was told; a session ends when it changes.
     pub(crate) validity: Option<Validity>,
+    /// How often the disk of the node had been put back when it began.
+    pub(crate) put_back: u32,
 }
 
 pub(crate) struct Client {
@@ -277,8 +279,8 @@ impl Client {
     pub(crate) fn close(&mut self, mailbox: MailboxId) {
         let Some(session) = self.sessions.remove(&mailbox) else { return };
         if let Some(view) = session.told {
-            let (told_at, vector) = (session.told_at, session.vector);
-            self.caches.insert(session.name, Cache { view, node: self.node, told_at, vector });
+            let (told_at, vector, put_back) = (session.told_at, session.vector, session.put_back);
+            self.caches.insert(session.name, Cache { view, node: self.node, put_back, told_at, vector });
         }
     }
 

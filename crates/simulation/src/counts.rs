@@ -15,6 +15,12 @@ pub struct Counts {
     pub kills: u64,
     /// Disks that were put back to an older state.
     pub rollbacks: u64,
+    /// Nodes that were lost with their disks.
+    pub lost_nodes: u64,
+    /// Members that were declared dead, rightly or not.
+    pub burials: u64,
+    /// Nodes that were given another slot.
+    pub moves: u64,
     /// Nodes that joined a running cluster.
     pub joins: u64,
     /// Of them, those that were invited while two members were cut apart.
@@ -56,13 +62,16 @@ impl Counts {
         sum
     }
 
-    fn named_mut(&mut self) -> [(&'static str, &mut u64); 20] {
+    fn named_mut(&mut self) -> [(&'static str, &mut u64); 23] {
         [
             ("commands", &mut self.commands),
             ("accepted", &mut self.accepted),
             ("views", &mut self.views),
             ("kills", &mut self.kills),
             ("rollbacks", &mut self.rollbacks),
+            ("nodes lost", &mut self.lost_nodes),
+            ("burials", &mut self.burials),
+            ("other slots", &mut self.moves),
             ("joins", &mut self.joins),
             ("joins while parted", &mut self.joins_while_parted),
             ("cuts", &mut self.cuts),
@@ -81,7 +90,7 @@ impl Counts {
         ]
     }
 
-    fn named(mut self) -> [(&'static str, u64); 20] {
+    fn named(mut self) -> [(&'static str, u64); 23] {
         self.named_mut().map(|(name, count)| (name, *count))
     }
 }

@@ -1,5 +1,6 @@
 //! What clients saw and what was accepted, and what must hold of it (`docs/uid-mapping.md`: U1 to U4, and nothing lost).
 
+mod losses;
 mod moves;
 mod names;
 mod rest;
@@ -9,10 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::flag::{Flag, FlagChange, FlagSet};
 use crdt::identity::{AccountId, BodyHash, EntryId, MailboxId};
+use crdt::vector::Sequence;
 use mailstore::Reply;
 use mailstore::account::DEFAULT_MAILBOXES;
 
 use crate::client::{Command, Token};
+use losses::{Deed, What};
+pub(crate) use losses::{Memory, Records};
 pub(crate) use moves::Moved;
 use names::Names;
 pub(crate) use rest::Rest;
@@ -39,6 +43,9 @@ impl Violation {
 /// What is known of one message from the outside.
 #[derive(Clone, Debug)]
 struct Mail {
+    body: BodyHash,
+    /// Whether no disk is left that holds its octets.
+    body_lost: bool,
     /// Whether an MTA offers it: then it is stored once, however often it is offered.
     delivered: bool,
     offered: u32,
@@ -58,12 +65,16 @@ struct Entry {
     message: Token,
     facts: (String, u64, i64),
     expunge_asked: bool,
-    expunge_answered: bool,
+    expunges_answered: u32,
     /// Whether \Deleted was taken off at some time, or the entry was moved: then an expunge need not hold.
     spared: bool,
     moved: bool,
     flags: BTreeMap<Flag, Register>,
     replaced: bool,
+    /// The life that opened its segment had written so much, at most, when it wrote it.
+    record: Sequence,
+    /// Whether no disk is left that held it.
+    lost: bool,
 }
 
 /// What was asked of one flag of one entry.
@@ -81,6 +92,8 @@ pub struct Ledger {
     named: BTreeMap<(String, u32, u32), Named>,
     seen: BTreeMap<(usize, MailboxId, u32), Seen>,
     names: Names,
+    /// What was answered and is not lost.
+    deeds: Vec<Deed>,
     /// The mailboxes that nobody deletes.
     lasting: BTreeSet<MailboxId>,
     /// Whether somebody asked to delete another one.
@@ -101,6 +114,7 @@ impl Ledger {
             named: BTreeMap::new(),
             seen: BTreeMap::new(),
             names: Names::new(),
+            deeds: vec![],
             views: 0,
         }
     }
@@ -115,6 +129,8 @@ impl Ledger {
         let message = Token(u32::try_from(self.mail.len()).unwrap_or(u32::MAX));
         let hash = BodyHash(*storage::BodyHash::of(&octets(message)).as_bytes());
         let mail = Mail {
+            body: hash,
+            body_lost: false,
             delivered,
             offered: 0,
             refused: 0,
@@ -235,17 +251,21 @@ impl Ledger {
         }
     }
 
-    /// The node said yes: it has happened, for good. `target` is the name of the mailbox that new UIDs are in.
+    /// The node said yes: it has happened, for good, while a disk is left that holds these records. `target` is the name of the
+    /// mailbox that new UIDs are in.
     pub(crate) fn accepted_by(
         &mut self,
         command: &Command,
         reply: &Reply,
         target: Option<&str>,
+        records: &Records,
     ) -> Result<(), Violation> {
         match (command, reply) {
-            (Command::Deliver { message, .. }, Reply::Delivered { .. }) => self.accept(&[*message]),
+            (Command::Deliver { message, .. }, Reply::Delivered { .. }) => {
+                self.accept(&[*message], records);
+            }
             (Command::Append { messages, .. }, Reply::Appended { validity, uids, .. }) => {
-                self.accept(messages);
+                self.accept(messages, records);
                 if messages.len() != uids.len() || !uids.is_sorted_by(|a, b| a < b) {
                     return Err(Violation::new("APPENDUID", format!("{messages:?} got {uids:?}"), vec![]));
                 }
@@ -260,6 +280,7 @@ impl Ledger {
                         && let Some(mail) = self.mail.get_mut(&message)
                     {
                         mail.copies_answered += 1;
+                        self.stands_on(records, What::Copied(message));
                     }
                     self.promised(target, validity.0, uid.0, message)?;
                 }
@@ -270,15 +291,19 @@ impl Ledger {
                         self.entries.get_mut(id).and_then(|entry| entry.flags.get_mut(flag))
                     {
                         register.answered = Some(*change != FlagChange::Remove);
+                        self.stands_on(records, What::Flagged(*id, flag.clone()));
                     }
                 }
             }
-            (Command::Bump { name }, Reply::Bumped(validity)) => self.promised_validity(name, *validity),
+            (Command::Bump { name }, Reply::Bumped(validity)) => {
+                self.promised_validity(name, *validity, records);
+            }
             (Command::Expunge { entries, .. }, Reply::View(view)) => {
                 let left: BTreeSet<EntryId> = view.rows.iter().map(|row| row.facts.entry).collect();
                 for id in entries.iter().filter(|id| !left.contains(id)) {
                     if let Some(entry) = self.entries.get_mut(id) {
-                        entry.expunge_answered = true;
+                        entry.expunges_answered += 1;
+                        self.stands_on(records, What::Expunged(*id));
                     }
                 }
             }
@@ -292,10 +317,11 @@ impl Ledger {
         self.deletes_asked && self.mail.get(&message).is_some_and(|mail| mail.fleeting)
     }
 
-    fn accept(&mut self, messages: &[Token]) {
+    fn accept(&mut self, messages: &[Token], records: &Records) {
         for message in messages {
             if let Some(mail) = self.mail.get_mut(message) {
                 mail.accepted += 1;
+                self.stands_on(records, What::Accepted(*message));
             }
         }
     }

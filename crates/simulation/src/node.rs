@@ -1,6 +1,8 @@
 //! One node: its disk, and, while it runs, one life of it with everything that a process holds in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+mod contents;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -21,6 +23,8 @@ use replication::{Identity, Replicator};
 use storage::{SimulatedDisk, Storage};
 
 use crate::chance::Chance;
+use crate::ledger::Memory;
+pub(crate) use contents::Contents;
 
 /// The wall clock of a node without skew at the beginning of a simulation.
 const EPOCH: u64 = 1_790_000_000_000;
@@ -50,8 +54,10 @@ impl Answers {
 
 pub(crate) struct Node {
     pub(crate) number: usize,
-    /// Its slot, once an invitation named it.
+    /// Its slot, once an invitation named it; after a rollback another member gives it another one.
     pub(crate) slot: Option<NodeSlot>,
+    /// All the slots that it ever had.
+    pub(crate) slots: BTreeSet<NodeSlot>,
     /// Whether it is a member that has fetched what it needs to serve.
     pub(crate) joined: bool,
     pub(crate) disk: SimulatedDisk,
@@ -63,8 +69,22 @@ pub(crate) struct Node {
     /// Milliseconds that its wall clock is ahead.
     pub(crate) skew: i64,
     /// What the disk once held: a copy that somebody may put back. Kept where disks are put back at all.
-    pub(crate) backup: Option<SimulatedDisk>,
+    pub(crate) backup: Option<Backup>,
+    /// How often its disk was put back: what clients were told before then is no memory of this disk.
+    pub(crate) put_back: u32,
+    /// Whether it was declared dead although it lives: the others never speak to it again.
+    pub(crate) removed: bool,
+    /// When its present life began.
+    pub(crate) started: Millis,
+    /// Whether it is lost for good, its disk included.
+    pub(crate) gone: bool,
     chance: Chance,
+}
+
+/// A copy of a disk, and what its node had told clients then.
+pub(crate) struct Backup {
+    pub(crate) disk: SimulatedDisk,
+    pub(crate) memory: Memory,
 }
 
 /// A running process.
@@ -97,6 +117,7 @@ impl Node {
         Node {
             number,
             slot: None,
+            slots: BTreeSet::new(),
             joined: false,
             disk,
             is_full: false,
@@ -104,6 +125,10 @@ impl Node {
             life: None,
             skew,
             backup: None,
+            put_back: 0,
+            removed: false,
+            started: Millis(0),
+            gone: false,
             chance,
         }
     }
@@ -125,17 +150,19 @@ impl Node {
     /// Starts the next life on what the disk holds.
     pub(crate) fn start(&mut self, now: Millis) -> Result<(), String> {
         self.life = Some(self.open(now)?);
+        self.started = now;
         Ok(())
     }
 
     /// A process over what the disk holds.
     pub(crate) fn open(&mut self, now: Millis) -> Result<Life, String> {
-        let slot = self.slot.ok_or("it has no slot yet")?;
         self.lives += 1;
         let mut names = self.chance.branch();
         let seed = self.chance.next();
         let storage = Storage::open(Arc::new(self.disk.clone())).map_err(|error| error.to_string())?;
-        let identity = NodeIdentity { cluster: CLUSTER, slot, name: format!("n{}", self.number) };
+        let identity = self.identity(&storage)?;
+        let slot = identity.slot;
+        self.settle_in(slot);
         let entropy = Box::new(move || names.octets());
         let (store, inline) = inline::open(Arc::new(storage), identity, entropy, self.wall(now))
             .map_err(|error| error.to_string())?;
@@ -152,11 +179,45 @@ impl Node {
         })
     }
 
+    /// The node lives in this slot from now on.
+    pub(crate) fn settle_in(&mut self, slot: NodeSlot) {
+        self.slot = Some(slot);
+        self.slots.insert(slot);
+    }
+
+    /// Who the disk says that the node is; a new disk is told.
+    fn identity(&self, storage: &Storage) -> Result<NodeIdentity, String> {
+        if let Some(identity) = NodeIdentity::read(storage).map_err(|error| error.to_string())? {
+            return Ok(identity);
+        }
+        let slot = self.slot.ok_or("it has no slot yet")?;
+        let identity = NodeIdentity { cluster: CLUSTER, slot, name: format!("n{}", self.number) };
+        identity.write(storage).map_err(|error| error.to_string())?;
+        Ok(identity)
+    }
+
     /// This node as the others know it. Its address is its number.
     pub(crate) fn member(&self) -> Option<Member> {
-        let key = [u8::try_from(self.number).unwrap_or(u8::MAX); 32];
         let name = format!("n{}", self.number);
-        Some(Member { slot: self.slot?, name, key, advertise: self.number.to_string() })
+        Some(Member { slot: self.slot?, name, key: self.key(), advertise: self.number.to_string() })
+    }
+
+    /// Its key, by which others know it in whatever slot it is.
+    pub(crate) fn key(&self) -> [u8; 32] {
+        [u8::try_from(self.number).unwrap_or(u8::MAX); 32]
+    }
+
+    /// Whether the others speak to it, or will when it is back.
+    pub(crate) fn is_member(&self) -> bool {
+        !self.gone && !self.removed
+    }
+
+    /// What the node has, durably.
+    pub(crate) fn contents(&self) -> Result<Contents, String> {
+        match &self.life {
+            Some(life) => Contents::read(Arc::clone(life.store.storage())),
+            None => Contents::of_disk(&self.disk),
+        }
     }
 
     /// When there is something to do that no event brings, and what.

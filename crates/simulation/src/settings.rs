@@ -24,7 +24,7 @@ pub struct Settings {
     pub skew_milliseconds: u64,
     /// Whether clients also create, rename and delete mailboxes.
     pub mailboxes_change: bool,
-    /// Whether disks are put back to an older state. Off until a node that was rolled back notices it (rule 8).
+    /// Whether disks are put back to an older state, nodes lost for good, and members declared dead (rule 8).
     pub rollbacks: bool,
 }
 
@@ -49,7 +49,7 @@ impl Settings {
             fault_milliseconds: if chance.percent(10) { 0 } else { chance.between(800, 5_000) },
             skew_milliseconds: if chance.percent(30) { GREATEST_SKEW } else { 3_000 },
             mailboxes_change: chance.percent(40),
-            rollbacks: false,
+            rollbacks: chance.percent(50),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod clients;
 pub(crate) mod cost;
+mod disks;
 mod faults;
 mod founding;
 mod joins;
@@ -25,6 +26,7 @@ use crate::network::{Network, Packet};
 use crate::node::{Answer, Due, Node};
 use crate::settings::Settings;
 use crate::trace::Trace;
+use disks::PutBack;
 use faults::Repair;
 use joins::Join;
 
@@ -33,6 +35,8 @@ const ACCOUNT: &str = "alice";
 const MOST_STEPS_AT_ONCE: u32 = 20_000;
 /// Of a hundred runs in which nodes join, so many part the members before.
 const PARTED_JOINS: u64 = 60;
+/// Of a hundred runs in which disks are put back, in so many it is planned.
+const PLANNED_ROLLBACKS: u64 = 80;
 /// The longest that the committer leaves a question alone, in milliseconds.
 const COMMIT_DELAY: u64 = 4;
 
@@ -85,6 +89,8 @@ pub(crate) struct World {
     joins: BTreeMap<usize, Join>,
     /// For every record that a node was sent: by whom last.
     came_from: BTreeMap<(usize, Incarnation, Sequence), usize>,
+    /// Disks that were put back, while their nodes live in their old slots.
+    put_back: Vec<PutBack>,
     /// Short looks of this commit, and the clients that gave them.
     polls: Vec<(usize, Look)>,
     /// Up to when a node has heard another: when the latest frame of it that came was sent.
@@ -118,6 +124,7 @@ impl World {
             clients,
             joins: BTreeMap::new(),
             came_from: BTreeMap::new(),
+            put_back: vec![],
             polls: vec![],
             heard: BTreeMap::new(),
             account: AccountId::of_name(ACCOUNT),
@@ -145,6 +152,9 @@ impl World {
         if self.settings.joining > 0 && self.chance.percent(PARTED_JOINS) {
             let at = self.chance.between(2_000, self.settings.busy_milliseconds / 2);
             self.schedule(at, Event::Part);
+        }
+        if self.settings.rollbacks && self.chance.percent(PLANNED_ROLLBACKS) {
+            self.plan_rollback();
         }
         if self.settings.fault_milliseconds > 0 {
             self.schedule(2_000, Event::Fault);
@@ -282,7 +292,7 @@ impl World {
         for event in told {
             self.tell(node, event)?;
         }
-        Ok(())
+        self.move_on(node)
     }
 
     /// The mailboxes of the account, by name, as a node shows them.

@@ -17,6 +17,8 @@ pub(crate) struct Cache {
     pub(crate) view: Arc<MailboxView>,
     /// By which node.
     pub(crate) node: usize,
+    /// How often the disk of that node had been put back by then.
+    pub(crate) put_back: u32,
     /// When.
     pub(crate) told_at: Millis,
     /// What that node had then. A client does not know it: it tells whether another node has merged it.

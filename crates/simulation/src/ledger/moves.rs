@@ -100,7 +100,7 @@ impl Ledger {
         if view.uid_next < cache.view.uid_next {
             return fail("UIDNEXT", view.uid_next.0.into(), cache.view.uid_next.0.into());
         }
-        if view.highest_modseq < cache.view.highest_modseq {
+        if !self.has_lost_octets() && view.highest_modseq < cache.view.highest_modseq {
             return fail("HIGHESTMODSEQ", view.highest_modseq.bits(), cache.view.highest_modseq.bits());
         }
         Ok(())

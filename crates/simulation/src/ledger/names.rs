@@ -6,12 +6,13 @@ use crdt::identity::Validity;
 use crdt::view::MailboxView;
 use mailstore::account::DEFAULT_MAILBOXES;
 
+use super::losses::{Records, What};
 use super::{Ledger, Violation};
 
 /// What is known of names.
 pub(super) struct Names {
     /// The greatest UIDVALIDITY that each node has told of each name.
-    greatest: BTreeMap<(usize, String), u32>,
+    pub(super) greatest: BTreeMap<(usize, String), u32>,
     /// All that any node has told.
     borne: BTreeMap<String, BTreeSet<u32>>,
     /// How many times a mailbox may have come to a name (with the account, created, by a rename), and how often an operator
@@ -23,6 +24,13 @@ impl Names {
     pub(super) fn new() -> Self {
         let arrivals = DEFAULT_MAILBOXES.iter().map(|(name, _)| ((*name).to_owned(), 1)).collect();
         Names { greatest: BTreeMap::new(), borne: BTreeMap::new(), arrivals }
+    }
+
+    /// The founding of this epoch is lost: nobody can know of it.
+    pub(super) fn forget(&mut self, name: &str, validity: u32) {
+        if let Some(borne) = self.borne.get_mut(name) {
+            borne.remove(&validity);
+        }
     }
 }
 
@@ -44,8 +52,10 @@ impl Ledger {
     }
 
     /// An operator was told that a name has this UIDVALIDITY now.
-    pub(super) fn promised_validity(&mut self, name: &str, validity: Validity) {
-        self.names.borne.entry(name.to_owned()).or_default().insert(validity.0);
+    pub(super) fn promised_validity(&mut self, name: &str, validity: Validity, records: &Records) {
+        if self.names.borne.entry(name.to_owned()).or_default().insert(validity.0) {
+            self.stands_on(records, What::Validity(name.to_owned(), validity.0));
+        }
     }
 
     /// At rest a name has the greatest UIDVALIDITY that any node ever told of it, or one above (U6): every bump has come about.
@@ -65,7 +75,7 @@ impl Ledger {
         Err(Violation::new("U6 validity rises", what, [name.to_owned()]))
     }
 
-    /// A client that selects a name finds a UIDVALIDITY that only grows. Says whether it is new at a name that had another.
+    /// A client that selects a name finds a UIDVALIDITY that only grows; its founding is among `records`. Says whether it is new at a name that had another.
     ///
     /// No run uses up the UIDs of an epoch or reissues most of a large mailbox. So the reason for a second value can only be
     /// that another mailbox came to the name, on this side or on another, or that an operator asked for it.
@@ -74,6 +84,7 @@ impl Ledger {
         node: usize,
         name: &str,
         view: &MailboxView,
+        records: &Records,
     ) -> Result<bool, Violation> {
         let Some(validity) = view.validity.map(|validity| validity.0) else { return Ok(false) };
         let greatest = self.names.greatest.entry((node, name.to_owned())).or_default();
@@ -83,11 +94,15 @@ impl Ledger {
         }
         *greatest = validity;
         let borne = self.names.borne.entry(name.to_owned()).or_default();
-        let bumped = borne.insert(validity) && borne.len() > 1;
+        let new = borne.insert(validity);
+        let bumped = new && borne.len() > 1;
         if bumped && self.names.arrivals.get(name) == Some(&1) {
             let what =
                 format!("n{node} shows {name} with UIDVALIDITY {validity}, of {borne:?} without a reason");
             return Err(Violation::new("a bump has a reason", what, [name.to_owned()]));
+        }
+        if new {
+            self.stands_on(records, What::Validity(name.to_owned(), validity));
         }
         Ok(bumped)
     }

@@ -25,7 +25,8 @@ impl Rest {
         for (name, view) in &self.mailboxes {
             let validity = view.validity.map_or(0, |validity| validity.0);
             let announced = if ANNOUNCEMENTS_ARE_ADOPTED {
-                format!(", UIDNEXT {}, HIGHESTMODSEQ {}", view.uid_next, view.highest_modseq)
+                let modseq = (!ledger.has_lost_octets()).then_some(view.highest_modseq);
+                format!(", UIDNEXT {}, HIGHESTMODSEQ {modseq:?}", view.uid_next)
             } else {
                 String::new()
             };
@@ -99,10 +100,10 @@ impl Ledger {
         // Of a delivery that both nodes took, one entry is dropped.
         let single = self.mail.get(&message).is_some_and(|mail| !mail.delivered || mail.offered < 2);
         let Some(flags) = flags else {
-            let lost = single && !entry.expunge_asked && !self.may_be_deleted(message);
+            let lost = single && !entry.lost && !entry.expunge_asked && !self.may_be_deleted(message);
             return if lost { fail("nothing is lost", "was shown and is gone") } else { Ok(()) };
         };
-        if entry.expunge_answered && !entry.spared {
+        if entry.expunges_answered > 0 && !entry.spared {
             return fail("expunged mail stays gone", "was expunged and is back");
         }
         for (flag, register) in &entry.flags {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crdt::identity::EntryId;
+use crdt::vector::{Sequence, Vector};
 use crdt::view::{MailboxView, Row};
 
 use super::{Entry, Ledger, Violation, flags_text};
@@ -18,7 +19,7 @@ pub(super) struct Named {
     entry: Option<EntryId>,
 }
 
-/// What a node has shown last of a mailbox and epoch, all its lives taken together.
+/// What a node has shown last of a mailbox and epoch, all lives of its disk taken together.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     name: String,
@@ -49,12 +50,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// A node shows a mailbox to a client that knows it by this name. Gives a line for the trace where something changed.
+    /// A node that has `vector` shows a mailbox to a client that knows it by this name. Gives a line for the trace where something changed.
     pub(crate) fn observe(
         &mut self,
         node: usize,
         name: &str,
         view: &MailboxView,
+        vector: &Vector,
     ) -> Result<Option<String>, Violation> {
         let Some(validity) = view.validity else { return Ok(None) };
         self.views += 1;
@@ -68,7 +70,8 @@ impl Ledger {
             // What is the very same as before, in memory, was checked then.
             let same = |old: &&Row| Arc::ptr_eq(&old.facts, &row.facts) && old.uid == row.uid;
             if old.next_if(same).is_none() {
-                self.check_row(name, validity.0, row, &place)?;
+                let record = vector.last(&row.facts.entry.segment.incarnation);
+                self.check_row(name, validity.0, (row, record), &place)?;
             }
         }
         let text = match &before {
@@ -80,7 +83,13 @@ impl Ledger {
     }
 
     /// U1, and that what a UID names never changes.
-    fn check_row(&mut self, name: &str, validity: u32, row: &Row, place: &str) -> Result<(), Violation> {
+    fn check_row(
+        &mut self,
+        name: &str,
+        validity: u32,
+        (row, record): (&Row, Sequence),
+        place: &str,
+    ) -> Result<(), Violation> {
         let entry = row.facts.entry;
         let Some(message) = self.of_hash.get(&row.facts.body).copied() else {
             let what = format!("{place} shows a body at {} that nobody wrote", row.uid);
@@ -91,12 +100,15 @@ impl Ledger {
             message,
             facts: facts.clone(),
             expunge_asked: false,
-            expunge_answered: false,
+            expunges_answered: 0,
             spared: false,
             moved: false,
             flags: BTreeMap::new(),
             replaced: false,
+            record,
+            lost: false,
         });
+        known.record = known.record.min(record);
         if (known.message, &known.facts) != (message, &facts) {
             let what = format!("{place}: an entry was {} and is {message}", known.message);
             return Err(Violation::new("U3 facts never change", what, [message.to_string()]));

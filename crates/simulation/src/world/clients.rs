@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crdt::flag::Flag;
-use crdt::identity::MailboxId;
+use crdt::identity::{MailboxId, NodeSlot, SLOTS, Validity};
 use crdt::view::MailboxView;
 use mailstore::{NewMessage, Reply, Request, RequestError};
 use message::Scanner;
 
 use super::{Event, Violation, World};
 use crate::client::{Command, Token, Wish, octets};
+use crate::ledger::Records;
 
 /// How long a client waits before it knocks at a dead node again, in milliseconds.
 const KNOCK_MILLISECONDS: u64 = 400;
@@ -69,7 +70,7 @@ impl World {
     }
 
     fn knock_elsewhere(&mut self, client: usize) {
-        if self.clients[client].roams {
+        if self.clients[client].roams || self.nodes[self.clients[client].node].gone {
             self.roam(client);
         }
     }
@@ -199,7 +200,8 @@ impl World {
         };
         let target = target.and_then(|mailbox| self.name_of(node, mailbox));
         self.note(format!("c{client} n{node} ok: {}", describe_reply(&reply)));
-        self.ledger.accepted_by(command, &reply, target.as_deref())?;
+        let records = self.records_behind(node, &reply);
+        self.ledger.accepted_by(command, &reply, target.as_deref(), &records)?;
         match reply {
             Reply::Looked(look) => {
                 let lasting = matches!(command, Command::Look { lasting: true, .. });
@@ -213,6 +215,29 @@ impl World {
         }
     }
 
+    /// The records that an answer stands on: what was there already may be another node's.
+    fn records_behind(&self, node: usize, reply: &Reply) -> Records {
+        let Some(life) = &self.nodes[node].life else { return vec![] };
+        match reply {
+            Reply::Delivered { duplicate: true } => life.store.vector().iter().collect(),
+            Reply::Bumped(validity) => self.records_of_founding(node, *validity),
+            _ => {
+                let author = life.store.incarnation();
+                vec![(author, life.store.vector().last(&author))]
+            }
+        }
+    }
+
+    /// The records of the lives that can have founded an epoch: its UIDVALIDITY names their slot.
+    pub(super) fn records_of_founding(&self, node: usize, validity: Validity) -> Records {
+        let Some(life) = &self.nodes[node].life else { return vec![] };
+        let (cluster, vector) = (life.store.cluster(), life.store.vector());
+        let by = |slot: NodeSlot| u32::from(slot.number()) == validity.0 % u32::from(SLOTS);
+        let founders = cluster.borrow();
+        let founders = founders.lives().filter(|(_, slot, _)| by(*slot));
+        founders.map(|(life, ..)| (*life, vector.last(life))).collect()
+    }
+
     /// A view that came with an answer.
     fn show(&mut self, node: usize, view: &MailboxView) -> Result<(), Violation> {
         match self.name_of(node, view.mailbox) {
@@ -222,7 +247,8 @@ impl World {
     }
 
     pub(super) fn observe(&mut self, node: usize, name: &str, view: &MailboxView) -> Result<(), Violation> {
-        if let Some(line) = self.ledger.observe(node, name, view)? {
+        let vector = self.nodes[node].life.as_ref().map(|life| life.store.vector()).unwrap_or_default();
+        if let Some(line) = self.ledger.observe(node, name, view, &vector)? {
             self.note(line);
         }
         Ok(())

@@ -9,7 +9,9 @@ use crate::network::Packet;
 const LAST_ROOM: u64 = 256 * 1024;
 
 /// How often a disk is copied before a start, of a hundred, where disks are put back.
-const BACKUPS: u64 = 40;
+const BACKUPS: u64 = 30;
+/// How many faults are those of disks, of a hundred, where disks are put back.
+const DISK_FAULTS: u64 = 25;
 
 /// The end of a fault.
 pub(super) enum Repair {
@@ -25,6 +27,18 @@ pub(super) enum Repair {
         b: usize,
     },
     Start {
+        node: usize,
+    },
+    /// Somebody gives a node up that will not come back.
+    Bury {
+        node: usize,
+    },
+    /// Somebody copies the disk of a node.
+    Copy {
+        node: usize,
+    },
+    /// A node is about to die.
+    PlanKill {
         node: usize,
     },
     /// A kill that no operation of the disk has met yet happens now.
@@ -45,6 +59,9 @@ impl World {
         self.schedule(next, Event::Fault);
         let node = self.chance.index(self.nodes.len());
         let other = (node + 1 + self.chance.index(self.nodes.len() - 1)) % self.nodes.len();
+        if self.settings.rollbacks && self.chance.percent(DISK_FAULTS) {
+            return self.strike_disk(node);
+        }
         let longest = if self.chance.percent(50) { 1_500 } else { 12_000 };
         let lasts = self.chance.between(100, longest);
         match self.chance.below(100) {
@@ -156,7 +173,7 @@ impl World {
     }
 
     /// Power is lost at one of the next operations of the disk, or, where none comes, in a while.
-    fn plan_kill(&mut self, node: usize) {
+    pub(super) fn plan_kill(&mut self, node: usize) {
         if self.nodes[node].life.is_none() {
             return;
         }
@@ -182,6 +199,12 @@ impl World {
                 Ok(())
             }
             Repair::Start { node } => self.start(node),
+            Repair::Bury { node } => self.bury(node),
+            Repair::Copy { node } => self.back_up(node),
+            Repair::PlanKill { node } => {
+                self.plan_kill(node);
+                Ok(())
+            }
             Repair::Kill { node, life } => {
                 let state = &self.nodes[node];
                 if !self.resting && state.lives == life && state.life.is_some() {
@@ -217,7 +240,6 @@ impl World {
     /// The process is gone. Its disk keeps what was synced and some of the rest, or, where only the process died, all.
     pub(super) fn die(&mut self, node: usize) -> Result<(), Violation> {
         self.counts.kills += 1;
-        let witnessed = self.is_witnessed(node);
         let (seed, power) = (self.chance.next(), self.chance.percent(70));
         let state = &mut self.nodes[node];
         state.life = None;
@@ -226,9 +248,15 @@ impl World {
         state.is_full = false;
         let how = if power { "loses power" } else { "is killed" };
         self.note(format!("! n{node} {how}"));
-        if witnessed {
-            self.put_back(node);
-        }
+        self.end_life(node);
+        let pause = if self.put_back(node)? { self.replacing() } else { self.chance.between(50, 5_000) };
+        self.schedule(pause, Event::Repair(Repair::Start { node }));
+        Ok(())
+    }
+
+    /// The process of a node is gone: its connections end, its clients are on their own.
+    pub(super) fn end_life(&mut self, node: usize) {
+        self.nodes[node].life = None;
         let told = self.chance.percent(50);
         for link in self.network.ends_of(node) {
             if told {
@@ -243,45 +271,16 @@ impl World {
             self.network.close(link);
         }
         self.disconnect_clients(node);
-        let pause = self.chance.between(50, 5_000);
-        self.schedule(pause, Event::Repair(Repair::Start { node }));
-        Ok(())
-    }
-
-    /// Whether some running peer has everything that a node has, so that an older disk loses nothing but its own memory of
-    /// what it showed: what rule 8 is about. Only asked where disks are put back.
-    fn is_witnessed(&self, node: usize) -> bool {
-        let Some(life) = self.nodes[node].life.as_ref().filter(|_| self.settings.rollbacks) else {
-            return false;
-        };
-        let vector = life.store.vector();
-        let peers = self.nodes.iter().filter(|peer| peer.number != node);
-        peers.filter_map(|peer| peer.life.as_ref()).any(|peer| peer.store.vector().covers(&vector))
-    }
-
-    /// The disk of a dead node becomes what it was when somebody copied it.
-    fn put_back(&mut self, node: usize) {
-        if let Some(backup) = self.nodes[node].backup.take() {
-            self.counts.rollbacks += 1;
-            self.nodes[node].disk = backup;
-            self.note(format!("! the disk of n{node} is put back to an older state"));
-        }
-    }
-
-    /// Somebody copies the disk of a node that does not run.
-    fn back_up(&mut self, node: usize) {
-        if self.settings.rollbacks && self.nodes[node].backup.is_none() && self.chance.percent(BACKUPS) {
-            self.nodes[node].backup = Some(self.nodes[node].disk.snapshot());
-            self.note(format!("! the disk of n{node} is copied"));
-        }
     }
 
     /// Starts a node; power may go again while it recovers.
     pub(super) fn start(&mut self, node: usize) -> Result<(), Violation> {
-        if self.nodes[node].life.is_some() {
+        if self.nodes[node].life.is_some() || self.nodes[node].gone {
             return Ok(());
         }
-        self.back_up(node);
+        if self.nodes[node].backup.is_none() && self.chance.percent(BACKUPS) {
+            self.back_up(node)?;
+        }
         if !self.resting && self.chance.percent(15) {
             let operations = self.chance.below(30);
             self.nodes[node].disk.crash_after(operations);

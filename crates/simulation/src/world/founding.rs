@@ -7,11 +7,12 @@ use super::{ACCOUNT, Violation, World, broken};
 impl World {
     /// The first node, its account, and those members that are there from the beginning.
     pub(super) fn found(&mut self) -> Result<(), Violation> {
-        self.nodes[0].slot = Some(NodeSlot::FIRST);
+        self.nodes[0].settle_in(NodeSlot::FIRST);
         self.begin(0)?;
         self.admit(0)?;
         for node in 1..self.settings.nodes - self.settings.joining {
-            self.nodes[node].slot = Some(self.grant()?);
+            let slot = self.grant()?;
+            self.nodes[node].settle_in(slot);
             self.admit(node)?;
             self.begin(node)?;
         }

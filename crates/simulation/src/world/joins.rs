@@ -28,6 +28,13 @@ pub(super) struct Join {
     process: Option<Life>,
 }
 
+impl Join {
+    /// Who invited the node.
+    pub(super) fn inviter(&self) -> usize {
+        self.inviter
+    }
+}
+
 impl World {
     /// The next step of a node that joins.
     pub(super) fn join(&mut self, node: usize) -> Result<(), Violation> {
@@ -51,7 +58,10 @@ impl World {
 
     /// Some member grants a slot; who is cut off from it may do the same for somebody else.
     fn invite(&mut self, node: usize) -> Result<(), Violation> {
-        let serving = |node: &usize| self.nodes[*node].joined && self.nodes[*node].life.is_some();
+        let serving = |node: &usize| {
+            let node = &self.nodes[*node];
+            node.joined && node.is_member() && node.life.is_some()
+        };
         let members: Vec<usize> = (0..self.nodes.len()).filter(serving).collect();
         let inviter = self.chance.pick(&members).copied();
         let wall = inviter.map(|inviter| self.nodes[inviter].wall(self.now));
@@ -70,7 +80,7 @@ impl World {
                 self.counts.joins_while_parted += u64::from(parted);
                 let apart = if parted { ", some members being cut off" } else { "" };
                 self.note(format!("! n{inviter} invites n{node} into slot {}{apart}", granted.slot));
-                self.nodes[node].slot = Some(granted.slot);
+                self.nodes[node].settle_in(granted.slot);
                 let join = Join { inviter, slot: granted.slot, admitted: None, process: None };
                 self.joins.insert(node, join);
                 // Somebody carries the token over.

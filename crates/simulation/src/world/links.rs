@@ -32,9 +32,9 @@ impl World {
 
     fn obey(&mut self, node: usize, output: Output) -> Result<(), Violation> {
         match output {
-            Output::Dial { slot, address, .. } => {
+            Output::Dial { slot, address, key } => {
                 let to: usize = address.parse().unwrap_or(usize::MAX);
-                if self.nodes.get(to).is_none_or(|peer| peer.slot != Some(slot)) {
+                if self.nodes.get(to).is_none_or(|peer| peer.key() != key) {
                     let what = format!("n{node} dials slot {slot} at {address}");
                     return Err(Violation::new("members are where they say", what, vec![]));
                 }
@@ -142,6 +142,15 @@ impl World {
         Ok(())
     }
 
+    /// In which slot a node takes another to be, by its key.
+    fn owner_of_key(&self, node: usize, peer: usize) -> Option<NodeSlot> {
+        let key = self.nodes[peer].key();
+        let members = self.nodes[node].life.as_ref()?.store.members();
+        let known = members.borrow().iter().find(|member| member.key == key).map(|member| member.slot);
+        // One that is no member under any slot is refused under the one that it has.
+        known.or(self.nodes[peer].slot)
+    }
+
     fn take(&mut self, link: LinkId, packet: Packet) -> Result<(), Violation> {
         let Some(end) = self.network.end(link) else { return Ok(()) };
         let (node, peer) = (end.node, end.peer);
@@ -149,7 +158,7 @@ impl World {
             return Ok(());
         }
         let event = match packet {
-            Packet::Up => match self.nodes[peer].slot {
+            Packet::Up => match self.owner_of_key(node, peer) {
                 Some(slot) => Told::Connected { slot, link, dialled: false },
                 None => return Ok(()),
             },
@@ -173,7 +182,7 @@ fn line(node: usize, event: &Told) -> Option<String> {
     match event {
         Told::Connected { slot, link, dialled } => {
             let how = if *dialled { "dialled" } else { "was dialled by" };
-            Some(format!("n{node} {how} n{slot}: link {link}"))
+            Some(format!("n{node} {how} slot {slot}: link {link}"))
         }
         Told::Disconnected { link, departure } => Some(format!("n{node} lost link {link}: {departure:?}")),
         Told::Applied { result: Err(why), .. } => Some(format!("! n{node} refused a delta: {why}")),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crdt::identity::MailboxId;
+use crdt::identity::{BodyHash, MailboxId};
+use crdt::operation::Member;
+use crdt::replica::{CONFIRMATION_MILLISECONDS, Verdict};
 use crdt::vector::Vector;
 use crdt::view::{Facts, MailboxView};
 use mailstore::Look;
@@ -15,6 +17,8 @@ use crate::ledger::Moved;
 
 /// A node that announces something has told it to those it is linked to within this time, in milliseconds.
 const ANNOUNCING_MILLISECONDS: u64 = 1_500;
+/// A node does within this time what it could not do before its start was confirmed, in milliseconds.
+const CONFIRMING_MILLISECONDS: u64 = 500;
 
 impl World {
     /// A client selected a mailbox, asked for its STATUS, or logged in by POP3.
@@ -28,11 +32,15 @@ impl World {
         let view = look.view.borrow().clone();
         let name = self.name_of(node, view.mailbox).unwrap_or_default();
         if !name.is_empty() {
-            self.counts.bumps += u64::from(self.ledger.selected(node, &name, &view)?);
+            let records = view.validity.map(|validity| self.records_of_founding(node, validity));
+            let records = records.unwrap_or_default();
+            self.counts.bumps += u64::from(self.ledger.selected(node, &name, &view, &records)?);
         }
         if lasting {
             let (validity, told_at) = (view.validity, self.now);
-            let session = Session { look, name, told: None, told_at, vector: Vector::new(), validity };
+            let put_back = self.nodes[node].put_back;
+            let session =
+                Session { look, name, told: None, told_at, vector: Vector::new(), validity, put_back };
             self.clients[client].sessions.insert(view.mailbox, session);
         } else if self.clients[client].pops && self.clients[client].pop.is_none() {
             self.clients[client].pop = Some(Pop::new(view));
@@ -135,8 +143,32 @@ impl World {
         let merged = life.store.vector().covers(&cache.vector);
         let heard = self.heard.get(&(node, cache.node));
         let heard = heard.is_some_and(|at| *at >= cache.told_at.after(ANNOUNCING_MILLISECONDS));
-        let whole = merged && life.store.wanted_bodies(1).is_ok_and(|wanted| wanted.is_empty());
-        Moved { merged, whole, announced: cache.node == node || (heard && whole) }
+        let whole = merged && self.wanted(node).is_ok_and(|wanted| wanted.is_empty());
+        // What a node told before its disk was put back it may not know.
+        let remembered = cache.put_back == self.nodes[cache.node].put_back && self.is_settled(node);
+        Moved { merged, whole, announced: remembered && (cache.node == node || (heard && whole)) }
+    }
+
+    /// Whether a node shows what is new: not until its start is confirmed, or was waited for long enough; and one whose disk was
+    /// put back not before it lives in another slot (rule 8).
+    fn is_settled(&self, node: usize) -> bool {
+        let state = &self.nodes[node];
+        let Some(life) = &state.life else { return false };
+        let verdicts = life.store.verdicts();
+        let confirmed = |member: &Member| {
+            member.key == state.key() || verdicts.get(&member.slot) == Some(&Verdict::Confirmed)
+        };
+        let waited = self.now >= state.started.after(CONFIRMATION_MILLISECONDS + CONFIRMING_MILLISECONDS);
+        let by_all = life.store.cluster().borrow().living().all(confirmed);
+        state.is_member() && !self.is_put_back(node) && (waited || by_all)
+    }
+
+    /// The bodies that a node waits for, those left out that no disk holds any more.
+    pub(super) fn wanted(&self, node: usize) -> Result<Vec<BodyHash>, String> {
+        let Some(life) = &self.nodes[node].life else { return Err("it is gone".into()) };
+        let wanted = life.store.wanted_bodies(usize::MAX).map_err(|error| error.to_string())?;
+        let wanted = wanted.into_iter().map(|(body, _)| body);
+        Ok(wanted.filter(|body| !self.ledger.is_body_lost(body)).collect())
     }
 
     /// A client reads a message that it was told of, even where it is gone by now.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crdt::identity::MailboxId;
+use crdt::replica::Confirmation;
 use mailstore::{Look, Reply, Request, rows, verify};
 
 use super::faults::Repair;
 use super::{Event, Violation, World, broken};
 use crate::ledger::Rest;
+use crate::node::Node;
 
 /// How long the nodes may take to agree once nothing stands in their way, in milliseconds.
 const PATIENCE: u64 = 120_000;
@@ -21,15 +23,20 @@ impl World {
     pub(super) fn come_to_rest(&mut self) -> Result<(), Violation> {
         self.resting = true;
         self.note("! everything is mended");
+        self.take_away_the_removed()?;
         self.mend_everything()?;
         let end = self.now.after(PATIENCE);
         let mut calm_since = None;
-        let mut looks: Vec<Looks> = (0..self.nodes.len()).map(|_| Looks::new()).collect();
+        let mut looks: Vec<Looks> = (0..self.nodes.len()).map(|_| Looks::default()).collect();
         loop {
             let until = self.now.after(INTERVAL);
             while self.step(until)? {}
             self.now = until;
-            let differs = self.look_everywhere(&mut looks)?;
+            self.bury_the_gone()?;
+            let differs = match self.look_everywhere(&mut looks)? {
+                None => self.doubt()?,
+                differs => differs,
+            };
             match (differs, calm_since) {
                 (None, None) => calm_since = Some(self.now),
                 (None, Some(since)) if self.now >= since.after(CALM) => break,
@@ -58,7 +65,7 @@ impl World {
             if !self.nodes[from].joined && !self.joins.contains_key(&from) {
                 self.schedule(0, Event::Join { node: from });
             }
-            if self.nodes[from].joined && self.nodes[from].life.is_none() {
+            if self.nodes[from].joined && !self.nodes[from].gone && self.nodes[from].life.is_none() {
                 self.schedule(0, Event::Repair(Repair::Start { node: from }));
             }
         }
@@ -68,16 +75,19 @@ impl World {
     /// Looks at every mailbox on every node; tells how they differ, if they do.
     fn look_everywhere(&mut self, looks: &mut [Looks]) -> Result<Option<Violation>, Violation> {
         for (node, looks) in looks.iter_mut().enumerate() {
+            if looks.life != self.nodes[node].lives {
+                *looks = Looks { life: self.nodes[node].lives, ..Looks::default() };
+            }
             if self.nodes[node].life.is_none() {
                 continue;
             }
             for (_, mailbox) in self.mailboxes(node) {
-                if let Entry::Vacant(place) = looks.entry(mailbox) {
+                if let Entry::Vacant(place) = looks.of.entry(mailbox) {
                     place.insert(self.look_once(node, mailbox)?);
                 }
             }
             self.committed(node)?;
-            for (mailbox, look) in looks.iter_mut() {
+            for (mailbox, look) in &mut looks.of {
                 let view = look.view.borrow_and_update().clone();
                 if let Some(name) = self.name_of(node, *mailbox) {
                     self.observe(node, &name, &view)?;
@@ -85,6 +95,21 @@ impl World {
             }
         }
         Ok(self.difference(looks))
+    }
+
+    /// A node that is not sure of its present life, although everybody can tell it.
+    fn doubt(&mut self) -> Result<Option<Violation>, Violation> {
+        for node in 0..self.nodes.len() {
+            let wall = self.nodes[node].wall(self.now);
+            let Some(life) = &mut self.nodes[node].life else { continue };
+            let store = life.store.clone();
+            let standing = life.ask(wall, store.confirmation()).map_err(|why| broken(node, why))?;
+            if standing != Confirmation::Confirmed {
+                let what = format!("n{node} is {standing:?} at rest");
+                return Ok(Some(Violation::new("every life is confirmed in the end", what, vec![])));
+            }
+        }
+        Ok(None)
     }
 
     fn look_once(&mut self, node: usize, mailbox: MailboxId) -> Result<Look, Violation> {
@@ -101,19 +126,18 @@ impl World {
     fn rests(&self, looks: &[Looks]) -> Vec<Rest> {
         let rest = |(node, looks): (usize, &Looks)| {
             let named = self.mailboxes(node).into_iter();
-            let views = named.filter_map(|(name, id)| Some((name, looks.get(&id)?.view.borrow().clone())));
+            let views = named.filter_map(|(name, id)| Some((name, looks.of.get(&id)?.view.borrow().clone())));
             Rest { node, mailboxes: views.collect() }
         };
-        looks.iter().enumerate().map(rest).collect()
+        looks.iter().enumerate().filter(|(node, _)| !self.nodes[*node].gone).map(rest).collect()
     }
 
     fn difference(&self, looks: &[Looks]) -> Option<Violation> {
-        let vectors: Vec<_> =
-            self.nodes.iter().map(|node| node.life.as_ref().map(|life| life.store.vector())).collect();
-        if let Some((node, _)) =
-            vectors.iter().enumerate().find(|(_, vector)| vector.is_none() || **vector != vectors[0])
-        {
-            let what = format!("n{node} and n0 have other records");
+        let vector = |node: &Node| (node.number, node.life.as_ref().map(|life| life.store.vector()));
+        let vectors: Vec<_> = self.nodes.iter().filter(|node| !node.gone).map(vector).collect();
+        let (first, of_first) = vectors.first()?;
+        if let Some((node, _)) = vectors.iter().find(|(_, vector)| vector.is_none() || vector != of_first) {
+            let what = format!("n{node} and n{first} have other records");
             return Some(Violation::new("U4 convergence", what, vec![]));
         }
         let rests = self.rests(looks);
@@ -124,13 +148,13 @@ impl World {
     /// Digests are equal, nothing is missing, every body is whole.
     fn check_stores(&mut self) -> Result<(), Violation> {
         let mut digests = BTreeMap::new();
-        for node in 0..self.nodes.len() {
+        for node in (0..self.nodes.len()).filter(|node| !self.nodes[*node].gone) {
             let Some(life) = &self.nodes[node].life else { return Err(broken(node, "it is gone".into())) };
             let storage = life.store.storage();
             let reader = storage.reader().map_err(|error| broken(node, error.to_string()))?;
             let digest = rows::digest(&reader, &self.account).map_err(|error| broken(node, error.0))?;
             digests.insert(digest, node);
-            let wanted = life.store.wanted_bodies(1).map_err(|error| broken(node, error.to_string()))?;
+            let wanted = self.wanted(node).map_err(|why| broken(node, why))?;
             if !wanted.is_empty() {
                 return Err(broken(node, format!("bodies are missing at rest: {wanted:?}")));
             }
@@ -169,7 +193,7 @@ impl World {
                 .start(now)
                 .and_then(|()| state.open_account(now, account))
                 .map_err(|why| broken(node, why))?;
-            let mut looks = Looks::new();
+            let mut looks = BTreeMap::new();
             for (_, mailbox) in self.mailboxes(node) {
                 looks.insert(mailbox, self.look_once(node, mailbox)?);
             }
@@ -186,5 +210,9 @@ impl World {
     }
 }
 
-/// Looks that last to the end.
-type Looks = BTreeMap<MailboxId, Look>;
+/// Looks that last to the end of a life.
+#[derive(Default)]
+struct Looks {
+    life: u64,
+    of: BTreeMap<MailboxId, Look>,
+}
