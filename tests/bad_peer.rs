@@ -203,8 +203,9 @@ fn a_delta_that_does_not_parse_drops_the_link() {
 #[test]
 fn notices_that_say_nothing_drop_the_link() {
     let slot = NodeSlot::new(1).unwrap();
-    let at =
-        Timestamp::from_parts(Millis(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64), 0, slot);
+    // After everything that the true b tells before it ends, and within what clocks may differ by.
+    let soon = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 60_000;
+    let at = Timestamp::from_parts(Millis(soon), 0, slot);
     let notices = vec![Notice { at, bytes: vec![0x55; 300] }];
     let telling = Telling { slot, after: Timestamp::ZERO, until: at, notices };
     a_drops_the_link_over(vec![], vec![telling], "malformed");
