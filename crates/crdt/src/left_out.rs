@@ -51,10 +51,13 @@ left_out! {
     ReserveIsShared = "A node grants the lowest slot that it does not know to be taken.",
     ConfirmedGrants = "A life that nobody confirmed grants slots.",
     WitnessGrants = "A life whose disk was rolled back takes its new slot from its own reserve.",
+    ReserveIsSpread = "An invitation hands over the upper half of a reserve.",
+    ReserveIsHandedOver = "A member that has no slot left to grant gets none from the others.",
 
     "3, place on a look":
     PlaceOnLook = "Messages are placed when they are accepted, whether somebody looks or not.",
     PlaceInTurn = "Whoever looks places at once.",
+    SparseLeaves = "A node whose blocks lie far apart places all that it accepts.",
     LookGossip = "Nodes do not hear who looks where.",
 
     "4, hold what is late":

@@ -248,11 +248,11 @@ pub enum Operation {
         /// The slot that it had.
         slot: NodeSlot,
     },
-    /// An invitation: the slot and the reserve (a bit for each slot) are no longer the inviter's.
+    /// An invitation, or a handover to a member: the slot and the reserve (a bit for each slot) are no longer the inviter's.
     Grant {
         /// Who gives.
         inviter: NodeSlot,
-        /// The slot of the node that is invited.
+        /// The slot of the node that is invited, or of the member.
         slot: NodeSlot,
         /// What it may give in turn.
         reserve: u128,

@@ -248,7 +248,7 @@ impl<A: Archive> Replica<A> {
         }
     }
 
-    /// Grants a slot and half of the reserve to a node that will be invited; none when no slot is left.
+    /// Grants a slot and a part of the reserve to a node that will be invited; none when no slot is left.
     ///
     /// None either while not every member has confirmed this life: a slot must not be granted twice.
     pub fn grant(&mut self) -> Option<(NodeSlot, u128)> {

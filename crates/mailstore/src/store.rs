@@ -358,7 +358,7 @@ impl Mailstore {
         self.published.incarnation()
     }
 
-    /// Grants a slot and half of this node's reserve to a node that will be invited; none when no slot is left.
+    /// Grants a slot and a part of this node's reserve to a node that will be invited; none when no slot is left.
     pub async fn grant(&self) -> Result<Option<Granted>, RequestError> {
         self.wait(Job::Grant).await
     }

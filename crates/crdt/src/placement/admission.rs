@@ -56,6 +56,8 @@ struct Circumstances<'a> {
     epoch: Epoch,
     /// The slots that look, this one included.
     lookers: BTreeSet<NodeSlot>,
+    /// The lowest rank of those that look: it has the most blocks.
+    placer: NodeSlot,
     here: NodeSlot,
     now: Millis,
     /// Whether the placer alone places (rule 7).
@@ -68,13 +70,13 @@ impl Circumstances<'_> {
         matches!(self.eagerness, Eagerness::Now(entries) if entries.contains(entry))
     }
 
-    /// Whether this node is the placer: the lowest looking slot.
     fn is_placer(&self) -> bool {
-        self.lookers.first() == Some(&self.here)
+        self.placer == self.here
     }
 
     fn may_place(&self, entry: &EntryId, origin: NodeSlot) -> bool {
-        let by_origin = !self.ordered && self.lookers.contains(&origin);
+        let by_origin =
+            !self.ordered && self.lookers.contains(&origin) && !self.epoch.dealing.is_sparse(origin);
         let turn = if by_origin { origin == self.here } else { self.is_placer() };
         turn || self.must(entry) || leaves_out(LeftOut::PlaceInTurn)
     }
@@ -236,15 +238,26 @@ impl Account {
         let unit = self.unit(mailbox)?;
         let here = writer.author().slot;
         let peers = surroundings.looks.peers_at(self.id(), unit).filter(|_| !leaves_out(LeftOut::LookGossip));
-        let lookers = peers.chain([here]).collect();
+        let lookers: BTreeSet<NodeSlot> = peers.chain([here]).collect();
         let mut epoch = self.epoch(mailbox)?.clone();
         if leaves_out(LeftOut::FoundersDeal) {
             epoch.dealing = Dealing::new(surroundings.members.to_vec());
         }
+        let placer = lookers.iter().copied().min_by_key(|slot| epoch.dealing.rank(*slot)).unwrap_or(here);
         let now = writer.now();
         let is_ordered = |until: &Millis| now < *until && !leaves_out(LeftOut::OrderedMode);
         let ordered = self.ordered.get(&mailbox).is_some_and(is_ordered);
-        Some(Circumstances { account: self.id(), mailbox, epoch, lookers, here, now, ordered, eagerness })
+        Some(Circumstances {
+            account: self.id(),
+            mailbox,
+            epoch,
+            lookers,
+            placer,
+            here,
+            now,
+            ordered,
+            eagerness,
+        })
     }
 
     /// The least UID at which something new may be shown.

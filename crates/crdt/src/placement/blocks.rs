@@ -12,6 +12,9 @@ use crate::left_out::{LeftOut, leaves_out};
 /// The UIDs of a block.
 pub const BLOCK: u32 = 64;
 
+/// From this distance of its blocks on a node leaves placing to others that look, where it can reach any: ranks from 3 on.
+const SPARSE_BLOCKS: u64 = 32;
+
 /// Who owns which blocks in one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dealing {
@@ -36,6 +39,12 @@ impl Dealing {
             .filter(|before| !self.members.contains(before))
             .count();
         listed + unlisted_before as u32
+    }
+
+    /// Whether blocks of the slot lie so far apart that a message it places in turn with others uses up
+    /// [`SPARSE_BLOCKS`] of them. Such a node joined after the epoch was founded, or is one of many.
+    pub(crate) fn is_sparse(&self, slot: NodeSlot) -> bool {
+        lattice(self.rank(slot)).1 >= SPARSE_BLOCKS && !leaves_out(LeftOut::SparseLeaves)
     }
 
     /// Whether the UID lies in a block of the slot.
@@ -96,6 +105,13 @@ mod tests {
             |number: u8| (0..1024).filter(|block| dealing.owns(slot(number), Uid(block * BLOCK + 1))).count();
         assert_eq!([share(9), share(4), share(2), share(1)], [512, 128, 128, 32]);
         assert_eq!([dealing.rank(slot(0)), dealing.rank(slot(3)), dealing.rank(slot(127))], [4, 5, 127]);
+    }
+
+    #[test]
+    fn ranks_from_three_on_are_sparse() {
+        let dealing = Dealing::new(vec![slot(9)]);
+        let sparse = [9, 0, 1, 2, 127].map(|number| dealing.is_sparse(slot(number)));
+        assert_eq!(sparse, [false, false, false, true, true]);
     }
 
     #[test]

@@ -226,6 +226,7 @@ impl<A: Archive> Replica<A> {
         }
         if self.is_confirmed() || leaves_out(LeftOut::WitnessGrants) {
             self.serve_yields();
+            self.share_reserve();
         }
     }
 
@@ -251,6 +252,18 @@ impl<A: Archive> Replica<A> {
             let Some((slot, _)) = self.grant() else { continue };
             self.write_cluster(Operation::Admit(Member { slot, ..before }));
             self.write_cluster(Operation::Succeed { life, slot });
+        }
+    }
+
+    /// Hands slots over to members that have none left to grant (rule 2): each may be the only one that can be reached.
+    fn share_reserve(&mut self) {
+        let inviter = self.author().slot;
+        if leaves_out(LeftOut::ReserveIsHandedOver) {
+            return;
+        }
+        // Each leaves half of the reserve, so there are few.
+        while let Some((slot, reserve)) = self.cluster.next_handover(inviter) {
+            self.write_cluster(Operation::Grant { inviter, slot, reserve });
         }
     }
 }

@@ -7,6 +7,9 @@ pub const STORIES: &[Story] = &[
     Story { name: "two invite apart", tell: two_inviters },
     Story { name: "a disk that was put back invites again", tell: invites_again },
     Story { name: "a disk that was put back needs a slot", tell: takes_a_slot },
+    Story { name: "a member has granted all its slots", tell: grants_all },
+    Story { name: "a late member is apart", tell: late_member },
+    Story { name: "the last of many takes turns with the first", tell: last_of_many },
 ];
 
 /// A slot is granted whose number lies below that of a node which does not hear of it.
@@ -74,4 +77,40 @@ fn takes_a_slot() -> Checked {
     distinct_slots(&world)?;
     world.tell(&[Step::Exchange, Step::Exchange, pass(700)])?;
     distinct_slots(&world)
+}
+
+fn grants_all() -> Checked {
+    let mut world = World::new(2)?;
+    while world.wake(1).grant().is_some() {}
+    world.commit(1)?;
+    world.tell(&[Step::Exchange, Step::Exchange])?;
+    expect(world.wake(1).grant().is_some(), || "rule 2: node 1 can invite nobody any more".to_owned())
+}
+
+/// What a node spends of the UIDs of a mailbox that is older than it is, while it is apart.
+fn late_member() -> Checked {
+    let mut world = World::new(2)?;
+    let Some(late) = world.join(1)? else { return violated("node 1 has no slots") };
+    world.tell(&[Step::Exchange, Step::Exchange, part(late as u8), look(late as u8)])?;
+    for _ in 0..3 {
+        world.tell(&[Step::Append { node: late as u8, mailbox: INBOX, count: 64 }])?;
+    }
+    let spent = world.view(late, INBOX)?.uid_next.0;
+    expect(spent < 1 << 16, || format!("cost: {spent} UIDs are spent for 192 messages"))
+}
+
+/// What two nodes spend that take turns in a mailbox in which the blocks of one lie far apart.
+fn last_of_many() -> Checked {
+    let mut world = World::new(3)?;
+    let Some(last) = world.join(0)? else { return violated("node 0 has no slots") };
+    world.tell(&[Step::Exchange, Step::Exchange, look(0), look(last as u8), Step::Exchange])?;
+    for _ in 0..8 {
+        for node in [0, last as u8] {
+            // Out to whoever places it, and back, before the courtesy ends.
+            world.tell(&[deliver(node), Step::Exchange, Step::Exchange, pass(700)])?;
+        }
+    }
+    world.calm_down()?;
+    let spent = world.view(0, INBOX)?.uid_next.0;
+    expect(spent < 1 << 11, || format!("cost: {spent} UIDs are spent after 8 turns"))
 }

@@ -14,7 +14,7 @@ use super::{Event, Violation, World, broken};
 use crate::client::Token;
 use crate::node::{Backup, Contents, Node};
 
-/// The most disks that are put back in one run: each costs a slot, and half of what a member has left of them.
+/// The most disks that are put back in one run: each costs a slot, and a part of what a member has left of them.
 const MOST_PUT_BACK: u64 = 3;
 /// The most members that are declared dead in one run.
 const MOST_BURIED: u64 = 2;
