@@ -1,12 +1,10 @@
-//! Drives a [`crate::Replicator`] over QUIC: sockets, clocks, names and threads.
+//! Drives a [`crate::Replicator`] over QUIC: sockets, clocks, names and threads, all of them from an [`Environment`].
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "shell: reads the clocks, waits, and owns threads for the core"
-)]
+#![allow(clippy::disallowed_methods, reason = "shell: reads the steady clock for the core")]
 
 mod driver;
 mod endpoint;
+mod environment;
 mod join;
 mod link;
 mod worker;
@@ -14,11 +12,11 @@ mod worker;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crdt::clock::Millis;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::event::Now;
 use crate::identity::NodeKey;
@@ -27,7 +25,9 @@ use crate::replicator::Identity;
 use crate::status::Status;
 use crate::store::Store;
 
+pub use environment::{Environment, Machine, Resolving};
 pub use join::{JoinError, Joining, Progress, join};
+pub use worker::Worker;
 
 /// What a node needs to replicate.
 pub struct Settings {
@@ -41,6 +41,8 @@ pub struct Settings {
     pub seed: u64,
     /// Admits new members; `None`: nobody can join here.
     pub admission: Option<Arc<dyn Admission>>,
+    /// The machine around it.
+    pub environment: Arc<dyn Environment>,
 }
 
 /// Why replication could not start.
@@ -116,24 +118,23 @@ impl Drop for Replication {
 }
 
 /// Reads the two clocks.
-#[derive(Clone, Copy)]
 struct Clock {
     start: Instant,
+    environment: Arc<dyn Environment>,
 }
 
 impl Clock {
-    fn new() -> Self {
-        Clock { start: Instant::now() }
+    fn new(environment: Arc<dyn Environment>) -> Self {
+        Clock { start: Instant::now(), environment }
     }
 
-    fn now(self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { steady: milliseconds(self.start.elapsed()), wall: milliseconds(wall) }
+    fn now(&self) -> Now {
+        Now { steady: milliseconds(self.start.elapsed()), wall: self.environment.wall() }
     }
 
     /// The moment at which the steady clock shows this.
-    fn instant(self, steady: Millis) -> tokio::time::Instant {
-        (self.start + std::time::Duration::from_millis(steady.0)).into()
+    fn instant(&self, steady: Millis) -> Instant {
+        self.start + std::time::Duration::from_millis(steady.0)
     }
 }
 

@@ -23,7 +23,7 @@ use peerpost_replication::event::Piece;
 use peerpost_replication::frame::{ClusterId, LookedAt};
 use peerpost_replication::identity::NodeKey;
 use peerpost_replication::join::{Admission, Admitted, JoinRequest, Token};
-use peerpost_replication::shell::{JoinError, Replication, Settings, join};
+use peerpost_replication::shell::{JoinError, Machine, Replication, Settings, join};
 use peerpost_replication::status::Status;
 use peerpost_replication::store::{AppliedAnswer, BodySink, JudgedAnswer, KeptAnswer, Store, StoredAnswer};
 use tokio::net::UdpSocket;
@@ -214,6 +214,7 @@ fn settings(number: u8, key: &Arc<NodeKey>, admission: Option<Arc<dyn Admission>
         listen: "127.0.0.1:0".parse().unwrap(),
         seed: u64::from(number),
         admission,
+        environment: Arc::new(Machine),
     }
 }
 
@@ -457,16 +458,16 @@ async fn a_node_joins_with_a_token_and_fetches_the_log() {
     };
 
     let wrong = Token { secret: [6; 16], ..token.clone() };
-    let refused = join(&wrong, &keys[1], "b", "b:7471").await.err();
+    let refused = join(&Machine, &wrong, &keys[1], "b", "b:7471").await.err();
     assert!(
         matches!(&refused, Some(JoinError::Refused(why)) if why.contains("not issued here")),
         "{refused:?}"
     );
     let other_key = Token { key: [9; 32], ..token.clone() };
-    let refused = join(&other_key, &keys[1], "b", "b:7471").await.err();
+    let refused = join(&Machine, &other_key, &keys[1], "b", "b:7471").await.err();
     assert!(matches!(refused, Some(JoinError::Unreachable { .. })), "{refused:?}");
 
-    let joining = join(&token, &keys[1], "b", "127.0.0.1:9").await.unwrap();
+    let joining = join(&Machine, &token, &keys[1], "b", "127.0.0.1:9").await.unwrap();
     assert_eq!(joining.admitted().members.len(), 2);
     let mine = SharedStore::new(joining.admitted().members.clone());
     let mut steps = Vec::new();
@@ -479,7 +480,7 @@ async fn a_node_joins_with_a_token_and_fetches_the_log() {
 
     // The door is shut: another stranger does not get through the handshake.
     let stranger = NodeKey::generate().unwrap();
-    let refused = join(&token, &stranger, "c", "c:7471").await.err();
+    let refused = join(&Machine, &token, &stranger, "c", "c:7471").await.err();
     assert!(
         matches!(&refused, Some(JoinError::Refused(why)) if why.contains("no invitation")),
         "{refused:?}"

@@ -9,7 +9,7 @@ use mailstore::crdt::vector::Vector;
 use mailstore::identity::NodeIdentity;
 use replication::identity::NodeKey;
 use replication::join::Token;
-use replication::shell::{Joining, Progress, join as ask_to_join};
+use replication::shell::{Joining, Machine, Progress, join as ask_to_join};
 
 use super::{print_json, text};
 use crate::cli::Output;
@@ -51,7 +51,7 @@ pub fn join(config: &Config, token: &str) -> Result<(), Failure> {
         .map_err(Failure::of("cannot start the runtime"))?;
     runtime.block_on(async {
         let name = config.node.name.as_str();
-        let joining = ask_to_join(&token, &key, name, cluster.advertise.as_str())
+        let joining = ask_to_join(&Machine, &token, &key, name, cluster.advertise.as_str())
             .await
             .map_err(Failure::of("cannot join"))?;
         let identity = NodeIdentity { cluster: token.cluster.0, slot: token.slot, name: name.to_owned() };

@@ -15,7 +15,7 @@ use replication::Identity;
 use replication::event::{BodyFailure, Piece};
 use replication::frame::{ClusterId, LookedAt};
 use replication::identity::NodeKey;
-use replication::shell::{Replication, Settings};
+use replication::shell::{Machine, Replication, Settings};
 use replication::store::{AppliedAnswer, BodySink, JudgedAnswer, KeptAnswer, Store, StoredAnswer};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -51,6 +51,7 @@ impl Links {
             listen: cluster.listen,
             seed: u64::from_le_bytes(*super::random().first_chunk().unwrap_or(&[0; 8])),
             admission: Some(Arc::new(door)),
+            environment: Arc::new(Machine),
         };
         let replication = Replication::start(settings, Arc::new(LinkedStore(store.clone())));
         Ok(Links(Arc::new(replication.map_err(|error| Failure::new(error.to_string()))?)))

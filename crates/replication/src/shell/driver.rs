@@ -16,7 +16,7 @@ use super::endpoint::{self, Reception};
 use super::join::Host;
 use super::link::LinkHandle;
 use super::worker::Worker;
-use super::{Clock, Command, Settings, StartError};
+use super::{Clock, Command, Environment, Settings, StartError};
 use crate::event::{BodyFailure, Departure, Event, LinkId, Output};
 use crate::identity::NodeKey;
 use crate::replicator::Replicator;
@@ -38,6 +38,7 @@ pub(super) struct Arrival {
 pub(super) struct Driver {
     replicator: Replicator,
     clock: Clock,
+    environment: Arc<dyn Environment>,
     store: Arc<dyn Store>,
     key: Arc<NodeKey>,
     endpoint: Endpoint,
@@ -68,7 +69,11 @@ impl Driver {
         let endpoint = endpoint::open(&settings, keys.clone())?;
         let address =
             endpoint.local_addr().map_err(|why| StartError::Socket { address: settings.listen, why })?;
-        let log_reader = Worker::start("replication-log").map_err(StartError::Thread)?;
+        let environment = Arc::clone(&settings.environment);
+        let worker = |name| environment.worker(name).map_err(StartError::Thread);
+        let log_reader = worker("replication-log")?;
+        let body_reader = worker("replication-read")?;
+        let body_writer = BodyWriter::new(worker("replication-write")?, Arc::clone(&store));
         let arrivals = mpsc::channel(MOST_EVENTS);
         let host = settings
             .admission
@@ -76,7 +81,8 @@ impl Driver {
         let reception = Reception { endpoint: endpoint.clone(), keys, arrivals: arrivals.0.clone(), host };
         let driver = Driver {
             replicator: Replicator::new(settings.identity, store.vector(), settings.seed),
-            clock: Clock::new(),
+            clock: Clock::new(Arc::clone(&environment)),
+            environment,
             changes: store.changes(),
             members: store.members(),
             key: settings.key,
@@ -86,8 +92,8 @@ impl Driver {
             last_link: 0,
             attempts: BTreeMap::new(),
             log_reader,
-            body_reader: Worker::start("replication-read").map_err(StartError::Thread)?,
-            body_writer: BodyWriter::start(Arc::clone(&store)).map_err(StartError::Thread)?,
+            body_reader,
+            body_writer,
             store,
             events: mpsc::channel(MOST_EVENTS),
             answers: mpsc::unbounded_channel(),
@@ -231,9 +237,10 @@ impl Driver {
         *attempt = attempt.wrapping_add(1);
         let attempt = *attempt;
         let (endpoint, key) = (self.endpoint.clone(), Arc::clone(&self.key));
+        let environment = Arc::clone(&self.environment);
         let (arrivals, answers) = (self.arrivals.0.clone(), self.answers.0.clone());
         tokio::spawn(async move {
-            match endpoint::dial(&endpoint, &key, &address, expected, attempt).await {
+            match endpoint::dial(environment.as_ref(), &endpoint, &key, &address, expected, attempt).await {
                 Ok(connection) => drop(arrivals.send(endpoint::arrival(connection, slot)).await),
                 Err(why) => drop(answers.send(Event::DialFailed { slot, why })),
             }
@@ -272,7 +279,7 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     }
 }
 
-/// A thread with the bodies that are being fetched.
+/// A worker with the bodies that are being fetched.
 struct BodyWriter {
     worker: Worker,
     staged: Arc<std::sync::Mutex<BTreeMap<BodyHash, Staged>>>,
@@ -283,8 +290,8 @@ struct BodyWriter {
 type Staged = Result<Box<dyn BodySink>, String>;
 
 impl BodyWriter {
-    fn start(store: Arc<dyn Store>) -> Result<Self, std::io::Error> {
-        Ok(BodyWriter { worker: Worker::start("replication-write")?, staged: Arc::default(), store })
+    fn new(worker: Worker, store: Arc<dyn Store>) -> Self {
+        BodyWriter { worker, staged: Arc::default(), store }
     }
 
     fn write(&self, hash: BodyHash, octets: Vec<u8>, answers: mpsc::UnboundedSender<Event>) {
@@ -317,7 +324,7 @@ impl BodyWriter {
 
     fn with_staged(&self, job: impl FnOnce(&mut BTreeMap<BodyHash, Staged>) + Send + 'static) {
         let staged = Arc::clone(&self.staged);
-        // Only this one thread takes the lock: it is never waited for.
+        // Only this one worker takes the lock: it is never waited for.
         self.worker.give(move || job(&mut staged.lock().unwrap_or_else(std::sync::PoisonError::into_inner)));
     }
 }

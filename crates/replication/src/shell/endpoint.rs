@@ -1,26 +1,27 @@
 //! The QUIC endpoint: its settings, dialling peers, answering those who dial.
 
-#![allow(clippy::disallowed_methods, reason = "shell: waits and reads the clock to limit log lines")]
+#![allow(clippy::disallowed_methods, reason = "shell: reads the clock to limit log lines")]
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crdt::identity::NodeSlot;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{
-    ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TransportConfig,
+    VarInt,
 };
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::driver::Arrival;
 use super::join::Host;
 use super::link::refuse;
-use super::{Settings, StartError};
+use super::{Environment, Settings, StartError};
 use crate::event::Reason;
 use crate::identity::{CERTIFICATE_NAME, NodeKey, fingerprint_of, hexadecimal};
 use crate::limits::{DELTA_WINDOW_BYTES, DIAL_LIMIT, PING_INTERVAL, SILENCE_LIMIT};
@@ -40,11 +41,10 @@ pub(super) fn open(settings: &Settings, keys: Keys) -> Result<Endpoint, StartErr
     server.transport_config(Arc::new(transport()));
     server.max_incoming(4 * MOST_HANDSHAKES);
     let address = settings.listen;
-    let socket = UdpSocket::bind(address).map_err(|why| StartError::Socket { address, why })?;
     let config =
         EndpointConfig::new(Arc::new(ResetKey(settings.key.derive("peerpost QUIC stateless reset"))));
-    Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))
-        .map_err(|why| StartError::Socket { address, why })
+    let opened = settings.environment.endpoint(config, Some(server), address);
+    opened.map_err(|why| StartError::Socket { address, why })
 }
 
 /// Keep-alive, idle time and windows of every connection.
@@ -79,6 +79,7 @@ pub(super) fn client(key: &NodeKey, expected: [u8; 32], protocol: &[u8]) -> Resu
 /// One attempt to reach a peer, given up after [`DIAL_LIMIT`]. Names are resolved anew; `attempt` takes their addresses
 /// in turn.
 pub(super) async fn dial(
+    environment: &dyn Environment,
     endpoint: &Endpoint,
     key: &NodeKey,
     address: &str,
@@ -86,7 +87,7 @@ pub(super) async fn dial(
     attempt: usize,
 ) -> Result<Connection, String> {
     let connecting = async {
-        let address = resolve(address, attempt, endpoint.local_addr().ok()).await?;
+        let address = resolve(environment, address, attempt, endpoint.local_addr().ok()).await?;
         connect(endpoint, client(key, expected, LINK_PROTOCOL)?, address).await
     };
     let limit = Duration::from_millis(DIAL_LIMIT);
@@ -106,14 +107,15 @@ pub(super) async fn connect(
 
 /// An address of this name that the local socket can reach.
 pub(super) async fn resolve(
+    environment: &dyn Environment,
     name: &str,
     attempt: usize,
     local: Option<SocketAddr>,
 ) -> Result<SocketAddr, String> {
     let found =
-        tokio::net::lookup_host(name).await.map_err(|error| format!("{name} cannot be resolved: {error}"))?;
+        environment.resolve(name).await.map_err(|error| format!("{name} cannot be resolved: {error}"))?;
     let reachable = |address: &SocketAddr| address.is_ipv4() || local.is_none_or(|local| local.is_ipv6());
-    let found: Vec<SocketAddr> = found.filter(reachable).collect();
+    let found: Vec<SocketAddr> = found.into_iter().filter(reachable).collect();
     let turn = attempt.checked_rem(found.len()).unwrap_or(0);
     found.get(turn).copied().ok_or_else(|| format!("{name} has no address that this node's socket can reach"))
 }

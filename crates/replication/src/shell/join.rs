@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crdt::record::Record;
 use crdt::vector::Vector;
-use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, TokioRuntime, VarInt};
+use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use tracing::{info, warn};
 
 use super::endpoint::{client, connect, resolve};
+use super::environment::Environment;
 use super::link::read_frame;
 use super::worker::Worker;
 use crate::frame::{ClusterId, FrameError};
@@ -114,7 +115,7 @@ impl Host {
         self.ask(move || admission.admit(&request)).await
     }
 
-    /// Does something that may block, on the thread for it.
+    /// Does something that may block, where that is done.
     async fn ask<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T, String> + Send + 'static,
@@ -168,10 +169,16 @@ pub struct Joining {
 }
 
 /// Asks the inviter to be admitted under this name, reachable at `advertise`.
-pub async fn join(token: &Token, key: &NodeKey, name: &str, advertise: &str) -> Result<Joining, JoinError> {
+pub async fn join(
+    environment: &dyn Environment,
+    token: &Token,
+    key: &NodeKey,
+    name: &str,
+    advertise: &str,
+) -> Result<Joining, JoinError> {
     let unreachable = |why| JoinError::Unreachable { address: token.address.clone(), why };
-    let address = resolve(&token.address, 0, None).await.map_err(unreachable)?;
-    let endpoint = client_endpoint(address).map_err(|why| unreachable(why.to_string()))?;
+    let address = resolve(environment, &token.address, 0, None).await.map_err(unreachable)?;
+    let endpoint = client_endpoint(environment, address).map_err(|why| unreachable(why.to_string()))?;
     let config = client(key, token.key, JOIN_PROTOCOL).map_err(unreachable)?;
     let connected = tokio::time::timeout(REQUEST_LIMIT, connect(&endpoint, config, address)).await;
     let connection = connected.unwrap_or_else(|_| Err("no answer".into())).map_err(unreachable)?;
@@ -265,10 +272,9 @@ impl Joining {
 }
 
 /// A socket of the same family as the address, on a free port.
-fn client_endpoint(address: SocketAddr) -> Result<Endpoint, std::io::Error> {
+fn client_endpoint(environment: &dyn Environment, address: SocketAddr) -> Result<Endpoint, std::io::Error> {
     let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-    let socket = std::net::UdpSocket::bind(any)?;
-    Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+    environment.endpoint(EndpointConfig::default(), None, any)
 }
 
 async fn read(stream: &mut RecvStream, longest: usize) -> Result<JoinFrame, String> {
