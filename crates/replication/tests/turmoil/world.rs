@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crdt::clock::Millis;
 use crdt::identity::{AccountId, BodyHash, MailboxId, NodeSlot};
 use crdt::operation::Member;
+use crdt::replica::Confirmation;
 use crdt::vector::Vector;
 use mailstore::message::Scanner;
 use mailstore::{Look, NewMessage, Reply, Request, rows, verify};
@@ -40,7 +41,7 @@ pub struct World {
 
 /// The seeds to play.
 pub fn seeds() -> impl Iterator<Item = u64> {
-    let text = std::env::var("PEERPOST_SEEDS").unwrap_or_else(|_| "1..2".into());
+    let text = std::env::var("PEERPOST_SEEDS").unwrap_or_else(|_| "1..3".into());
     let (first, last) = text.split_once("..").expect("PEERPOST_SEEDS is first..last");
     let number = |text: &str| text.parse::<u64>().expect("PEERPOST_SEEDS is first..last");
     number(first)..=number(last)
@@ -178,6 +179,11 @@ impl World {
     /// Gives a machine a token of a member; says whether the member could give one.
     pub fn invite(&mut self, inviter: usize, joiner: usize) -> bool {
         let Some(life) = self.life(inviter) else { return false };
+        // A grant waits until the life is confirmed; asked for again and again meanwhile, each of them takes a slot.
+        let standing = life.committer.ask(self.now(), life.store.confirmation());
+        if standing != Ok(Confirmation::Confirmed) {
+            return false;
+        }
         let Ok(Some(granted)) = life.committer.ask(self.now(), life.store.grant()) else { return false };
         let machine = &self.machines[inviter];
         let token = Token {
