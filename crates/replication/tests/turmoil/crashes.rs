@@ -24,8 +24,7 @@ fn a_node_comes_back_after_a_loss_of_power_with_what_it_accepted() {
     }
 }
 
-/// The stateless reset: who comes back answers packets of a connection that it does not know any more, so the other one need not
-/// wait for the end of the silence.
+/// The one that stayed still has the old connection, and would wait for the end of the silence; the one that is back dials it anew.
 #[test]
 fn a_node_that_is_back_at_once_is_linked_before_the_silence_is_over() {
     for seed in seeds() {

@@ -44,8 +44,8 @@ pub struct Life {
     pub status: Arc<Mutex<Status>>,
 }
 
-/// The key of a node: Ed25519, whose signatures are all of one length. Those of ECDSA, which production makes, are not, and
-/// a datagram that is an octet longer may leave a millisecond later.
+/// The key of a node: Ed25519, whose signatures are all of one length. Those of ECDSA, which production makes, are an octet
+/// longer or shorter as entropy has it, and with them the datagrams of a handshake.
 pub fn key_of(number: usize) -> NodeKey {
     // PKCS #8 (RFC 8410 section 7) around 32 octets.
     let prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
