@@ -158,6 +158,43 @@ fn whoever_holds_reissues_when_nobody_else_does() {
     assert_eq!(pair.shown(1, inbox()).len(), 2);
 }
 
+/// Found by the simulation, seeds 656 and 687: five busy nodes gave the same hundreds of messages new UIDs without end, long after
+/// the last client had gone. Half a second after a message had first come late anywhere every node reissued it at once, each
+/// time, because the half second was counted from then on and not from the last UID that it got: what one gave was late for the
+/// others by what they gave meanwhile.
+#[test]
+fn a_reissue_that_comes_late_begins_the_turn_of_the_first_anew() {
+    let mut pair = met_again();
+    for _ in 1..64 {
+        pair.deliver(1, inbox());
+    }
+    let late = pair.shown(0, inbox())[0].1;
+    let shows = |pair: &Pair| pair.shown(1, inbox()).iter().any(|(_, entry)| *entry == late);
+    pair.sync(0, 1);
+    pair.now += 400;
+    pair.sync(1, 0);
+    // A client is told a UID of the next block meanwhile, above the one that the first node gives.
+    let new = NewEntry {
+        body: BodyHash([7; 32]),
+        size: 1,
+        received: ReceivedAt::default(),
+        flags: vec![],
+        email: None,
+        delivery: None,
+    };
+    pair.on(1).append(account(), inbox(), vec![new]).expect("appended");
+    pair.sync(0, 1);
+    pair.now += 200;
+    pair.on(1).handle_timeout();
+    pair.commit(1);
+    assert!(!shows(&pair), "it is the turn of the first again");
+    assert!(pair.nodes[1].poll_timeout().is_some_and(|until| until < Millis(pair.now + 500)));
+    pair.now += 500;
+    pair.on(1).handle_timeout();
+    pair.commit(1);
+    assert!(shows(&pair), "and not for ever");
+}
+
 #[test]
 fn placing_is_left_to_the_node_that_accepted_the_message_for_half_a_second() {
     let mut pair = Pair::new();

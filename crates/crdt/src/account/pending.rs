@@ -2,13 +2,16 @@
 
 use crate::clock::Millis;
 use crate::identity::{Incarnation, Uid};
-use crate::placement::admission::BODY_WAIT_MILLISECONDS;
+use crate::placement::admission::{BODY_WAIT_MILLISECONDS, COURTESY_MILLISECONDS};
 use crate::vector::{Sequence, Vector};
 
 /// Since when an entry waits, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
-    pub(crate) since: Millis,
+    since: Millis,
+    /// The UID that it has, and since when: whoever gave it that had the turn to do so, and the next turn begins there.
+    uid: Option<Uid>,
+    turn_since: Millis,
     /// The first records, by author, whose effects on it may not be visible; `None` after a start: any may be among them.
     causes: Option<Vec<(Incarnation, Sequence)>>,
     /// The UID that it had, with its body here, when the present life began.
@@ -16,8 +19,26 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn new(since: Millis, causes: Option<Vec<(Incarnation, Sequence)>>) -> Self {
-        Pending { since, causes, known_at_start: None }
+    pub(crate) fn new(since: Millis, uid: Option<Uid>, causes: Option<Vec<(Incarnation, Sequence)>>) -> Self {
+        Pending { since, uid, turn_since: since, causes, known_at_start: None }
+    }
+
+    /// The entry has this UID now.
+    pub(crate) fn set_uid(&mut self, uid: Option<Uid>, now: Millis) {
+        if self.uid != uid {
+            self.uid = uid;
+            self.turn_since = now;
+        }
+    }
+
+    /// Until when others are left to place it, or to give it another UID.
+    pub(crate) fn turn_until(&self) -> Millis {
+        self.turn_since.after(COURTESY_MILLISECONDS)
+    }
+
+    /// Until when its body may still be on its way.
+    pub(crate) fn body_until(&self) -> Millis {
+        self.since.after(BODY_WAIT_MILLISECONDS)
     }
 
     /// When the present life began, the entry had this UID, and its body was here.
@@ -55,6 +76,6 @@ impl Pending {
 
     /// Whether its body may still be on its way.
     pub(crate) fn awaits_body(&self, now: Millis) -> bool {
-        now < self.since.after(BODY_WAIT_MILLISECONDS)
+        now < self.body_until()
     }
 }

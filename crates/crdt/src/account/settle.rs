@@ -228,17 +228,20 @@ impl Account {
         now: Millis,
         causes: Option<Vec<(Incarnation, Sequence)>>,
     ) {
-        let current = self.current_uid(&entry, mailbox).map(|uid| (mailbox, uid));
-        let in_order =
-            current.is_some() && self.shown_at(&entry) == current && !self.is_held(&entry, mailbox);
+        let uid = self.current_uid(&entry, mailbox);
+        let in_order = uid.is_some_and(|uid| self.shown_at(&entry) == Some((mailbox, uid)))
+            && !self.is_held(&entry, mailbox);
         if in_order {
             return self.forget_pending(&entry, None);
         }
         self.forget_pending(&entry, Some(mailbox));
         self.pending_in.insert(entry, mailbox);
         match self.pending.entry(mailbox).or_default().entry(entry) {
-            Entry::Vacant(place) => drop(place.insert(Pending::new(now, causes))),
-            Entry::Occupied(mut place) => place.get_mut().add(&causes.unwrap_or_default()),
+            Entry::Vacant(place) => drop(place.insert(Pending::new(now, uid, causes))),
+            Entry::Occupied(mut place) => {
+                place.get_mut().set_uid(uid, now);
+                place.get_mut().add(&causes.unwrap_or_default());
+            }
         }
     }
 

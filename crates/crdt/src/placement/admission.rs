@@ -297,7 +297,7 @@ impl Account {
                 self.await_admission(*entry, circumstances.mailbox, circumstances.now, Some(causes));
             } else if must_reach.is_none_or(|must| must < *uid)
                 && !leaves_out(LeftOut::LowerBodiesFirst)
-                && self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS)
+                && self.waits(circumstances, entry, Pending::body_until)
             {
                 return;
             }
@@ -305,9 +305,14 @@ impl Account {
     }
 
     /// Whether an entry is still within the time that others have for it; if so the mailbox is looked at again when it ends.
-    fn waits(&mut self, circumstances: &Circumstances<'_>, entry: &EntryId, milliseconds: u64) -> bool {
+    fn waits(
+        &mut self,
+        circumstances: &Circumstances<'_>,
+        entry: &EntryId,
+        until: impl Fn(&Pending) -> Millis,
+    ) -> bool {
         let pending = self.pending.get(&circumstances.mailbox).and_then(|entries| entries.get(entry));
-        let Some(until) = pending.map(|pending| pending.since.after(milliseconds)) else {
+        let Some(until) = pending.map(until) else {
             return false;
         };
         let waits = circumstances.now < until;
@@ -345,7 +350,7 @@ impl Account {
         for entry in &queue.unplaced {
             let Some(origin) = self.added(entry).map(|added| added.timestamp.slot()) else { continue };
             let turn = circumstances.may_place(entry, origin);
-            if self.has_body(entry) && (turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS)) {
+            if self.has_body(entry) && (turn || !self.waits(circumstances, entry, Pending::turn_until)) {
                 chosen.push(*entry);
             }
         }
@@ -374,12 +379,12 @@ impl Account {
         let floor = self.reach(circumstances.mailbox).floor;
         for (entry, uid) in late {
             if !self.has_body(entry) {
-                held_up |= self.waits(circumstances, entry, BODY_WAIT_MILLISECONDS);
+                held_up |= self.waits(circumstances, entry, Pending::body_until);
                 continue;
             }
             let free = meeting.is_none() && !held_up;
             let is_turn = in_turn || *uid < floor && !leaves_out(LeftOut::LeaperReissues);
-            let is_due = free && (is_turn || !self.waits(circumstances, entry, COURTESY_MILLISECONDS));
+            let is_due = free && (is_turn || !self.waits(circumstances, entry, Pending::turn_until));
             if is_due || circumstances.must(entry) {
                 due.push(*entry);
             }
