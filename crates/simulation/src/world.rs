@@ -33,6 +33,8 @@ use joins::Join;
 const ACCOUNT: &str = "alice";
 /// More steps than this without any time passing are a loop.
 const MOST_STEPS_AT_ONCE: u32 = 20_000;
+/// More steps than this in one run are a storm: nodes that answer each other for ever. The busiest of five nodes take 100,000.
+const MOST_STEPS: u64 = 400_000;
 /// Of a hundred runs in which nodes join, so many part the members before.
 const PARTED_JOINS: u64 = 60;
 /// Of a hundred runs in which disks are put back, in so many it is planned.
@@ -207,6 +209,11 @@ impl World {
     }
 
     fn step_once(&mut self, end: Millis) -> Result<bool, Violation> {
+        self.counts.steps += 1;
+        if self.counts.steps > MOST_STEPS {
+            let what = format!("{MOST_STEPS} steps until {}: {}", self.now.0, self.counts());
+            return Err(Violation::new("a run ends", what, vec![]));
+        }
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
         let due = self.nodes.iter().enumerate();
         let due = due.filter_map(|(node, state)| state.poll_timeout().map(|(at, due)| (at, node, due))).min();
