@@ -11,6 +11,8 @@
 mod disk;
 #[path = "model/explore.rs"]
 mod explore;
+#[path = "model/found.rs"]
+mod found;
 #[path = "model/library.rs"]
 mod library;
 #[path = "model/node.rs"]

@@ -28,6 +28,13 @@ impl Account {
         true
     }
 
+    /// A life that this disk has lost told more of a mailbox, and later than some of what the present one told: peers passed
+    /// that over.
+    pub(crate) fn tell_again(&mut self, mailbox: MailboxId) {
+        self.told.remove(&mailbox);
+        self.unannounced.insert(mailbox);
+    }
+
     /// Works out what the values of peers mean here: those at which nothing was visible there whose effects are not visible here.
     /// A client that brings any other may know messages under UIDs that are still on their way, and not those that are here.
     pub(crate) fn learn_values(&mut self, mailbox: MailboxId) {

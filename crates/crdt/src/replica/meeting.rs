@@ -69,10 +69,13 @@ impl<A: Archive> Replica<A> {
     }
 
     /// Takes in what peers announced; of several of one node for one mailbox the newest counts.
+    ///
+    /// That includes what peers know of this very node from a life that its disk has lost: others have adopted it, and take
+    /// nothing for new that is not later.
     pub fn hear(&mut self, announcements: Vec<Announcement>) -> Result<(), ArchiveError> {
-        let own = self.author().slot;
+        let own = self.author();
         let valid = |announcement: &Announcement| {
-            announcement.slot() != own && announcement.is_valid(self.writer.now())
+            announcement.incarnation != own.incarnation && announcement.is_valid(self.writer.now())
         };
         let announcements: Vec<Announcement> = announcements.into_iter().filter(valid).collect();
         let mut concerned = Vec::new();
@@ -87,7 +90,10 @@ impl<A: Archive> Replica<A> {
                     state.forget_values(announcement.slot());
                 }
                 if !leaves_out(LeftOut::Forwarding) {
-                    self.announcements.push(announcement);
+                    self.announcements.push(announcement.clone());
+                }
+                if announcement.slot() == own.slot {
+                    state.tell_again(announcement.mailbox);
                 }
                 concerned.push(account);
             }

@@ -306,7 +306,7 @@ impl Node {
         }
         let newer = |announcement: &&Announcement| {
             let known = self.disk.announced.get(&(announcement.mailbox, announcement.slot()));
-            announcement.slot() != self.slot() && known.is_none_or(|known| known.at < announcement.at)
+            known.is_none_or(|known| known.at < announcement.at)
         };
         let announcements: Vec<_> = told.announced.values().filter(newer).cloned().collect();
         let looks = self.looks.get(&peer.number);
