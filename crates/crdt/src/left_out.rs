@@ -1,26 +1,37 @@
 //! Whether the checks can fail: test builds leave one rule out and look who notices.
 //!
 //! Each rule of `docs/uid-mapping.md`, and each trap that a first edition fell into, has a condition at its place in the code.
-//! Without the feature `leave-out`, which nothing in this workspace enables but the test `left_out`, the condition is a constant
+//! Without the feature `leave-out`, which nothing in this workspace enables but the tests `left_out`, the condition is a constant
 //! and the compiler drops it.
+//!
+//! Rules that live in a crate above are named here, too: so there is one list, and one place that says what is left out.
 
-/// Declares [`LeftOut`] with its table.
+/// Declares [`LeftOut`] with its table: what this crate's tests find, and then what those of the crates above find.
 macro_rules! left_out {
-    ($($rule:literal: $($name:ident = $what:literal,)*)*) => {
+    (
+        $($rule:literal: $($name:ident = $what:literal,)*)*
+        ; above:
+        $($above:literal in $place:literal: $($high:ident = $does:literal,)*)*
+    ) => {
         /// What a test build can leave out.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum LeftOut {
             $($(#[doc = $what] $name,)*)*
+            $($(#[doc = $does] $high,)*)*
         }
 
         impl LeftOut {
-            /// Everything that can be left out, in the order of the rules.
+            /// Everything of this crate that can be left out, in the order of the rules.
             pub const ALL: &[LeftOut] = &[$($(LeftOut::$name,)*)*];
+
+            /// What can be left out of the crates above, each with the one whose test `left_out` finds it.
+            pub const ABOVE: &[(&str, LeftOut)] = &[$($(($place, LeftOut::$high),)*)*];
 
             /// The rule that it belongs to.
             pub fn rule(self) -> &'static str {
                 match self {
                     $($(LeftOut::$name => $rule,)*)*
+                    $($(LeftOut::$high => $above,)*)*
                 }
             }
 
@@ -28,6 +39,7 @@ macro_rules! left_out {
             pub fn what(self) -> &'static str {
                 match self {
                     $($(LeftOut::$name => $what,)*)*
+                    $($(LeftOut::$high => $does,)*)*
                 }
             }
         }
@@ -59,6 +71,7 @@ left_out! {
     PlaceInTurn = "Whoever looks places at once.",
     SparseLeaves = "A node whose blocks lie far apart places all that it accepts.",
     LookGossip = "Nodes do not hear who looks where.",
+    OthersPlace = "Where the one in turn does not place, nobody does.",
 
     "4, hold what is late":
     Hold = "What is late is shown where it lies.",
@@ -66,6 +79,7 @@ left_out! {
     HoldWithBody = "A node holds what it has no body of.",
     VisibleStays = "What is late under a new UID disappears until it is reissued.",
     LowerBodiesFirst = "An entry is shown before entries of lower UIDs whose bodies are on their way.",
+    BodyWaitEnds = "An entry waits for bodies of lower UIDs for as long as they take.",
 
     "5, reissue":
     Reissue = "What is held is not placed again.",
@@ -74,11 +88,13 @@ left_out! {
     "6, one placer":
     LeaperReissues = "What lies below a leap is left to the placer, which did not leap as far.",
     OnePlacer = "Whoever finds an entry late reissues it at once.",
+    OthersReissue = "Where the placer does not reissue, nobody does.",
     Adoption = "Announcements of others are not adopted.",
     MergeBeforeAdopting = "An announcement is adopted before what it covers is here.",
     ShowBeforeAdopting = "An announcement is adopted before what it covers is shown.",
     Forwarding = "Announcements are not passed on.",
     MeetFirst = "Nodes that meet again reissue before they have heard each other.",
+    MeetingEnds = "Nodes that have met wait for each other's records for as long as they take.",
 
     "7, ordered mode":
     OrderedMode = "After a reissue everybody goes on placing its own messages.",
@@ -115,6 +131,7 @@ left_out! {
     ReorderPolicy = "uid.on_reorder says nothing.",
     ReissueLimit = "uid.reissue_limit says nothing.",
     SpaceEnds = "UIDs go on above 2^31.",
+    NewObject = "MAILBOXID stays what it was.",
 
     "flags, expunges, moves, mailboxes":
     FlagByFlag = "A change writes all flags of a message, not only those that it changes.",
@@ -140,6 +157,47 @@ left_out! {
     HighestIsAdopted = "HIGHESTMODSEQ is not raised to what others announced.",
     RaisedOnce = "HIGHESTMODSEQ is raised above another's again and again, though that stands for nothing more.",
     ClockIsKept = "The logical clock begins anew with every start.",
+
+    "deltas":
+    GapsAreRefused = "Records that come after a gap are applied.",
+    AllIsChecked = "Of a delta that is refused the records before the bad one are applied.",
+    OwnersAreChecked = "A peer may place in blocks of others.",
+    SegmentsAreChecked = "A peer may add entries to the segments of others.",
+    GrantsAreChecked = "A peer may grant the slots of others.",
+    PossiblePast = "A peer may have seen what comes after its own writing.",
+    PossibleValidity = "A peer may name a UIDVALIDITY of the far future.",
+
+    ; above:
+    "1, own blocks" in "simulation":
+    CommitFirst = "Clients are answered and shown things before they are committed.",
+    PeersLast = "Peers are told of records before they are committed.",
+    SyncFirst = "A commit comes back before it is synced.",
+    BodiesFirst = "Bodies are not synced before the tables name them.",
+
+    "3, place on a look" in "mailstore":
+    StatusIsALook = "A STATUS does not count as a look.",
+
+    "6, announcements" in "mailstore":
+    NoticesWithoutGap = "Notices that come after a gap are kept.",
+
+    "6, announcements" in "replication":
+    NoticesAreForwarded = "Notices of third nodes are not passed on.",
+    RecordsAreForwarded = "Records of third nodes are not passed on.",
+    DeltasGoOn = "A delta need not go on where the last one ended.",
+    MeetingIsTold = "Nodes that meet again do not tell each other what they have.",
+
+    "8, restart and amnesia" in "mailstore":
+    VerdictsTravel = "What a node says of another's life does not travel.",
+
+    "9, bumps" in "imap":
+    Bye = "Sessions go on when their mailbox is numbered anew.",
+
+    "U3, sessions" in "imap":
+    OwnMap = "A session takes numbers for those of the newest view, not of the one that it told.",
+
+    "POP3" in "simulation":
+    UidlIsTheEntry = "UIDL is the UID.",
+    SnapshotAtLogin = "Message numbers mean the mailbox as it is now, not as it was at login.",
 }
 
 #[cfg(feature = "leave-out")]
@@ -158,18 +216,16 @@ mod chosen {
     }
 
     /// Whether this is left out.
-    pub(crate) fn leaves_out(what: LeftOut) -> bool {
+    pub fn leaves_out(what: LeftOut) -> bool {
         CHOSEN.get() == Some(what)
     }
 }
 
 #[cfg(feature = "leave-out")]
-pub use chosen::leave_out;
-#[cfg(feature = "leave-out")]
-pub(crate) use chosen::leaves_out;
+pub use chosen::{leave_out, leaves_out};
 
 /// Whether this is left out: nothing is.
 #[cfg(not(feature = "leave-out"))]
-pub(crate) const fn leaves_out(_: LeftOut) -> bool {
+pub const fn leaves_out(_: LeftOut) -> bool {
     false
 }

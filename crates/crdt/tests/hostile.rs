@@ -1,93 +1,21 @@
 //! What a member sends that obeys no rule but the form: it may be refused, it may do harm to its own mail, but no node panics,
 //! loops or fills its memory over it, and honest nodes stay alike.
 
+#[path = "common/honest.rs"]
+mod honest;
 #[path = "common/hostile.rs"]
 mod hostile;
 
 use std::collections::BTreeSet;
 
+use honest::Honest;
 use hostile::*;
-use peerpost_crdt::account::{Account, NewEntry};
+use peerpost_crdt::account::Account;
 use peerpost_crdt::clock::{Millis, Stamp, Timestamp};
-use peerpost_crdt::identity::{BodyHash, Incarnation, NodeSlot, Uid, Validity};
-use peerpost_crdt::operation::{DefaultMailbox, DocumentId, Operation, PlacedRun};
-use peerpost_crdt::record::Record;
-use peerpost_crdt::replica::{Beginning, DeltaError, NoArchive, Replica};
-use peerpost_crdt::view::ReceivedAt;
-use peerpost_crdt::writer::Author;
+use peerpost_crdt::identity::{Incarnation, NodeSlot, Uid, Validity};
+use peerpost_crdt::operation::{DocumentId, Operation, PlacedRun};
+use peerpost_crdt::replica::DeltaError;
 use proptest::prelude::*;
-
-struct Honest {
-    replica: Replica<NoArchive>,
-    log: Vec<Record>,
-    now: u64,
-}
-
-impl Honest {
-    fn start(slot: u8) -> Self {
-        let author =
-            Author { slot: NodeSlot::new(slot).expect("a slot"), incarnation: Incarnation([slot + 1; 16]) };
-        let replica = Replica::start(NoArchive, author, Beginning::default(), Millis(START));
-        Honest { replica, log: vec![], now: START }
-    }
-
-    /// The node that has made the account.
-    fn first() -> Self {
-        let mut honest = Self::start(0);
-        let defaults = [DefaultMailbox { name: "INBOX".to_owned(), special_use: None }];
-        honest.replica.add_account("alice", "hash", &defaults).expect("added");
-        honest.commit();
-        honest
-    }
-
-    fn commit(&mut self) -> usize {
-        let records = self.replica.commit().records;
-        let count = records.len();
-        self.log.extend(records);
-        self.now += 700;
-        self.replica.begin(Millis(self.now));
-        count
-    }
-
-    fn take(&mut self, records: &[Record]) -> Result<usize, DeltaError> {
-        let vector = self.replica.vector().clone();
-        let missing = records.iter().filter(|record| record.sequence > vector.last(&record.incarnation));
-        let applied = self.replica.apply(missing.cloned().collect(), |_| true)?;
-        self.commit();
-        Ok(applied.records)
-    }
-
-    fn look(&mut self) {
-        self.replica.glance(account(), inbox()).expect("no disk");
-        self.commit();
-    }
-
-    fn account(&self) -> &Account {
-        self.replica.loaded().next().expect("alice")
-    }
-
-    fn validity(&self) -> Validity {
-        self.account().mailbox_state(&inbox()).and_then(|state| state.epoch()).expect("founded").validity
-    }
-
-    fn picture(&self) -> Vec<(Uid, BodyHash)> {
-        self.account().view(inbox()).rows.iter().map(|row| (row.uid, row.facts.body)).collect()
-    }
-
-    fn deliver(&mut self, body: u8) {
-        let new = NewEntry {
-            body: BodyHash([body; 32]),
-            size: 1,
-            received: ReceivedAt::default(),
-            flags: vec![],
-            email: None,
-            delivery: None,
-        };
-        // The account may have been removed by then.
-        let _ = self.replica.deliver(account(), inbox(), new);
-        self.commit();
-    }
-}
 
 #[test]
 fn two_messages_placed_at_one_uid_end_at_two() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crdt::clock::Millis;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::placement::surroundings::Policy;
 use crdt::replica::{ArchiveError, Commit, Meeting, Replica};
 use crdt::writer::Author;
@@ -159,6 +160,13 @@ impl Committer {
         }
         self.replica.handle_timeout();
         let commit = self.replica.commit();
+        if leaves_out(LeftOut::PeersLast) {
+            self.published.set_vector(self.replica.vector().clone());
+            self.published.announce();
+        }
+        if leaves_out(LeftOut::CommitFirst) {
+            self.finish(&commit, std::mem::take(&mut outcomes));
+        }
         match self.make_durable(batch, &commit) {
             Ok(()) => {
                 self.failed_until = None;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::clock::{HybridClock, Millis, Timestamp};
 use crdt::identity::{AccountId, Incarnation, NodeSlot};
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::notice::{Heard, LONGEST_NOTICE, NoticeError, Telling};
 use crdt::placement::announcement::Announcement;
 use crdt::replica::{ArchiveError, Verdict};
@@ -259,7 +260,7 @@ struct Checked {
 /// What is new in a telling, checked.
 fn check(heard: &Heard, telling: Telling, now: Millis) -> Result<Vec<Checked>, HearError> {
     let (slot, known) = (telling.slot, heard.last(telling.slot));
-    if telling.after > known {
+    if telling.after > known && !leaves_out(LeftOut::NoticesWithoutGap) {
         return Err(HearError::Gap { slot, after: telling.after, heard: known });
     }
     if HybridClock::is_ahead(telling.until, now) {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crdt::clock::Millis;
 use crdt::identity::NodeSlot;
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::notice::{Heard, Telling};
 
 use crate::frame::telling_bytes;
@@ -45,7 +46,7 @@ impl Exchange {
     ) -> Option<(Heard, usize)> {
         let lacking = || own.iter().filter(|(slot, at)| *at > self.sending.last(*slot));
         let mine = lacking().any(|(slot, _)| !is_left(slot));
-        let left = lacking().any(|(slot, _)| is_left(slot));
+        let left = lacking().any(|(slot, _)| is_left(slot)) && !leaves_out(LeftOut::NoticesAreForwarded);
         self.tell_at = mine.then(|| self.tell_at.unwrap_or(now.after(NOTICE_DELAY)));
         self.forward_at = left.then(|| self.forward_at.unwrap_or(now.after(FORWARD_DELAY)));
         let tell = self.tell_at.is_some_and(|at| at <= now);

@@ -3,6 +3,7 @@
 mod losses;
 mod moves;
 mod names;
+mod pop;
 mod rest;
 mod views;
 
@@ -92,6 +93,8 @@ pub struct Ledger {
     named: BTreeMap<(String, u32, u32), Named>,
     seen: BTreeMap<(usize, MailboxId, u32), Seen>,
     names: Names,
+    /// What UIDL told of each entry.
+    uidls: BTreeMap<EntryId, String>,
     /// What was answered and is not lost.
     deeds: Vec<Deed>,
     /// The mailboxes that nobody deletes.
@@ -114,6 +117,7 @@ impl Ledger {
             named: BTreeMap::new(),
             seen: BTreeMap::new(),
             names: Names::new(),
+            uidls: BTreeMap::new(),
             deeds: vec![],
             views: 0,
         }

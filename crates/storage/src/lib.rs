@@ -38,6 +38,7 @@ mod batch;
 mod body;
 mod disk;
 mod error;
+pub mod left_out;
 mod reader;
 pub mod schema;
 mod statistics;

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
 
 use crate::disk::{File, is_full};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::schema::Place;
 use backend::{Backend, FirstFailure, Operation};
 
@@ -103,7 +104,10 @@ impl Tables {
     }
 
     fn write(&self, changes: &Changes) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
+        let mut transaction = self.database.begin_write()?;
+        if leaves_out(LeftOut::Tables) {
+            transaction.set_durability(redb::Durability::None)?;
+        }
         for (place, entries) in changes {
             let mut table = transaction.open_table(definition(*place))?;
             for (key, value) in entries {

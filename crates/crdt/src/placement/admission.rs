@@ -297,7 +297,8 @@ impl Account {
                 self.await_admission(*entry, circumstances.mailbox, circumstances.now, Some(causes));
             } else if must_reach.is_none_or(|must| must < *uid)
                 && !leaves_out(LeftOut::LowerBodiesFirst)
-                && self.waits(circumstances, entry, Pending::body_until)
+                && (self.waits(circumstances, entry, Pending::body_until)
+                    || leaves_out(LeftOut::BodyWaitEnds))
             {
                 return;
             }
@@ -350,7 +351,10 @@ impl Account {
         for entry in &queue.unplaced {
             let Some(origin) = self.added(entry).map(|added| added.timestamp.slot()) else { continue };
             let turn = circumstances.may_place(entry, origin);
-            if self.has_body(entry) && (turn || !self.waits(circumstances, entry, Pending::turn_until)) {
+            let courtesy = !turn
+                && (self.waits(circumstances, entry, Pending::turn_until)
+                    || leaves_out(LeftOut::OthersPlace));
+            if self.has_body(entry) && !courtesy {
                 chosen.push(*entry);
             }
         }
@@ -384,7 +388,11 @@ impl Account {
             }
             let free = meeting.is_none() && !held_up;
             let is_turn = in_turn || *uid < floor && !leaves_out(LeftOut::LeaperReissues);
-            let is_due = free && (is_turn || !self.waits(circumstances, entry, Pending::turn_until));
+            let courtesy = !is_turn
+                && free
+                && (self.waits(circumstances, entry, Pending::turn_until)
+                    || leaves_out(LeftOut::OthersReissue));
+            let is_due = free && !courtesy;
             if is_due || circumstances.must(entry) {
                 due.push(*entry);
             }

@@ -186,6 +186,7 @@ impl Account {
         let epoch = self.epoch(mailbox).filter(|epoch| Some(epoch.validity) == validity);
         match epoch.map(|epoch| epoch.reason) {
             None | Some(FoundingReason::First) => mailbox,
+            Some(_) if leaves_out(LeftOut::NewObject) => mailbox,
             Some(_) => validity.map_or(mailbox, |validity| MailboxId::of_epoch(mailbox, validity)),
         }
     }

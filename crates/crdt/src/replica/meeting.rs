@@ -54,7 +54,8 @@ impl<A: Archive> Replica<A> {
         match meeting {
             Some(mut meeting) => {
                 meeting.heard.remove(&own);
-                let until = self.now().after(MEETING_MILLISECONDS);
+                let ends = !leaves_out(LeftOut::MeetingEnds);
+                let until = self.now().after(if ends { MEETING_MILLISECONDS } else { u64::MAX / 4 });
                 self.meetings.open.insert(slot, (meeting, until));
             }
             None => drop(self.meetings.open.remove(&slot)),

@@ -6,8 +6,10 @@ mod found;
 mod lives;
 mod mail;
 mod modseq;
+mod peers;
 mod placing;
 mod slots;
+mod waits;
 
 use peerpost_crdt::account::NewEntry;
 use peerpost_crdt::identity::{BodyHash, EntryId, MailboxId, NodeSlot, Uid};
@@ -42,6 +44,8 @@ pub fn stories() -> impl Iterator<Item = &'static Story> {
         mail::STORIES,
         modseq::STORIES,
         found::STORIES,
+        peers::STORIES,
+        waits::STORIES,
     ]
     .into_iter()
     .flatten()

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use mailstore::crdt::clock::Timestamp;
 use mailstore::crdt::flag::{Flag, FlagSet, Keyword};
 use mailstore::crdt::identity::{EntryId, MailboxId, Uid};
+use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::{Look, modseq};
 
@@ -78,7 +79,7 @@ impl Selected {
 
     /// The view in which the client's numbers mean something.
     pub(super) fn told(&self) -> &Arc<MailboxView> {
-        &self.told
+        if leaves_out(LeftOut::OwnMap) { &self.newest } else { &self.told }
     }
 
     /// The view that the flags and MODSEQs are taken of. Its messages may differ from those told.
@@ -123,6 +124,8 @@ impl Selected {
     pub(super) fn ended(&self) -> Option<&'static str> {
         if self.newest.deleted {
             Some("The selected mailbox was deleted")
+        } else if leaves_out(LeftOut::Bye) {
+            None
         } else if self.newest.validity != self.told.validity || self.newest.mailbox != self.told.mailbox {
             Some(
                 "The messages of the selected mailbox were numbered anew (UIDVALIDITY); please connect again",

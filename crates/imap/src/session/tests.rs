@@ -3,6 +3,8 @@
 mod caching;
 mod client;
 mod fetching;
+#[cfg(feature = "leave-out")]
+mod left_out;
 mod mailboxes;
 mod merging;
 mod model;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crdt::identity::{Incarnation, NodeSlot};
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::notice::Telling;
 use crdt::replica::{ArchiveError, Commit, Meeting, Verdict};
 use crdt::vector::Sequence;
@@ -58,6 +59,9 @@ impl Committer {
 
     /// What this node has to say of lives that began with this batch: also those hear it to whom there is no link.
     pub(super) fn verdicts(&self, commit: &Commit) -> Vec<Told> {
+        if leaves_out(LeftOut::VerdictsTravel) {
+            return vec![];
+        }
         let own = self.replica.author().slot;
         let begun = commit.records.iter().filter(|record| record.sequence == Sequence(1));
         let mut begun: BTreeSet<Incarnation> = begun.map(|record| record.incarnation).collect();

@@ -2,6 +2,7 @@
 
 use crdt::clock::{GREATEST_SKEW_MILLISECONDS, Millis};
 use crdt::identity::NodeSlot;
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::replica::Meeting;
 use tracing::{error, info, warn};
 
@@ -87,7 +88,10 @@ impl Replicator {
             peer.last_error = None;
             info!(%slot, name = %peer.member.name, missing_here = here, missing_there = there, "a link is up");
         }
-        let meeting = Meeting { vector: hello.vector, heard: hello.heard.into() };
+        let meeting = match leaves_out(LeftOut::MeetingIsTold) {
+            true => Meeting::default(),
+            false => Meeting { vector: hello.vector, heard: hello.heard.into() },
+        };
         self.outputs.push_back(Output::Met { slot, meeting: Some(meeting) });
         self.fetches.link_up(id, slot);
         self.ping_all_now(now.steady);

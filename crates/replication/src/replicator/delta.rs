@@ -1,6 +1,7 @@
 //! Deltas: what a peer lacks is read from the log and sent within its window; what it sends is applied and acknowledged.
 
 use crdt::clock::Millis;
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::record::Record;
 use crdt::vector::Vector;
 use tracing::{error, warn};
@@ -33,7 +34,9 @@ impl Replicator {
         let mut after = link.sending.clone();
         if left_to_others.is_empty() {
             link.forward_at = None;
-        } else if *link.forward_at.get_or_insert(now.after(FORWARD_DELAY)) > now {
+        } else if leaves_out(LeftOut::RecordsAreForwarded)
+            || *link.forward_at.get_or_insert(now.after(FORWARD_DELAY)) > now
+        {
             after.join(&left_to_others);
         } else {
             // They did not come in time: from now on this node sends them, until the next ones.
@@ -52,7 +55,9 @@ impl Replicator {
         let Some(link) = self.links.get(&id) else { return left };
         for (incarnation, last) in link.lacking(&self.vector) {
             let author = self.links.values().find(|author| author.incarnation == Some(incarnation));
-            if author.is_some_and(|author| link.reachable & bit(author.slot) != 0) {
+            let reaches = author.is_some_and(|author| link.reachable & bit(author.slot) != 0);
+            let is_own = incarnation == self.identity.incarnation;
+            if reaches || !is_own && leaves_out(LeftOut::RecordsAreForwarded) {
                 left.raise(incarnation, last);
             }
         }
@@ -80,7 +85,10 @@ impl Replicator {
             link.stalled = true;
             return;
         }
-        let records = contiguous(records, &link.sending);
+        let records = match leaves_out(LeftOut::DeltasGoOn) {
+            true => records,
+            false => contiguous(records, &link.sending),
+        };
         // Nothing is left where only records came that are another's to send: they are asked for again when they are due.
         link.stalled = records.is_empty();
         for records in batches(records) {

@@ -1,6 +1,7 @@
 //! Notices: what nodes tell of themselves is passed on within a window, kept, and acknowledged with what was heard.
 
 use crdt::clock::Millis;
+use crdt::left_out::{LeftOut, leaves_out};
 use crdt::notice::{Heard, Telling};
 use tracing::error;
 
@@ -21,7 +22,8 @@ impl Replicator {
         let Some(link) = self.links.get_mut(&id).filter(|link| link.is_established()) else { return };
         // What nodes tell that the peer has a link to, they tell it themselves.
         let reachable = link.reachable;
-        let is_left = |slot| slot != here && reachable & bit(slot) != 0;
+        let is_left =
+            |slot| slot != here && (reachable & bit(slot) != 0 || leaves_out(LeftOut::NoticesAreForwarded));
         if let Some((after, limit)) = link.exchange.due(now, &self.heard, is_left) {
             self.outputs.push_back(Output::ReadNotices { link: id, after, limit });
         }

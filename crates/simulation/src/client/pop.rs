@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crdt::flag::{Flag, FlagChange};
 use crdt::identity::{EntryId, MailboxId};
-use crdt::view::MailboxView;
+use crdt::left_out::{LeftOut, leaves_out};
+use crdt::view::{MailboxView, Row};
+use mailstore::Look;
 
 use super::{Command, Wish};
 use crate::chance::Chance;
@@ -20,11 +22,42 @@ pub(crate) struct Pop {
     marked: Vec<EntryId>,
     /// Whether QUIT was given and the deletions are under way.
     updating: bool,
+    /// The mailbox as it is now, where a test leaves the picture out.
+    now: Option<Box<dyn Fn() -> Arc<MailboxView>>>,
+    /// A message that the client named by its number, where the session took it for another.
+    pub(crate) mistaken: Option<EntryId>,
+}
+
+/// What UIDL tells of a message: its entry, which is the same on every node and whatever becomes of its UID.
+pub(crate) fn uidl(view: &MailboxView, row: &Row) -> String {
+    match leaves_out(LeftOut::UidlIsTheEntry) {
+        true => format!("{:?}.{}", view.validity, row.uid),
+        false => format!("{:?}", row.facts.entry),
+    }
 }
 
 impl Pop {
-    pub(crate) fn new(snapshot: Arc<MailboxView>) -> Self {
-        Pop { snapshot, marked: vec![], updating: false }
+    pub(crate) fn new(look: &Look) -> Self {
+        let view = look.view.clone();
+        let now: Box<dyn Fn() -> Arc<MailboxView>> = Box::new(move || view.borrow().clone());
+        Pop {
+            snapshot: look.view.borrow().clone(),
+            marked: vec![],
+            updating: false,
+            now: Some(now).filter(|_| leaves_out(LeftOut::SnapshotAtLogin)),
+            mistaken: None,
+        }
+    }
+
+    /// The message of a number: that of the picture.
+    fn resolve(&mut self, number: usize) -> Option<Row> {
+        let listed = self.snapshot.rows.at(number)?.clone();
+        let Some(now) = &self.now else { return Some(listed) };
+        let named = now().rows.at(number).cloned();
+        if named.as_ref().is_none_or(|named| named.facts.entry != listed.facts.entry) {
+            self.mistaken = Some(listed.facts.entry);
+        }
+        named
     }
 
     /// What the session does next; none where it is over.
@@ -33,7 +66,7 @@ impl Pop {
         if self.updating {
             return None;
         }
-        let row = self.snapshot.rows.at(chance.index(self.snapshot.rows.len()));
+        let row = self.resolve(chance.index(self.snapshot.rows.len()));
         match (row, chance.below(10)) {
             (Some(row), 0..3) => {
                 self.marked.push(row.facts.entry);

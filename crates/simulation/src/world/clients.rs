@@ -35,7 +35,13 @@ impl World {
         }
         let mailboxes = self.mailboxes(node);
         let changing = self.settings.mailboxes_change;
-        match self.clients[client].wish(&mailboxes, changing) {
+        let wish = self.clients[client].wish(&mailboxes, changing);
+        if let Some(entry) = self.clients[client].pop.as_ref().and_then(|pop| pop.mistaken) {
+            let message = self.ledger.names(&[entry]);
+            let what = format!("c{client} n{node}: a number of {message} means another message");
+            return Err(Violation::new("POP3 numbers mean what was listed", what, [message]));
+        }
+        match wish {
             None => Ok(()),
             Some(Wish::Command(command)) => self.give(client, command),
             Some(Wish::DeliverNew(mailbox)) => {

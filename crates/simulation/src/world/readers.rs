@@ -43,7 +43,8 @@ impl World {
                 Session { look, name, told: None, told_at, vector: Vector::new(), validity, put_back };
             self.clients[client].sessions.insert(view.mailbox, session);
         } else if self.clients[client].pops && self.clients[client].pop.is_none() {
-            self.clients[client].pop = Some(Pop::new(view));
+            self.ledger.listed(&view)?;
+            self.clients[client].pop = Some(Pop::new(&look));
             self.polls.push((client, look));
         } else {
             self.counts.polls += 1;

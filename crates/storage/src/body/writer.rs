@@ -10,6 +10,7 @@ use super::packs::{Packs, RECORD_HEADER_BYTES, record_header};
 use super::{Body, BodyHash, MAXIMUM_BODY_BYTES, usize_of};
 use crate::disk::File;
 use crate::error::{BodyError, ReadError};
+use crate::left_out::{LeftOut, leaves_out};
 
 /// Bodies up to this length, in bytes, wait in memory and are written by the commit, together; longer ones go to a
 /// pack of their own as they arrive, so that neither memory nor the committer waits for them.
@@ -174,7 +175,9 @@ impl SinglePack {
     fn finish(self, hashes: &Hashes) -> Result<SinglePack, BodyError> {
         let failed = |error| BodyError::disk(format!("sync pack {:06}", self.number), &error);
         self.file.write_at(0, &record_header(&hashes.hash, hashes.length)).map_err(failed)?;
-        self.file.sync_data().map_err(failed)?;
+        if !leaves_out(LeftOut::Bodies) {
+            self.file.sync_data().map_err(failed)?;
+        }
         self.packs.sync_names().map_err(failed)?;
         Ok(self)
     }

@@ -13,6 +13,7 @@ use crate::body::packs::{PACK_LIMIT_BYTES, Packs};
 use crate::body::writer::{Contents, StagedBody};
 use crate::disk::{Create, File, is_full};
 use crate::error::CommitError;
+use crate::left_out::{LeftOut, leaves_out};
 use crate::reader::Reader;
 use crate::tables::{Changes, TablesError};
 
@@ -172,7 +173,9 @@ impl Storage {
             return Err(failed(&error));
         }
         // After a failed sync nobody knows what became of the pack's tail: the next commit begins a new pack.
-        appending.file.sync_data().map_err(|error| failed(&error))?;
+        if !leaves_out(LeftOut::Bodies) {
+            appending.file.sync_data().map_err(|error| failed(&error))?;
+        }
         if is_new {
             self.packs.sync_names().map_err(|error| failed(&error))?;
         }
