@@ -259,6 +259,16 @@ impl Account {
         self.views.get(&mailbox).cloned().unwrap_or_else(|| MailboxView::unseen(self.id, mailbox))
     }
 
+    /// UIDNEXT of a mailbox, as this node announced it.
+    pub(crate) fn uid_next(&self, mailbox: MailboxId) -> Uid {
+        self.views.get(&mailbox).map_or(Uid::FIRST, |view| view.uid_next)
+    }
+
+    /// UIDVALIDITY under which this node shows a mailbox.
+    pub(crate) fn shown_validity(&self, mailbox: MailboxId) -> Option<Validity> {
+        self.views.get(&mailbox)?.validity
+    }
+
     /// Where this node shows an entry.
     pub fn shown_at(&self, entry: &EntryId) -> Option<(MailboxId, Uid)> {
         self.shown_at.get(entry).copied()

@@ -53,12 +53,18 @@ impl ForeignValues {
         known.map_or(Timestamp::ZERO, |(_, ours)| *ours)
     }
 
+    /// Whether it is known already what this value of a peer stands for, or a later one of the same life.
+    pub(crate) fn knows(&self, incarnation: Incarnation, theirs: Timestamp) -> bool {
+        let known = self.0.get(&theirs.slot()).filter(|peer| peer.incarnation == incarnation);
+        known.is_some_and(|peer| theirs <= peer.until)
+    }
+
     /// Takes note of what a peer's value stands for. What an earlier life of the peer said is forgotten. Tells whether
     /// anything is new.
     fn learn(&mut self, incarnation: Incarnation, theirs: Timestamp, ours: Timestamp) -> bool {
         let known = self.0.get(&theirs.slot()).filter(|peer| peer.incarnation == incarnation);
         let meaning = known.and_then(|peer| peer.values.back()).map_or(Timestamp::ZERO, |(_, ours)| *ours);
-        if known.is_some_and(|peer| theirs <= peer.until) || ours < meaning {
+        if self.knows(incarnation, theirs) || ours < meaning {
             return false;
         }
         let peers = Arc::make_mut(&mut self.0);

@@ -102,7 +102,7 @@ impl Account {
             return;
         }
         self.bear_name(writer, mailbox);
-        if self.view(mailbox).validity != self.epoch(mailbox).map(|epoch| epoch.validity) {
+        if self.shown_validity(mailbox) != self.epoch(mailbox).map(|epoch| epoch.validity) {
             self.begin_current_epoch(writer, mailbox);
         }
         let may_show =
@@ -148,7 +148,7 @@ impl Account {
         mailbox: MailboxId,
         is_known: impl Fn(&Pending, Uid) -> bool,
     ) {
-        let next = self.view(mailbox).uid_next;
+        let next = self.uid_next(mailbox);
         let mut known: BTreeMap<Uid, EntryId> = BTreeMap::new();
         for (entry, pending) in self.pending.get(&mailbox).into_iter().flatten() {
             let uid = self.current_uid(entry, mailbox).filter(|uid| *uid >= next);
@@ -212,7 +212,7 @@ impl Account {
             self.show_known(writer, mailbox, |_, uid| uid.0 <= epoch.founded);
         }
         let top = self.mailbox_state(&mailbox).map_or(Uid(0), |state| state.top(epoch.validity));
-        let next = self.view(mailbox).uid_next.max(top.next()).max(self.greatest_announced(mailbox));
+        let next = self.uid_next(mailbox).max(top.next()).max(self.greatest_announced(mailbox));
         let lasts = !long_asleep && reach.leap(next, loss, writer.chance());
         if !lasts {
             let reason = if long_asleep { FoundingReason::LongAsleep } else { FoundingReason::SpaceUsedUp };
@@ -262,7 +262,7 @@ impl Account {
 
     /// The least UID at which something new may be shown.
     fn least_showable(&self, mailbox: MailboxId) -> Uid {
-        self.view(mailbox).uid_next.max(self.reach(mailbox).floor)
+        self.uid_next(mailbox).max(self.reach(mailbox).floor)
     }
 
     fn queue(&self, mailbox: MailboxId) -> Queue {
@@ -338,7 +338,7 @@ impl Account {
             self.ordered.insert(circumstances.mailbox, until);
         }
         let mut chosen = self.due_reissues(surroundings, circumstances, &queue.late);
-        let next = self.view(circumstances.mailbox).uid_next;
+        let next = self.uid_next(circumstances.mailbox);
         // What is late because of a leap alone is in no other order than clients were told.
         let reorders = |entry: &&EntryId| {
             let uid = self.current_uid(entry, circumstances.mailbox);

@@ -46,11 +46,12 @@ impl Account {
             let by_author = theirs.slot() == announcement.slot();
             let of_epoch = view.validity == Some(announcement.validity);
             let mut waiting = pending.into_iter().flat_map(|entries| entries.values());
-            let all_visible =
-                self.touched_by.covers(visible) && !waiting.any(|pending| pending.may_be_effect_of(visible));
             if by_author
                 && of_epoch
-                && (all_visible || leaves_out(LeftOut::LearnedWhenVisible))
+                && !view.foreign.knows(announcement.incarnation, theirs)
+                && (leaves_out(LeftOut::LearnedWhenVisible)
+                    || self.touched_by.covers(visible)
+                        && !waiting.any(|pending| pending.may_be_effect_of(visible)))
                 && own.learn(&mut view.foreign, announcement.incarnation, theirs, visible)
             {
                 self.dirty.foreign.insert(mailbox);
@@ -93,7 +94,7 @@ impl Account {
             if !merged || !shown {
                 continue;
             }
-            if announcement.uid_next > self.view(mailbox).uid_next {
+            if announcement.uid_next > self.uid_next(mailbox) {
                 self.view_mut(mailbox).uid_next = announcement.uid_next;
             }
             self.adopt_modseq(writer, mailbox, &announcement);
@@ -102,7 +103,7 @@ impl Account {
 
     /// Whether an effect of these records waits to become visible here at a UID that is still timely.
     fn is_about_to_show(&self, writer: &Writer, mailbox: MailboxId, covered: &Vector) -> bool {
-        let next = self.view(mailbox).uid_next;
+        let next = self.uid_next(mailbox);
         let pending = self.pending.get(&mailbox).into_iter().flatten();
         pending
             .filter(|(_, pending)| pending.may_be_effect_of(covered))
@@ -114,7 +115,8 @@ impl Account {
     /// there is more here. Above one that stands for no more than the last it is not raised again: two nodes where something
     /// waits would raise each other's without end.
     fn adopt_modseq(&mut self, writer: &mut Writer, mailbox: MailboxId, announcement: &Announcement) {
-        if announcement.modseq <= self.view(mailbox).highest_modseq || leaves_out(LeftOut::HighestIsAdopted) {
+        let highest = self.views.get(&mailbox).map_or(Timestamp::ZERO, |view| view.highest_modseq);
+        if announcement.modseq <= highest || leaves_out(LeftOut::HighestIsAdopted) {
             return;
         }
         let all_shown = !self.pending.contains_key(&mailbox) && !writer.has_written();

@@ -55,7 +55,7 @@ impl Account {
         let founding = Operation::Found { validity, reason, name: unit.name, members, numbering };
         self.write(writer, DocumentId::Mailbox(self.id(), mailbox), founding);
         self.settle(writer);
-        if self.view(mailbox).validity != Some(validity)
+        if self.shown_validity(mailbox) != Some(validity)
             && self.epoch(mailbox).map(|epoch| epoch.validity) == Some(validity)
         {
             self.begin_current_epoch(writer, mailbox);
@@ -71,7 +71,7 @@ impl Account {
             Ground::Waiting { start, .. } | Ground::Unconfirmed { start, .. } => start,
             Ground::RolledBack => return,
         };
-        if self.view(mailbox).validity == Some(validity) {
+        if self.shown_validity(mailbox) == Some(validity) {
             self.set_reach(mailbox, Reach::of_new_epoch(loss));
         }
     }

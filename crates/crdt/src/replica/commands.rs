@@ -207,7 +207,7 @@ impl<A: Archive> Replica<A> {
         let wanted: BTreeSet<EntryId> = entries.iter().copied().collect();
         self.admit(id, mailbox, Eagerness::Now(&wanted));
         let account = self.existing(id)?;
-        let validity = account.view(mailbox).validity.ok_or(CommandError::NoUids)?;
+        let validity = account.shown_validity(mailbox).ok_or(CommandError::NoUids)?;
         let shown = |entry: &EntryId| {
             account.shown_at(entry).filter(|(at, _)| *at == mailbox).map(|(_, uid)| (*entry, uid))
         };
