@@ -101,6 +101,8 @@ pub struct Ledger {
     lasting: BTreeSet<MailboxId>,
     /// Whether somebody asked to delete another one.
     deletes_asked: bool,
+    /// Whether an operator asked for a new UIDVALIDITY.
+    bumps_asked: bool,
     /// How many views were looked at.
     pub views: u64,
 }
@@ -111,6 +113,7 @@ impl Ledger {
         Ledger {
             lasting: names.map(|(name, _)| MailboxId::of_default(account, name)).collect(),
             deletes_asked: false,
+            bumps_asked: false,
             mail: BTreeMap::new(),
             of_hash: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -219,8 +222,8 @@ impl Ledger {
                 }
             }
             Command::Delete { .. } => self.deletes_asked = true,
-            Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } | Command::Bump { .. } => {
-            }
+            Command::Bump { .. } => self.bumps_asked = true,
+            Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } => {}
         }
     }
 

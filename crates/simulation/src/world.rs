@@ -9,6 +9,7 @@ mod joins;
 mod links;
 mod readers;
 mod rest;
+mod stored;
 
 use std::collections::BTreeMap;
 

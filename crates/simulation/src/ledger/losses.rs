@@ -102,8 +102,7 @@ impl Ledger {
         self.message(body).and_then(|message| self.mail.get(&message)).is_some_and(|mail| mail.body_lost)
     }
 
-    /// Whether octets of any message are lost for good: an entry without them waits for ever, so that no node can show that what it
-    /// shows is all that there is. Values of HIGHESTMODSEQ may differ then, at rest, too.
+    /// Whether octets of any message are lost for good.
     pub(crate) fn has_lost_octets(&self) -> bool {
         self.mail.values().any(|mail| mail.body_lost)
     }

@@ -18,6 +18,8 @@ pub(crate) struct Moved {
     pub(crate) whole: bool,
     /// And what it has announced, with everything that belongs to it.
     pub(crate) announced: bool,
+    /// Whether an entry of the mailbox waits for octets that no disk holds any more.
+    pub(crate) without_octets: bool,
 }
 
 impl Ledger {
@@ -100,7 +102,7 @@ impl Ledger {
         if view.uid_next < cache.view.uid_next {
             return fail("UIDNEXT", view.uid_next.0.into(), cache.view.uid_next.0.into());
         }
-        if !self.has_lost_octets() && view.highest_modseq < cache.view.highest_modseq {
+        if !moved.without_octets && view.highest_modseq < cache.view.highest_modseq {
             return fail("HIGHESTMODSEQ", view.highest_modseq.bits(), cache.view.highest_modseq.bits());
         }
         Ok(())

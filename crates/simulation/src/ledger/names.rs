@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt::identity::Validity;
+use crdt::identity::{MailboxId, Validity};
+use crdt::operation::FoundingReason;
 use crdt::view::MailboxView;
 use mailstore::account::DEFAULT_MAILBOXES;
 
@@ -56,6 +57,33 @@ impl Ledger {
         if self.names.borne.entry(name.to_owned()).or_default().insert(validity.0) {
             self.stands_on(records, What::Validity(name.to_owned(), validity.0));
         }
+    }
+
+    /// At rest the record that founded a mailbox's present epoch names a reason that the run has had: somebody brought a second
+    /// mailbox to a name, or an operator asked. None of the others can come up in one.
+    pub(crate) fn check_reason(
+        &self,
+        node: usize,
+        mailbox: MailboxId,
+        validity: Validity,
+        reason: FoundingReason,
+    ) -> Result<(), Violation> {
+        let there_was = match reason {
+            FoundingReason::First => true,
+            FoundingReason::NameBorne => self.names.arrivals.values().any(|arrivals| *arrivals > 1),
+            FoundingReason::Operator => self.bumps_asked,
+            FoundingReason::SpaceUsedUp
+            | FoundingReason::LongAsleep
+            | FoundingReason::ReissueLimit
+            | FoundingReason::Policy => false,
+        };
+        if there_was {
+            return Ok(());
+        }
+        let name = self.names.borne.iter().find(|(_, borne)| borne.contains(&validity.0));
+        let subject = name.map(|(name, _)| name.clone());
+        let what = format!("n{node}: UIDVALIDITY {validity} of {mailbox} was founded because of {reason:?}");
+        Err(Violation::new("a bump has a reason", what, subject))
     }
 
     /// At rest a name has the greatest UIDVALIDITY that any node ever told of it, or one above (U6): every bump has come about.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crdt::flag::{Flag, FlagSet};
-use crdt::identity::EntryId;
+use crdt::identity::{EntryId, MailboxId};
 use crdt::view::MailboxView;
 
 use super::moves::ANNOUNCEMENTS_ARE_ADOPTED;
@@ -15,6 +15,8 @@ use crate::client::Token;
 pub(crate) struct Rest {
     pub(crate) node: usize,
     pub(crate) mailboxes: BTreeMap<String, Arc<MailboxView>>,
+    /// Those in which an entry waits, here or elsewhere, for octets that no disk holds any more: HIGHESTMODSEQ may differ in them.
+    pub(crate) without_octets: BTreeSet<MailboxId>,
 }
 
 impl Rest {
@@ -25,7 +27,8 @@ impl Rest {
         for (name, view) in &self.mailboxes {
             let validity = view.validity.map_or(0, |validity| validity.0);
             let announced = if ANNOUNCEMENTS_ARE_ADOPTED {
-                let modseq = (!ledger.has_lost_octets()).then_some(view.highest_modseq);
+                let is_whole = !self.without_octets.contains(&view.mailbox);
+                let modseq = is_whole.then_some(view.highest_modseq);
                 format!(", UIDNEXT {}, HIGHESTMODSEQ {modseq:?}", view.uid_next)
             } else {
                 String::new()

@@ -111,7 +111,7 @@ impl World {
         let brought = cache.view.highest_modseq.bits();
         let modseq = life.store.modseq_from_client(view, brought);
         let since = Since { modseq, elsewhere: modseq != brought };
-        let moved = self.moved(node, &cache);
+        let moved = self.moved(node, &cache, view.mailbox);
         self.counts.resyncs += 1;
         self.counts.moved_resyncs += u64::from(cache.node != node);
         self.counts.merged_resyncs += u64::from(cache.node != node && moved.merged);
@@ -133,13 +133,13 @@ impl World {
         view: &MailboxView,
     ) -> Result<(), Violation> {
         let Some(cache) = self.clients[client].caches.get(name) else { return Ok(()) };
-        let moved = self.moved(node, cache);
+        let moved = self.moved(node, cache, view.mailbox);
         let place = format!("c{client} n{node} {name}, known from n{}", cache.node);
         self.ledger.numbers(&place, cache, view, moved)
     }
 
     /// What a node has of another that told a client something.
-    fn moved(&self, node: usize, cache: &Cache) -> Moved {
+    fn moved(&self, node: usize, cache: &Cache, mailbox: MailboxId) -> Moved {
         let Some(life) = &self.nodes[node].life else { return Moved::default() };
         let merged = life.store.vector().covers(&cache.vector);
         let heard = self.heard.get(&(node, cache.node));
@@ -147,7 +147,10 @@ impl World {
         let whole = merged && self.wanted(node).is_ok_and(|wanted| wanted.is_empty());
         // What a node told before its disk was put back it may not know.
         let remembered = cache.put_back == self.nodes[cache.node].put_back && self.is_settled(node);
-        Moved { merged, whole, announced: remembered && (cache.node == node || (heard && whole)) }
+        let announced = remembered && (cache.node == node || (heard && whole));
+        let without_octets =
+            self.mailboxes_without_octets(node).is_ok_and(|mailboxes| mailboxes.contains(&mailbox));
+        Moved { merged, whole, announced, without_octets }
     }
 
     /// Whether a node shows what is new: not until its start is confirmed, or was waited for long enough; and one whose disk was

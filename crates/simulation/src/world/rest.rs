@@ -1,7 +1,7 @@
 //! The end: everything is mended, everybody looks at everything, and what then stands is compared.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::identity::MailboxId;
 use crdt::replica::Confirmation;
@@ -45,9 +45,10 @@ impl World {
                 (Some(_), _) => calm_since = None,
             }
         }
-        let rests = self.rests(&looks);
+        let rests = self.rests(&looks)?;
         for rest in &rests {
             self.ledger.check_rest(rest)?;
+            self.check_reasons(rest.node)?;
         }
         self.check_stores()?;
         drop(looks);
@@ -94,7 +95,7 @@ impl World {
                 }
             }
         }
-        Ok(self.difference(looks))
+        self.difference(looks)
     }
 
     /// A node that is not sure of its present life, although everybody can tell it.
@@ -123,26 +124,30 @@ impl World {
         }
     }
 
-    fn rests(&self, looks: &[Looks]) -> Vec<Rest> {
+    fn rests(&self, looks: &[Looks]) -> Result<Vec<Rest>, Violation> {
+        let mut without_octets = BTreeSet::new();
+        for node in (0..self.nodes.len()).filter(|node| !self.nodes[*node].gone) {
+            without_octets.extend(self.mailboxes_without_octets(node).map_err(|why| broken(node, why))?);
+        }
         let rest = |(node, looks): (usize, &Looks)| {
             let named = self.mailboxes(node).into_iter();
             let views = named.filter_map(|(name, id)| Some((name, looks.of.get(&id)?.view.borrow().clone())));
-            Rest { node, mailboxes: views.collect() }
+            Rest { node, mailboxes: views.collect(), without_octets: without_octets.clone() }
         };
-        looks.iter().enumerate().filter(|(node, _)| !self.nodes[*node].gone).map(rest).collect()
+        Ok(looks.iter().enumerate().filter(|(node, _)| !self.nodes[*node].gone).map(rest).collect())
     }
 
-    fn difference(&self, looks: &[Looks]) -> Option<Violation> {
+    fn difference(&self, looks: &[Looks]) -> Result<Option<Violation>, Violation> {
         let vector = |node: &Node| (node.number, node.life.as_ref().map(|life| life.store.vector()));
         let vectors: Vec<_> = self.nodes.iter().filter(|node| !node.gone).map(vector).collect();
-        let (first, of_first) = vectors.first()?;
+        let Some((first, of_first)) = vectors.first() else { return Ok(None) };
         if let Some((node, _)) = vectors.iter().find(|(_, vector)| vector.is_none() || vector != of_first) {
             let what = format!("n{node} and n{first} have other records");
-            return Some(Violation::new("U4 convergence", what, vec![]));
+            return Ok(Some(Violation::new("U4 convergence", what, vec![])));
         }
-        let rests = self.rests(looks);
-        let first = rests.first()?;
-        rests.iter().skip(1).find_map(|rest| self.ledger.difference(first, rest))
+        let rests = self.rests(looks)?;
+        let Some((first, others)) = rests.split_first() else { return Ok(None) };
+        Ok(others.iter().find_map(|rest| self.ledger.difference(first, rest)))
     }
 
     /// Digests are equal, nothing is missing, every body is whole.
@@ -200,7 +205,8 @@ impl World {
             let mailboxes = self.mailboxes(node).into_iter();
             let views =
                 mailboxes.filter_map(|(name, id)| Some((name, looks.get(&id)?.view.borrow().clone())));
-            let again = Rest { node, mailboxes: views.collect() };
+            let without_octets = rest.without_octets.clone();
+            let again = Rest { node, mailboxes: views.collect(), without_octets };
             if let Some(difference) = self.ledger.difference(rest, &again) {
                 let what = format!("after a restart {}", difference.what);
                 return Err(Violation::new("what was shown is durable", what, difference.subjects));
