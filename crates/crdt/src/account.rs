@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, Stamp, Timestamp};
+use crate::flag::Flag;
 use crate::fold::entry::{EntryState, Placement};
 use crate::fold::mailbox::{Epoch, MailboxState, Resolution, Unit};
 use crate::fold::register::Latest;
@@ -120,11 +121,15 @@ pub struct Account {
     pub(crate) unannounced: BTreeSet<MailboxId>,
     /// The last record of every life that wrote to this account, as far as it is here.
     pub(crate) touched_by: Vector,
+    /// Slots of which values mean nothing.
+    pub(crate) forked: BTreeSet<NodeSlot>,
     /// What was visible at which MODSEQ.
     pub(crate) own_values: BTreeMap<MailboxId, OwnValues>,
 
     // What the present batch has changed.
     touched: BTreeSet<EntryId>,
+    /// Of these the ones whose flags were written, whatever they are now.
+    rewritten: BTreeSet<EntryId>,
     /// The first records, by author, of the delta that is being taken in.
     pub(crate) arriving: Vec<(Incarnation, Sequence)>,
     mailboxes_changed: bool,
@@ -179,8 +184,10 @@ impl Account {
             told: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             touched_by: Vector::new(),
+            forked: BTreeSet::new(),
             own_values: BTreeMap::new(),
             touched: BTreeSet::new(),
+            rewritten: BTreeSet::new(),
             arriving: Vec::new(),
             mailboxes_changed: false,
             departures: Departures::default(),
@@ -374,6 +381,13 @@ impl Account {
         Some(Cow::Owned(united))
     }
 
+    /// Whether the flags of an entry, or of another of the same delivery, were written in this batch.
+    pub(crate) fn is_rewritten(&self, entry: &EntryId) -> bool {
+        !self.rewritten.is_empty()
+            && (self.rewritten.contains(entry)
+                || self.twins_of(entry).iter().any(|twin| self.rewritten.contains(twin)))
+    }
+
     /// Of several entries of one delivery only the first accepted is shown.
     fn is_superseded_twin(&self, entry: &EntryId) -> bool {
         self.twins_of(entry).first().is_some_and(|first| first != entry)
@@ -527,11 +541,15 @@ impl Account {
                 let entry = EntryId { segment, index: addition.index };
                 self.entry_mut(entry).add(stamp, entry, addition);
                 self.index_twin(entry);
+                if !addition.flags.is_empty() {
+                    self.rewritten.insert(entry);
+                }
             }
-            Operation::ChangeFlags { entries, set, clear } => self.each(segment, entries, |state| {
-                set.iter().for_each(|flag| state.write_flag(stamp, flag, true));
-                clear.iter().for_each(|flag| state.write_flag(stamp, flag, false));
-            }),
+            Operation::ChangeFlags { entries, set, clear } => {
+                for index in entries.iter() {
+                    self.write_flags(stamp, EntryId { segment, index }, set, clear);
+                }
+            }
             Operation::Move { entries, to } => self.each(segment, entries, |state| state.move_to(stamp, *to)),
             Operation::Expunge { entries, moved, deleted } => {
                 self.each(segment, entries, |state| state.expunge(*moved, *deleted));
@@ -551,6 +569,15 @@ impl Account {
                 });
             }
             _ => {}
+        }
+    }
+
+    fn write_flags(&mut self, stamp: Stamp, entry: EntryId, set: &[Flag], clear: &[Flag]) {
+        let state = self.entry_mut(entry);
+        let set = set.iter().map(|flag| (flag, true));
+        let written = set.chain(clear.iter().map(|flag| (flag, false)));
+        if written.fold(false, |any, (flag, value)| state.write_flag(stamp, flag, value) | any) {
+            self.rewritten.insert(entry);
         }
     }
 

@@ -4,7 +4,7 @@
 //! "at my value, these records were visible here". Its value then means the largest own value before which nothing
 //! was visible here but effects of those records: the client may hear some things twice, and misses nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -82,11 +82,13 @@ impl ForeignValues {
         true
     }
 
-    /// A slot in which two lives continue from one: which of them issued a value cannot be told.
-    pub(crate) fn forget(&mut self, slot: NodeSlot) {
-        if self.0.contains_key(&slot) {
-            Arc::make_mut(&mut self.0).remove(&slot);
+    /// Slots in which two lives continue from one: which of them issued a value cannot be told. Tells whether anything was known.
+    pub(crate) fn forget(&mut self, slots: &BTreeSet<NodeSlot>) -> bool {
+        let known = self.0.keys().any(|slot| slots.contains(slot));
+        if known {
+            Arc::make_mut(&mut self.0).retain(|slot, _| !slots.contains(slot));
         }
+        known
     }
 }
 

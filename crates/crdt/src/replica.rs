@@ -222,6 +222,9 @@ impl<A: Archive> Replica<A> {
             if self.firm_end.vector.covers(account.touched_by()) {
                 account.mark_known_at_start();
             }
+            account.set_forked(&self.cluster.forked());
+            // Nobody was told of it in this state.
+            account.dirty.foreign.clear();
             self.accounts.insert(id, account);
         }
         Ok(())
@@ -230,7 +233,12 @@ impl<A: Archive> Replica<A> {
     /// The account, to be changed; made when it is new.
     fn account_mut(&mut self, id: AccountId) -> Result<&mut Account, ArchiveError> {
         self.load(id)?;
-        Ok(self.accounts.entry(id).or_insert_with(|| Account::new(id)))
+        let forked = || self.cluster.forked();
+        Ok(self.accounts.entry(id).or_insert_with(|| {
+            let mut account = Account::new(id);
+            account.set_forked(&forked());
+            account
+        }))
     }
 
     fn write_cluster(&mut self, operation: Operation) {

@@ -63,6 +63,12 @@ impl Vector {
         other.0.iter().all(|(incarnation, sequence)| self.last(incarnation) >= *sequence)
     }
 
+    /// What of this vector is missing in `other`.
+    pub(crate) fn beyond(&self, other: &Vector) -> Vector {
+        let missing = self.0.iter().filter(|(incarnation, sequence)| **sequence > other.last(incarnation));
+        Vector(missing.map(|(incarnation, sequence)| (*incarnation, *sequence)).collect())
+    }
+
     /// How many records of this vector are missing in `other`.
     pub fn ahead_of(&self, other: &Vector) -> u64 {
         let missing = |(incarnation, sequence): (&Incarnation, &Sequence)| {
@@ -100,6 +106,8 @@ mod tests {
         b.raise(y, Sequence(2));
         assert!(!a.covers(&b) && !b.covers(&a) && a.covers(&Vector::new()));
         assert_eq!(a.ahead_of(&b), 3);
+        assert_eq!(a.beyond(&b), a);
+        assert_eq!(a.beyond(&a), Vector::new());
         a.join(&b);
         assert!(a.covers(&b));
         a.raise(x, Sequence(1));

@@ -486,3 +486,37 @@ fn a_loss_does_not_renumber_what_a_founding_record_numbers() {
         assert_eq!(uids, (1..=10).collect::<Vec<_>>(), "node {node}");
     }
 }
+
+/// A client saw \Seen at the other node; both its setting and its taking off came here at once, and the row kept its MODSEQ, which was
+/// all that the client had to go by.
+#[test]
+fn flags_that_others_wrote_give_a_fresh_modseq_once_even_where_they_are_what_they_were() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.deliver(0, inbox());
+    pair.look(1, inbox());
+    pair.sync(0, 1);
+    pair.sync(1, 0);
+    let entry = pair.shown(0, inbox())[0].1;
+    let modseq = |pair: &Pair, node: usize| {
+        let view = pair.nodes[node].loaded().next().expect("alice").view(inbox());
+        (view.rows.at(0).expect("a row").modseq, view.highest_modseq)
+    };
+    let change = |pair: &mut Pair, node: usize, change| {
+        let stored = pair.on(node).change_flags(account(), inbox(), &[entry], change, &[Flag::Seen], None);
+        stored.expect("stored");
+        pair.commit(node);
+    };
+    let before = modseq(&pair, 1);
+    change(&mut pair, 1, FlagChange::Remove);
+    assert_eq!(modseq(&pair, 1), before, "a STORE that changes nothing");
+    change(&mut pair, 0, FlagChange::Add);
+    change(&mut pair, 0, FlagChange::Remove);
+    let records = pair.logs[0].clone();
+    pair.sync(0, 1);
+    let after = modseq(&pair, 1);
+    assert!(after.0 > before.0 && after.1 >= after.0, "{before:?} {after:?}");
+    pair.on(1).apply(records, |_| true).expect("a delta of an honest node");
+    pair.commit(1);
+    assert_eq!(modseq(&pair, 1), after, "the same delta again");
+}

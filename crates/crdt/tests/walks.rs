@@ -236,3 +236,104 @@ fn a_slot_that_was_given_in_vain_is_nobodys() {
     ];
     holds(15_782, 4, &steps);
 }
+
+/// The one thing that is known is where the leap of the second life led, which may be below that of the first.
+#[test]
+fn the_order_of_two_lives_that_both_leapt_is_not_had_where_nobody_knows_of_the_first_leap() {
+    let steps = [
+        Deliver { node: 6, mailbox: 0, delivery: None },
+        Exchange,
+        Backup { node: 3 },
+        Restart { node: 0, continues: false },
+        Append { node: 8, mailbox: 0, count: 1 },
+        Restart { node: 3, continues: true },
+        Glance { node: 11, mailbox: 0 },
+        Exchange,
+        Restart { node: 11, continues: false },
+        Join { at: 1, parted: true },
+        Join { at: 5, parted: false },
+        Copy { node: 9, mailbox: 0, place: 37, to: 0 },
+        RollBack { copy: 8 },
+        Append { node: 9, mailbox: 0, count: 1 },
+    ];
+    holds(5_432, 4, &steps);
+}
+
+/// A body was waited for at the node that the client came from. It had seen effects of records that came there later, which the
+/// next node had not heard of, though of all that was visible before the body it had.
+#[test]
+fn a_value_counts_once_everything_that_may_have_been_visible_at_it_is_visible_here() {
+    let steps = [
+        Deliver { node: 0, mailbox: 0, delivery: None },
+        Append { node: 7, mailbox: 0, count: 2 },
+        Deliver { node: 6, mailbox: 0, delivery: None },
+        Look { node: 1, mailbox: 0 },
+        carry(4, 1, None, false),
+        Copy { node: 8, mailbox: 0, place: 37, to: 0 },
+        Append { node: 5, mailbox: 0, count: 3 },
+        Deliver { node: 7, mailbox: 0, delivery: None },
+        Exchange,
+        Deliver { node: 8, mailbox: 0, delivery: None },
+        Pass { milliseconds: 576 },
+        Deliver { node: 10, mailbox: 0, delivery: None },
+        Flag { node: 0, mailbox: 0, place: 8, flag: 0, set: false },
+        Move { node: 6, mailbox: 0, place: 38, to: 0 },
+        Exchange,
+        Flag { node: 6, mailbox: 0, place: 45, flag: 0, set: true },
+        Copy { node: 2, mailbox: 0, place: 9, to: 0 },
+        Move { node: 3, mailbox: 0, place: 32, to: 0 },
+        Carry { from: 3, to: 10, most: None, bodies: true, announcements_first: true },
+        Visit { client: 1, node: 3, mailbox: 0 },
+        Deliver { node: 10, mailbox: 0, delivery: None },
+        carry(2, 0, Some(4), false),
+        Visit { client: 1, node: 4, mailbox: 0 },
+    ];
+    holds(131_265, 4, &steps);
+}
+
+/// It had leapt, though not as far as the life that was lost, two of whose placements came back to it: it placed the next one where
+/// that life had placed a third, of which nobody knew.
+#[test]
+fn a_life_that_gets_what_its_disk_has_lost_places_nothing_above_it() {
+    let steps = [
+        Backup { node: 5 },
+        Deliver { node: 11, mailbox: 0, delivery: None },
+        Restart { node: 11, continues: false },
+        Pass { milliseconds: 121_809 },
+        Flag { node: 5, mailbox: 0, place: 2, flag: 0, set: false },
+        Backup { node: 1 },
+        carry(5, 6, None, true),
+        Deliver { node: 5, mailbox: 0, delivery: None },
+        Kill { node: 10 },
+        Expunge { node: 7, mailbox: 0, place: 51 },
+        Deliver { node: 10, mailbox: 0, delivery: None },
+        RollBack { copy: 2 },
+        Append { node: 9, mailbox: 0, count: 3 },
+    ];
+    holds(13_246, 3, &steps);
+}
+
+/// The disk was put back, the node went on in another slot where nobody looked, and started once more: what had come in between
+/// counted as known before the start, and was shown below what clients of the lost life had been told.
+#[test]
+fn a_start_does_not_spare_the_leap_over_a_loss_before_it() {
+    let steps = [
+        Backup { node: 5 },
+        Deliver { node: 8, mailbox: 0, delivery: None },
+        Exchange,
+        Backup { node: 10 },
+        Append { node: 7, mailbox: 0, count: 3 },
+        Move { node: 6, mailbox: 0, place: 10, to: 0 },
+        Exchange,
+        Deliver { node: 9, mailbox: 0, delivery: None },
+        RollBack { copy: 7 },
+        Exchange,
+        Exchange,
+        Pass { milliseconds: 612 },
+        RollBack { copy: 0 },
+        Carry { from: 6, to: 8, most: Some(5), bodies: true, announcements_first: false },
+        Exchange,
+        Restart { node: 10, continues: false },
+    ];
+    holds(46_239, 4, &steps);
+}

@@ -275,7 +275,7 @@ impl Session {
                 self.fetch(tag, &messages, wish, out)
             }
             CommandBody::Store { messages, change, silent, flags, unchanged_since } => {
-                let unchanged_since = unchanged_since.map(|since| self.since(since).modseq);
+                let unchanged_since = unchanged_since.map(|since| self.unchanged_since(since));
                 let wish = store::Wish { change, flags, silent, unchanged_since };
                 self.store(tag, &messages, wish, out)
             }

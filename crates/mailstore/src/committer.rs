@@ -92,7 +92,7 @@ impl Committer {
         ));
         published.set_heard(notices.heard().clone());
         let replica = Replica::start(DiskArchive(Arc::clone(&storage)), author, beginning, now);
-        published.set_life(author.incarnation, replica.unknown_values());
+        published.set_life((author.incarnation, replica.began()), replica.unknown_values());
         let mut committer = Committer {
             storage,
             identity,
@@ -220,6 +220,9 @@ impl Committer {
                 self.published.set_view(account.view(*mailbox));
             }
         }
+        if commit.firm.is_some() {
+            self.published.set_unknown_values(self.replica.unknown_values());
+        }
         if commit.cluster_changed {
             self.published.set_cluster(self.replica.cluster().clone());
         }
@@ -289,7 +292,8 @@ impl Committer {
         let looks = self.replica.looks().clone();
         let looked_at: Vec<(AccountId, MailboxId)> = looks.own().into_iter().collect();
         self.replica = Replica::start(DiskArchive(Arc::clone(&self.storage)), author, beginning, now);
-        self.published.set_life(author.incarnation, self.replica.unknown_values());
+        let life = (author.incarnation, self.replica.began());
+        self.published.set_life(life, self.replica.unknown_values());
         self.replica.set_heard(self.notices.heard().clone().into());
         for (slot, meeting) in &self.meetings {
             self.replica.meet(*slot, Some(meeting.clone()));

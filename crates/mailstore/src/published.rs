@@ -39,6 +39,7 @@ struct State {
     looks: Arc<LookedAt>,
     incarnation: Incarnation,
     /// Values of this node's slot between these two were issued by a life that this disk does not know, or by nobody.
+    began: Timestamp,
     unknown_values: (Timestamp, Timestamp),
     meetings: BTreeMap<NodeSlot, Meeting>,
     /// Of the present life.
@@ -61,6 +62,7 @@ impl Published {
             heard: Heard::new(),
             looks: Arc::default(),
             incarnation,
+            began: Timestamp::ZERO,
             unknown_values: Default::default(),
             meetings: BTreeMap::new(),
             verdicts: BTreeMap::new(),
@@ -161,12 +163,27 @@ impl Published {
         self.state().unknown_values
     }
 
+    /// The first moment of the present life.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.state().began
+    }
+
     /// A life begins.
-    pub(crate) fn set_life(&self, incarnation: Incarnation, unknown_values: (Timestamp, Timestamp)) {
+    pub(crate) fn set_life(
+        &self,
+        (incarnation, began): (Incarnation, Timestamp),
+        unknown_values: (Timestamp, Timestamp),
+    ) {
         let mut state = self.state();
         state.incarnation = incarnation;
+        state.began = began;
         state.unknown_values = unknown_values;
         state.verdicts.clear();
+    }
+
+    /// What the members say of this life has changed what is known of its values.
+    pub(crate) fn set_unknown_values(&self, unknown_values: (Timestamp, Timestamp)) {
+        self.state().unknown_values = unknown_values;
     }
 
     pub(crate) fn set_cluster(&self, cluster: ClusterState) {

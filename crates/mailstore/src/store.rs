@@ -81,19 +81,32 @@ impl Mailstore {
     /// What a MODSEQ that a client brings means in a mailbox here: a bound such that everything not above it was visible to the
     /// client (RFC 7162).
     ///
-    /// What this node issued stands for itself, and so does the mailbox's HIGHESTMODSEQ, whoever issued it: equal values are equal
-    /// states. A value of another node means what that node told of it. What nothing is known of counts as 0: the client hears some
-    /// things twice and misses nothing.
+    /// What this node issued stands for itself, unless a life that is lost may have issued it as well, and so does the mailbox's
+    /// HIGHESTMODSEQ of another node: equal values are equal states. Any other value of another node means what that node told of
+    /// it. What nothing is known of counts as 0: the client hears some things twice and misses nothing.
     pub fn modseq_from_client(&self, view: &MailboxView, value: u64) -> u64 {
         let Some(brought) = Timestamp::from_bits(value) else { return 0 };
-        if brought == view.highest_modseq {
+        let is_own = brought.slot() == self.identity.slot;
+        let (last_before, certain) = self.published.unknown_values();
+        if is_own && last_before < brought && brought < certain {
+            return 0;
+        }
+        if is_own || brought == view.highest_modseq {
             return value;
         }
-        if brought.slot() != self.identity.slot {
-            return self.published.translate(view, brought).bits();
+        self.published.translate(view, brought).bits()
+    }
+
+    /// The same for a condition (UNCHANGEDSINCE). What the present life may have issued counts as issued by it: a client to which
+    /// such a value were unknown would be told the same one again, and could not change anything until all members have
+    /// confirmed this life.
+    pub fn condition_from_client(&self, view: &MailboxView, value: u64) -> u64 {
+        let is_own = |brought: &Timestamp| brought.slot() == self.identity.slot;
+        let own = Timestamp::from_bits(value).filter(is_own);
+        match own.filter(|brought| *brought >= self.published.began()) {
+            Some(_) => value,
+            None => self.modseq_from_client(view, value),
         }
-        let (last_before, start) = self.published.unknown_values();
-        if last_before < brought && brought < start { 0 } else { value }
     }
 
     /// The tables and bodies beneath: for `verify`, `status` and `explain`, which read alone.

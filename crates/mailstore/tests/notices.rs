@@ -44,6 +44,7 @@ fn announced(mailbox: u8, milliseconds: u64, uid_next: u32) -> Notice {
         uid_next: Uid(uid_next),
         modseq: at(milliseconds),
         visible,
+        beyond: Vector::new(),
     };
     Notice { at: at(milliseconds), bytes: rows::encode(&Told::Announcement(announcement)) }
 }

@@ -26,6 +26,7 @@ impl Account {
         for entry in std::mem::take(&mut self.touched) {
             self.reconcile(writer, entry);
         }
+        self.rewritten.clear();
         self.vanish_departed(writer);
     }
 
@@ -39,6 +40,7 @@ impl Account {
                 self.await_admission(entry, target, now, None);
             }
         }
+        self.rewritten.clear();
         self.mailboxes_changed = false;
     }
 

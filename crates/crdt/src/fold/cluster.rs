@@ -1,6 +1,6 @@
 //! The members of the cluster, their slots, their keys and their lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,15 +99,17 @@ impl ClusterState {
         self.lives.get(incarnation).and_then(|(_, seal)| *seal)
     }
 
-    /// Whether two lives in this slot continue from one.
-    pub fn is_forked(&self, slot: NodeSlot) -> bool {
-        let of_slot = self.lives.iter().filter(|(_, (other, _))| *other == slot);
-        let mut befores: Vec<Option<Incarnation>> =
-            of_slot.map(|(_, (_, seal))| seal.map(|seal| seal.incarnation)).collect();
-        let count = befores.len();
-        befores.sort_unstable();
-        befores.dedup();
-        befores.len() < count
+    /// The slots in which two lives continue from one, or one was found to have lost what another wrote.
+    pub fn forked(&self) -> BTreeSet<NodeSlot> {
+        let mut forked: BTreeSet<NodeSlot> =
+            self.yielded.keys().filter_map(|life| self.slot_of(life)).collect();
+        let mut befores = BTreeSet::new();
+        for (slot, seal) in self.lives.values() {
+            if !befores.insert((*slot, seal.map(|seal| seal.incarnation))) {
+                forked.insert(*slot);
+            }
+        }
+        forked
     }
 
     /// Whom a life has asked for another slot.

@@ -154,25 +154,27 @@ impl EntryState {
         }
     }
 
-    /// A flag is set or cleared.
-    pub fn write_flag(&mut self, stamp: Stamp, flag: &Flag, value: bool) {
+    /// A flag is set or cleared. Tells whether this is the write that counts, even where it leaves the flag as it was.
+    pub fn write_flag(&mut self, stamp: Stamp, flag: &Flag, value: bool) -> bool {
         if *flag == Flag::Deleted && !value {
             self.undeleted = self.undeleted.max(Some(stamp));
         }
         match self.flags.binary_search_by(|(known, _)| known.cmp(flag)) {
             Ok(place) => {
                 // A keyword is spelled as the write that counts spells it, on every node.
-                if let Some((known, register)) = self.flags.get_mut(place)
-                    && register.write(stamp, value)
-                {
+                let Some((known, register)) = self.flags.get_mut(place) else { return false };
+                let counts = register.write(stamp, value);
+                if counts {
                     known.clone_from(flag);
                 }
+                counts
             }
             Err(place) if place < MOST_REGISTERS => {
                 self.flags.insert(place, (flag.clone(), Latest { stamp, value }));
                 self.flags.truncate(MOST_REGISTERS);
+                true
             }
-            Err(_) => {}
+            Err(_) => false,
         }
     }
 
@@ -392,8 +394,13 @@ mod tests {
         let spelled = |text: &str| Flag::parse(text).expect("a keyword");
         let (mut up, mut down) = (entry(), entry());
         let writes = [(stamp(2), "$junk"), (stamp(3), "$Junk"), (stamp(4), "$JUNK")];
-        writes.iter().for_each(|(stamp, text)| up.write_flag(*stamp, &spelled(text), true));
-        writes.iter().rev().for_each(|(stamp, text)| down.write_flag(*stamp, &spelled(text), true));
+        for (stamp, text) in writes {
+            assert!(up.write_flag(stamp, &spelled(text), true), "it comes last, and counts");
+            assert!(!up.write_flag(stamp, &spelled(text), true), "it was there already");
+        }
+        for (stamp, text) in writes.iter().rev() {
+            down.write_flag(*stamp, &spelled(text), true);
+        }
         let text = |state: &EntryState| state.flags().iter().map(Flag::to_string).collect::<Vec<_>>();
         assert_eq!(text(&up), ["$JUNK"]);
         assert_eq!(text(&down), ["$JUNK"]);

@@ -11,7 +11,7 @@ use super::surroundings::{Ground, OnReorder, Surroundings};
 use crate::account::Account;
 use crate::account::Pending;
 use crate::account::events::Event;
-use crate::clock::{GREATEST_SKEW_MILLISECONDS, Millis};
+use crate::clock::{GREATEST_SKEW_MILLISECONDS, Millis, Timestamp};
 use crate::fold::mailbox::Epoch;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, SegmentId, Uid};
 use crate::left_out::{LeftOut, leaves_out};
@@ -107,6 +107,9 @@ impl Account {
         }
         let may_show =
             may_show_known_at_start(surroundings.ground, eagerness) || leaves_out(LeftOut::KnownWaits);
+        // Of what came after a loss a lost life may have shown more.
+        let is_leapt = surroundings.ground.loss().is_none_or(|loss| self.is_loss_leapt(mailbox, loss));
+        let may_show = may_show && (is_leapt || leaves_out(LeftOut::KnownIsLeapt));
         if may_show && !leaves_out(LeftOut::KnownIsServed) {
             self.show_known(writer, mailbox, Pending::was_known_at_start);
         }
@@ -195,16 +198,15 @@ impl Account {
             }
             Ground::Firm { loss } => (loss, false, false),
             Ground::Waiting { start, .. } => (start, true, false),
-            Ground::Unconfirmed { start, long_asleep } => (start, true, long_asleep),
+            Ground::Unconfirmed { start, long_asleep, .. } => (start, true, long_asleep),
         };
         let Some(epoch) = self.epoch(mailbox).cloned() else { return false };
-        let after_loss = match own_start {
-            true => epoch.by.incarnation == writer.author().incarnation,
-            // Clocks may differ, by less than what is refused.
-            false => epoch.by.timestamp.millis() > loss.millis().after(2 * GREATEST_SKEW_MILLISECONDS),
+        let leapt = match own_start {
+            true => self.reach(mailbox).leaped >= loss || epoch.by.incarnation == writer.author().incarnation,
+            false => self.is_loss_leapt(mailbox, loss),
         };
         let mut reach = self.reach(mailbox);
-        if reach.leaped >= loss || after_loss || own_start && leaves_out(LeftOut::LeapUnconfirmed) {
+        if leapt || own_start && leaves_out(LeftOut::LeapUnconfirmed) {
             return true;
         }
         if !own_start {
@@ -220,6 +222,14 @@ impl Account {
         }
         self.set_reach(mailbox, reach);
         true
+    }
+
+    /// Whether nothing can be unknown of what members placed who were lost up to then: this node leapt since, or the epoch is younger.
+    fn is_loss_leapt(&self, mailbox: MailboxId, loss: Timestamp) -> bool {
+        // Clocks may differ, by less than what is refused.
+        let certain = loss.millis().after(2 * GREATEST_SKEW_MILLISECONDS);
+        let is_younger = self.epoch(mailbox).is_some_and(|epoch| epoch.by.timestamp.millis() > certain);
+        self.reach(mailbox).leaped >= loss || is_younger
     }
 
     pub(super) fn set_reach(&mut self, mailbox: MailboxId, reach: Reach) {

@@ -3,9 +3,11 @@
 //! Without adoption UIDNEXT and HIGHESTMODSEQ would go backwards for a client that moves. A node first shows everything that an
 //! announcement covers: adopting before would make late what is only about to be shown, and that would be reissued for ever.
 
+use std::collections::BTreeSet;
+
 use super::announcement::Announcement;
 use super::surroundings::Surroundings;
-use crate::account::Account;
+use crate::account::{Account, Pending};
 use crate::clock::Timestamp;
 use crate::identity::{MailboxId, NodeSlot, Uid, Validity};
 use crate::left_out::{LeftOut, leaves_out};
@@ -23,7 +25,13 @@ impl Account {
             return false;
         }
         let mailbox = announcement.mailbox;
+        let fell = known.filter(|known| announcement.falls_behind(known)).map(Announcement::told);
         of_mailbox.insert(announcement.slot(), announcement);
+        // Its author's disk was put back: if it was adopted here, nobody else tells of it any more.
+        if fell.is_some() && self.told.get(&mailbox) == fell.as_ref() && !leaves_out(LeftOut::AdoptedIsTold) {
+            self.told.remove(&mailbox);
+            self.unannounced.insert(mailbox);
+        }
         self.learn_values(mailbox);
         true
     }
@@ -35,23 +43,30 @@ impl Account {
         self.unannounced.insert(mailbox);
     }
 
-    /// Works out what the values of peers mean here: those at which nothing was visible there whose effects are not visible here.
-    /// A client that brings any other may know messages under UIDs that are still on their way, and not those that are here.
+    /// Works out what the values of peers mean here: those at which nothing can have been visible there whose effects are not
+    /// visible here. A client that brings any other may know messages under UIDs that are still on their way, and not those that
+    /// are here.
     pub(crate) fn learn_values(&mut self, mailbox: MailboxId) {
         let Some(view) = self.views.get_mut(&mailbox) else { return };
         let pending = self.pending.get(&mailbox);
         let own = self.own_values.entry(mailbox).or_default();
         for announcement in self.heard.get(&mailbox).into_iter().flat_map(|heard| heard.values()) {
+            if self.forked.contains(&announcement.slot()) {
+                continue;
+            }
             let (theirs, visible) = (announcement.modseq, &announcement.visible);
+            let none = Vector::new();
+            let beyond = if leaves_out(LeftOut::LearnedWithAll) { &none } else { &announcement.beyond };
             let by_author = theirs.slot() == announcement.slot();
             let of_epoch = view.validity == Some(announcement.validity);
             let mut waiting = pending.into_iter().flat_map(|entries| entries.values());
+            let may_wait =
+                |pending: &Pending| pending.may_be_effect_of(visible) || pending.may_be_effect_of(beyond);
+            let all_here = self.touched_by.covers(visible) && self.touched_by.covers(beyond);
             if by_author
                 && of_epoch
                 && !view.foreign.knows(announcement.incarnation, theirs)
-                && (leaves_out(LeftOut::LearnedWhenVisible)
-                    || self.touched_by.covers(visible)
-                        && !waiting.any(|pending| pending.may_be_effect_of(visible)))
+                && (leaves_out(LeftOut::LearnedWhenVisible) || all_here && !waiting.any(may_wait))
                 && own.learn(&mut view.foreign, announcement.incarnation, theirs, visible)
             {
                 self.dirty.foreign.insert(mailbox);
@@ -120,7 +135,9 @@ impl Account {
             return;
         }
         let all_shown = !self.pending.contains_key(&mailbox) && !writer.has_written();
-        let equal = all_shown && announcement.visible.covers(&self.touched_by);
+        let equal = all_shown
+            && announcement.visible.covers(&self.touched_by)
+            && (announcement.beyond.is_empty() || leaves_out(LeftOut::LearnedWithAll));
         let key = (mailbox, announcement.slot());
         let is_raised = self.raised_above.get(&key) == Some(&announcement.visible);
         let modseq = if equal || leaves_out(LeftOut::EqualMeansEqual) {
@@ -158,6 +175,7 @@ impl Account {
                 continue;
             };
             self.told.insert(mailbox, told);
+            let beyond = self.touched_by.beyond(&visible);
             let at = writer.tick();
             let (account, incarnation) = (self.id(), writer.author().incarnation);
             announcements.push(Announcement {
@@ -169,6 +187,7 @@ impl Account {
                 uid_next,
                 modseq,
                 visible,
+                beyond,
             });
         }
         announcements
@@ -176,9 +195,7 @@ impl Account {
 
     /// Whether a peer announced exactly this.
     fn is_adopted(&self, mailbox: MailboxId, told: (Validity, Uid, Timestamp)) -> bool {
-        let same = |announcement: &Announcement| {
-            (announcement.validity, announcement.uid_next, announcement.modseq) == told
-        };
+        let same = |announcement: &Announcement| announcement.told() == told;
         self.heard.get(&mailbox).is_some_and(|heard| heard.values().any(same))
     }
 
@@ -202,7 +219,7 @@ impl Account {
         let (own, of_peers): (Vec<_>, Vec<_>) =
             announcements.into_iter().partition(|announcement| announcement.slot() == here);
         for told in own {
-            self.told.insert(told.mailbox, (told.validity, told.uid_next, told.modseq));
+            self.told.insert(told.mailbox, told.told());
         }
         for announcement in of_peers {
             self.hear(announcement);
@@ -215,8 +232,16 @@ impl Account {
             self.views.iter().filter(|view| !told(view)).map(|(mailbox, _)| *mailbox).collect();
     }
 
-    /// A slot in which two lives continue from one: its values mean nothing any more.
-    pub(crate) fn forget_values(&mut self, slot: NodeSlot) {
-        self.views.values_mut().for_each(|view| view.foreign.forget(slot));
+    /// Slots whose values mean nothing any more: it cannot be told which of two lives issued one.
+    pub(crate) fn set_forked(&mut self, forked: &BTreeSet<NodeSlot>) {
+        if self.forked == *forked || leaves_out(LeftOut::ForksAreForgotten) {
+            return;
+        }
+        self.forked.clone_from(forked);
+        for (mailbox, view) in &mut self.views {
+            if view.foreign.forget(forked) {
+                self.dirty.foreign.insert(*mailbox);
+            }
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Announcement {
     pub modseq: Timestamp,
     /// Records of the account whose effects on this mailbox clients of that node could see by then.
     pub visible: Vector,
+    /// How far it had more records of the account, where something waited: effects of those may have been visible as well.
+    pub beyond: Vector,
 }
 
 impl Announcement {
@@ -36,12 +38,25 @@ impl Announcement {
         self.at.slot()
     }
 
+    /// What clients were told: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
+    pub(crate) fn told(&self) -> (Validity, Uid, Timestamp) {
+        (self.validity, self.uid_next, self.modseq)
+    }
+
+    /// Whether its author had told clients more, or something else, when it announced `before`.
+    pub(crate) fn falls_behind(&self, before: &Announcement) -> bool {
+        let of_epoch = self.uid_next < before.uid_next || self.modseq < before.modseq;
+        self.validity < before.validity || self.validity == before.validity && of_epoch
+    }
+
     /// Whether all fields are within bounds, and no moment lies so far ahead of `now` that a clock must be wrong.
     pub fn is_valid(&self, now: Millis) -> bool {
         let uids = self.uid_next >= Uid::FIRST && self.uid_next <= Uid::GREATEST.next();
         let times = !HybridClock::is_ahead(self.at, now) && !HybridClock::is_ahead(self.modseq, now);
-        let lives = self.visible.len() <= MOST_LIVES
-            && self.visible.iter().all(|(_, sequence)| sequence < Sequence(u64::MAX));
+        let is_bounded = |vector: &Vector| {
+            vector.len() <= MOST_LIVES && vector.iter().all(|(_, sequence)| sequence < Sequence(u64::MAX))
+        };
+        let lives = is_bounded(&self.visible) && is_bounded(&self.beyond);
         uids && times && lives && self.validity.0 > 0
     }
 }

@@ -125,6 +125,9 @@ impl Account {
     }
 
     /// Brings the flags of a visible message up to date.
+    ///
+    /// One whose flags were written and are what they were has a fresh MODSEQ as well: at the node that wrote them they were others
+    /// in between, and a client may come from there (RFC 7162).
     pub(crate) fn refresh_flags(
         &mut self,
         writer: &mut Writer,
@@ -133,20 +136,24 @@ impl Account {
         uid: Uid,
     ) {
         let Some(flags) = self.effective(&entry).map(|state| state.flags()) else { return };
-        if self.views.get(&mailbox).and_then(|view| view.rows.find(uid)).is_none_or(|row| *row.flags == flags)
-        {
+        let Some(row) = self.views.get(&mailbox).and_then(|view| view.rows.find(uid)) else { return };
+        let changed = *row.flags != flags;
+        if !changed && (!self.is_rewritten(&entry) || leaves_out(LeftOut::EveryWriteStamps)) {
             return;
         }
         let modseq = writer.tick();
-        let flags = Arc::new(flags);
         let view = self.view_mut(mailbox);
         view.rows.update(uid, |row| {
-            row.flags = flags;
+            if changed {
+                row.flags = Arc::new(flags);
+            }
             row.modseq = modseq;
         });
         view.highest_modseq = modseq;
         self.dirty.row(mailbox, uid);
-        self.events.push(Event::Flagged { mailbox, entry, uid });
+        if changed {
+            self.events.push(Event::Flagged { mailbox, entry, uid });
+        }
     }
 
     /// Begins a view of the mailbox's current epoch; what was visible of an older one is void.

@@ -47,11 +47,23 @@ pub(crate) enum Ground {
     /// Nothing is known against it. Losses of other members up to this moment have to be leapt over.
     Firm { loss: Timestamp },
     /// Members have not answered yet: nothing new is shown or placed until this moment, unless it must be.
-    Waiting { until: Millis, start: Timestamp },
+    Waiting { until: Millis, start: Timestamp, loss: Timestamp },
     /// Not every member has confirmed it: it leaps for its own start, or founds where its last record is too old for that.
-    Unconfirmed { start: Timestamp, long_asleep: bool },
+    Unconfirmed { start: Timestamp, loss: Timestamp, long_asleep: bool },
     /// Its disk was rolled back: it shows and places nothing new in its slot.
     RolledBack,
+}
+
+impl Ground {
+    /// When the last member was lost; none where nothing is to be shown.
+    pub(crate) fn loss(self) -> Option<Timestamp> {
+        match self {
+            Ground::Firm { loss } | Ground::Waiting { loss, .. } | Ground::Unconfirmed { loss, .. } => {
+                Some(loss)
+            }
+            Ground::RolledBack => None,
+        }
+    }
 }
 
 /// What the placing of entries depends on, beside the account itself.

@@ -150,6 +150,11 @@ impl<A: Archive> Replica<A> {
         for record in &ready {
             self.take_in(record, &body_is_here);
         }
+        self.judge_itself(&new);
+        if self.cluster_changed {
+            let forked = self.cluster.forked();
+            self.accounts.values_mut().for_each(|account| account.set_forked(&forked));
+        }
         let applied = Applied { records: new.len(), accounts };
         self.foreign.extend(new);
         for account in &applied.accounts {

@@ -86,10 +86,6 @@ impl<A: Archive> Replica<A> {
             self.load(account)?;
             let Some(state) = self.accounts.get_mut(&account) else { continue };
             if state.hear(announcement.clone()) {
-                let is_forked = self.cluster.is_forked(announcement.slot());
-                if is_forked && !leaves_out(LeftOut::ForksAreForgotten) {
-                    state.forget_values(announcement.slot());
-                }
                 if !leaves_out(LeftOut::Forwarding) {
                     self.announcements.push(announcement.clone());
                 }

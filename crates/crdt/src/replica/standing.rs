@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Archive, Replica};
-use crate::clock::{Millis, Timestamp};
+use crate::clock::{GREATEST_SKEW_MILLISECONDS, Millis, Timestamp};
 use crate::identity::{Incarnation, NodeSlot};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{Member, Operation};
 use crate::placement::reach::LEAP_WINDOW_MILLISECONDS;
 use crate::placement::surroundings::Ground;
+use crate::record::Record;
 use crate::vector::Sequence;
 
 /// For how long after its start a life waits for the other members before it shows or places anything new, in milliseconds.
@@ -60,6 +61,8 @@ pub(super) struct Standing {
     until: Millis,
     confirmed_by: BTreeSet<NodeSlot>,
     confirmed: bool,
+    /// Whether records are here that the disk had lost: whoever brought them will say so, but not before they are taken in.
+    found_out: bool,
     long_asleep: bool,
 }
 
@@ -77,6 +80,7 @@ impl Standing {
             }),
             confirmed_by: BTreeSet::new(),
             confirmed: continues,
+            found_out: false,
             long_asleep: asleep && last > Timestamp::ZERO,
         }
     }
@@ -175,9 +179,22 @@ impl<A: Archive> Replica<A> {
 
     /// Values of this slot between these two were issued by a life that nobody confirmed, or that this disk does not know, or by
     /// nobody.
+    ///
+    /// The clock of a life that is lost may have run ahead of the present one, though not further than members let each other
+    /// differ. Until every member has confirmed this life, its own values may be those as well.
     pub fn unknown_values(&self) -> (Timestamp, Timestamp) {
         let start = self.standing.start;
-        (if leaves_out(LeftOut::LostValues) { start } else { self.firm_end.last }, start)
+        if leaves_out(LeftOut::LostValues) {
+            return (start, start);
+        }
+        let certain = self.is_confirmed() || leaves_out(LeftOut::LostClockAhead);
+        let ahead = if certain { 0 } else { 2 * GREATEST_SKEW_MILLISECONDS };
+        (self.firm_end.last, Timestamp::from_parts(start.millis().after(ahead), 0, start.slot()).max(start))
+    }
+
+    /// The first moment of this life.
+    pub fn began(&self) -> Timestamp {
+        self.standing.start
     }
 
     /// Declares a member dead: it never comes back under its slot, and everybody leaps over what it may have placed.
@@ -196,7 +213,7 @@ impl<A: Archive> Replica<A> {
         };
         let yielded = self.cluster.witness(&own.incarnation).is_some();
         let is_lost = yielded || self.cluster.retired_by(own.slot).is_some();
-        if is_lost && !leaves_out(LeftOut::RolledBackRests) {
+        if (is_lost || self.standing.found_out) && !leaves_out(LeftOut::RolledBackRests) {
             return Ground::RolledBack;
         }
         if self.standing.confirmed {
@@ -204,11 +221,24 @@ impl<A: Archive> Replica<A> {
         }
         let (until, start) = (self.standing.until, self.standing.start.max(loss));
         if self.writer.now() < until {
-            Ground::Waiting { until, start }
+            Ground::Waiting { until, start, loss }
         } else {
             let long_asleep = self.standing.long_asleep && !leaves_out(LeftOut::LongAsleepFounds);
-            Ground::Unconfirmed { start, long_asleep }
+            Ground::Unconfirmed { start, loss, long_asleep }
         }
+    }
+
+    /// Judges this life itself: above what a lost life had placed it must not go on placing, since that one may have placed more.
+    pub(super) fn judge_itself(&mut self, records: &[Record]) {
+        let own = self.author();
+        let of_slot = |life: &Incarnation| self.cluster.slot_of(life) == Some(own.slot);
+        let is_news = |record: &Record| record.incarnation != own.incarnation && of_slot(&record.incarnation);
+        if !self.cluster_changed && !records.iter().any(is_news) {
+            return;
+        }
+        let verdict = self.judge(&self.author().incarnation);
+        self.standing.found_out |= verdict.is_some_and(|verdict| verdict != Verdict::Confirmed)
+            && !leaves_out(LeftOut::JudgesItself);
     }
 
     /// Draws the consequences of what is known of lives and members.

@@ -8,6 +8,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "a value before what it stands for", tell: value_before_records },
     Story { name: "moved away before the lost life looked", tell: moved_before_a_look },
     Story { name: "what lies below a leap", tell: below_a_leap },
+    Story { name: "above a leap that was lost", tell: above_a_lost_leap },
 ];
 
 /// Under the seed whose names of lives are needed.
@@ -84,6 +85,27 @@ fn moved_before_a_look() -> Checked {
         Step::Copy { node: 2, mailbox: ARCHIVE, place: 6, to: ARCHIVE },
     ];
     walked(24_389, 2, &steps)
+}
+
+/// Both lives leapt, the second not as far as the first. It heard of two messages of the first, of the third nobody had heard, and
+/// placed the next one above the second.
+fn above_a_lost_leap() -> Checked {
+    let steps = [
+        Step::Backup { node: 2 },
+        deliver(2),
+        Step::Restart { node: 2, continues: false },
+        pass(121_809),
+        Step::Flag { node: 2, mailbox: INBOX, place: 2, flag: 0, set: false },
+        Step::Backup { node: 1 },
+        carry(2, 0),
+        deliver(2),
+        Step::Kill { node: 1 },
+        Step::Expunge { node: 1, mailbox: INBOX, place: 51 },
+        deliver(0),
+        Step::RollBack { copy: 0 },
+        Step::Append { node: 1, mailbox: INBOX, count: 3 },
+    ];
+    walked(13_246, 3, &steps)
 }
 
 /// Both leap because of one loss, the second above what the first had leapt to.

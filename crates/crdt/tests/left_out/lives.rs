@@ -11,6 +11,8 @@ pub const STORIES: &[Story] = &[
     Story { name: "a member holds more", tell: holds_more },
     Story { name: "a member holds more, two starts later", tell: starts_again },
     Story { name: "what came while rolled back", tell: came_while_rolled_back },
+    Story { name: "what came while rolled back, and another start", tell: came_before_another_start },
+    Story { name: "what came unconfirmed, and another start", tell: came_unconfirmed },
     Story { name: "a memory image that is put back", tell: holds_other },
     Story { name: "a cold backup after another start", tell: sealed_twice },
     Story { name: "one member confirms in good faith", tell: in_good_faith },
@@ -64,6 +66,24 @@ fn came_while_rolled_back() -> Checked {
     world.put_back(1, &copy)?;
     world.tell(&[carry(1, 0), carry(0, 1), carry(1, 0), carry(0, 1), pass(700), look(1)])?;
     world.calm_down()
+}
+
+/// Nobody looked between the loss and the start, so that nothing was leapt over: what came in between was known to a firm life.
+fn came_before_another_start() -> Checked {
+    let mut world = World::new(2)?;
+    let copy = world.nodes[1].disk.clone();
+    world.tell(&[look(0), part(0), deliver(0), look(1), deliver(1), Step::HealAll, carry(1, 0)])?;
+    world.put_back(1, &copy)?;
+    world.calm_down()?;
+    world.tell(&[Step::Restart { node: 1, continues: false }, Step::Exchange, Step::Exchange, look(1)])?;
+    world.calm_down()
+}
+
+/// The witness is away: the life that was rolled back is never confirmed, and ends.
+fn came_unconfirmed() -> Checked {
+    let mut world = lost_life(3, &[2])?;
+    world.tell(&[Step::Cut { from: 2, to: 1, both_ways: true }, look(0), deliver(0)])?;
+    world.tell(&[carry(1, 0), carry(0, 1), Step::Restart { node: 1, continues: false }, pass(3_000), look(1)])
 }
 
 fn holds_other() -> Checked {

@@ -140,8 +140,8 @@ impl World {
     fn put_back(&mut self, node: usize, disk: &Disk) -> Checked {
         let slot = self.nodes[node].slot();
         self.unlink(node, slot)?;
-        self.nodes[node].disk = disk.clone();
-        self.witness.put_back(node, &self.nodes[node]);
+        let lost = std::mem::replace(&mut self.nodes[node].disk, disk.clone());
+        self.witness.put_back(node, &lost, &self.nodes[node]);
         self.begin_life(node, false)
     }
 

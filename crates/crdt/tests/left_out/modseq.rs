@@ -1,14 +1,22 @@
 //! MODSEQ: clients that come back, to this node or another, after what happened meanwhile.
 
+use peerpost_crdt::clock::Timestamp;
+use peerpost_crdt::placement::announcement::Announcement;
+use peerpost_crdt::vector::Vector;
+
 use super::*;
 
 pub const STORIES: &[Story] = &[
     Story { name: "merged and not visible", tell: merged_and_invisible },
     Story { name: "values of two lives in one slot", tell: two_lives },
     Story { name: "a value of a life that is lost", tell: lost_value },
+    Story { name: "a value of a life that is lost, with its clock ahead", tell: lost_value_ahead },
     Story { name: "a start with the clock behind", tell: clock_behind },
     Story { name: "bodies that do not come", tell: waiting_on_both },
     Story { name: "flags while nobody looked", tell: accepted_before },
+    Story { name: "read, and not read after all", tell: set_and_taken_off },
+    Story { name: "expunged where something waits", tell: beyond_what_waits },
+    Story { name: "adopted from a life that is lost", tell: adopted_and_lost },
 ];
 
 fn visit(node: u8) -> Step {
@@ -57,6 +65,17 @@ fn lost_value() -> Checked {
     world.tell(&[part(1), visit(1)])
 }
 
+/// What the lost life issued lies above the start of the next.
+fn lost_value_ahead() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[look(1), deliver(1), part(1)])?;
+    let copy = world.nodes[1].disk.clone();
+    world.tell(&[Step::SetClock { node: 1, off_seconds: 120 }, expunge(1), visit(1)])?;
+    world.tell(&[Step::SetClock { node: 1, off_seconds: 0 }])?;
+    world.put_back(1, &copy)?;
+    world.tell(&[part(1), visit(1)])
+}
+
 fn clock_behind() -> Checked {
     let mut world = World::new(1)?;
     world.tell(&[look(0), deliver(0), visit(0), Step::SetClock { node: 0, off_seconds: -100 }])?;
@@ -67,6 +86,62 @@ fn accepted_before() -> Checked {
     let mut world = World::new(2)?;
     world.tell(&[look(0), deliver(0), Step::Exchange, deliver(1), pass(100), read(0), visit(0)])?;
     world.tell(&[carry(1, 0), pass(700), visit(0)])
+}
+
+/// Both changes come in one delta, so that the second node never shows the flag that the client saw at the first.
+fn set_and_taken_off() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[look(0), look(1), Step::Exchange, deliver(0)])?;
+    world.calm_down()?;
+    let unread = Step::Flag { node: 0, mailbox: INBOX, place: 0, flag: 0, set: false };
+    world.tell(&[read(0), visit(0), unread, carry(0, 1), visit(1)])
+}
+
+/// At the second node a body is waited for, and effects of records that came after it are visible. The client has seen them there,
+/// and the first node has not heard of them.
+fn beyond_what_waits() -> Checked {
+    let mut world = World::new(3)?;
+    world.tell(&[look(0), look(1), look(2), Step::Exchange, deliver(0)])?;
+    world.calm_down()?;
+    world.tell(&[deliver(2), expunge(2), carry_bare(2, 1), visit(1)])?;
+    world.carry_announcements(1, 0, usize::MAX)?;
+    world.tell(&[visit(0)])
+}
+
+/// The first node adopted what the second had announced, whose disk was put back since: what it announces after that is less.
+fn adopted_and_lost() -> Checked {
+    let mut world = World::new(3)?;
+    world.tell(&[look(0), look(2), Step::Exchange, Step::Exchange])?;
+    let view = world.view(0, INBOX)?;
+    let Some(validity) = view.validity else { return violated("INBOX was never founded") };
+    let at =
+        |seconds: u64| Timestamp::from_parts(world.clock(1).after(seconds * 1_000), 0, world.nodes[1].slot());
+    let visible = world.nodes[0].account().map(|state| state.touched_by().clone()).unwrap_or_default();
+    let of_second = |at, uid_next, modseq| Announcement {
+        account: account(),
+        mailbox: view.mailbox,
+        incarnation: world.nodes[1].life.author().incarnation,
+        at,
+        validity,
+        uid_next,
+        modseq,
+        visible: visible.clone(),
+        beyond: Vector::new(),
+    };
+    let (lost, later) =
+        (of_second(at(60), Uid(65), at(60)), of_second(at(61), view.uid_next, view.highest_modseq));
+    for announcement in [lost, later] {
+        if world.wake(0).hear(vec![announcement]).is_err() {
+            return violated("no disk can fail here");
+        }
+        world.glance(0, view.mailbox)?;
+    }
+    world.carry_announcements(0, 2, usize::MAX)?;
+    world.glance(2, view.mailbox)?;
+    let (here, there) = (world.view(0, INBOX)?.uid_next, world.view(2, INBOX)?.uid_next);
+    expect(here == there && here == Uid(65), || {
+        format!("U5: n0 tells clients UIDNEXT {here}, and n2 has heard of {there} only")
+    })
 }
 
 fn waiting_on_both() -> Checked {

@@ -84,10 +84,12 @@ impl World {
         Ok(true)
     }
 
-    fn carry_announcements(&mut self, from: usize, to: usize, most: usize) -> Checked {
-        let (known, here) = (&self.nodes[to].disk.kept.announcements, self.nodes[to].slot());
+    /// What a node heard, the newest of each, without records.
+    pub fn carry_announcements(&mut self, from: usize, to: usize, most: usize) -> Checked {
+        // Those of the node's own slot as well: its disk may have lost the life that told them.
+        let known = &self.nodes[to].disk.kept.announcements;
         let is_new = |(key, announcement): &(&_, &Announcement)| {
-            announcement.slot() != here && known.get(key).is_none_or(|known| known.at < announcement.at)
+            known.get(key).is_none_or(|known| known.at < announcement.at)
         };
         let new = self.nodes[from].disk.kept.announcements.iter().filter(is_new);
         let mut new: Vec<Announcement> = new.map(|(_, announcement)| announcement.clone()).collect();

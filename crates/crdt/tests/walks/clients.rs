@@ -53,7 +53,7 @@ impl World {
         if let Some(cache) = cache {
             let place = format!("client {client}, {} of n{node}", NAMES[name]);
             check_moved(at, &cache, &view, &place)?;
-            if cache.validity == validity {
+            if cache.validity == validity && !self.is_doubtful(cache.highest, node) {
                 resynchronise(at, &cache, &view, &place)?;
             }
         }
@@ -128,14 +128,12 @@ fn check_moved(at: &Node, cache: &Cache, view: &MailboxView, place: &str) -> Che
 
 /// What a value that a client brings stands for here.
 fn since(at: &Node, brought: Timestamp, view: &MailboxView) -> Timestamp {
-    if brought == view.highest_modseq {
-        return brought;
+    let is_own = brought.slot() == at.slot();
+    let (last_before, certain) = at.life.unknown_values();
+    if is_own && last_before < brought && brought < certain {
+        return Timestamp::ZERO;
     }
-    if brought.slot() != at.slot() {
-        return view.foreign.translate(brought);
-    }
-    let (last_before, start) = at.life.unknown_values();
-    if last_before < brought && brought < start { Timestamp::ZERO } else { brought }
+    if is_own || brought == view.highest_modseq { brought } else { view.foreign.translate(brought) }
 }
 
 /// After what it is told the client knows exactly what is there.

@@ -113,6 +113,13 @@ impl Disk {
         Sequence(self.log.get(life).map_or(0, |records| records.len() as u64))
     }
 
+    /// Of each life that was written here, the last record that a copy has of it, where it does not have all.
+    pub fn lost_since(&self, copy: &Disk) -> Vec<(Incarnation, u64)> {
+        let lost =
+            |life: &Incarnation| (self.last(life) > copy.last(life)).then(|| (*life, copy.last(life).0));
+        self.lives.iter().filter_map(lost).collect()
+    }
+
     pub fn vector(&self) -> Vector {
         let mut vector = Vector::new();
         self.log.keys().for_each(|life| vector.raise(*life, self.last(life)));
@@ -121,6 +128,22 @@ impl Disk {
 
     /// The messages in a mailbox that have UIDs of an epoch and bodies here.
     pub fn placed(&self, mailbox: MailboxId, validity: Validity) -> BTreeMap<Uid, EntryId> {
+        let mut placed = self.uids(mailbox, validity);
+        placed.retain(|_, entry| !self.kept.absent.contains(entry));
+        placed
+    }
+
+    /// What the founding record of an epoch numbers, and has no body here.
+    pub fn numbered_without_body(&self, mailbox: MailboxId, validity: Validity) -> BTreeSet<Uid> {
+        let epoch = self.kept.mailboxes.get(&mailbox).and_then(|state| state.epoch());
+        let founded = epoch.map_or(0, |epoch| epoch.founded);
+        let uids = self.uids(mailbox, validity).into_iter();
+        let waits = |(uid, entry): &(Uid, EntryId)| uid.0 <= founded && self.kept.absent.contains(entry);
+        uids.filter(waits).map(|(uid, _)| uid).collect()
+    }
+
+    /// The messages in a mailbox that have UIDs of an epoch.
+    fn uids(&self, mailbox: MailboxId, validity: Validity) -> BTreeMap<Uid, EntryId> {
         let loaded = Found::on(self).account(super::world::account(), self.slot, Millis(0));
         let Ok(Some(account)) = loaded else { return BTreeMap::new() };
         let epoch = account.mailbox_state(&mailbox).and_then(|state| state.epoch());
@@ -130,10 +153,27 @@ impl Disk {
         let of_segment = |(segment, entries): (&SegmentId, &[EntryState])| {
             (0..entries.len() as u16).map(|index| EntryId { segment: *segment, index }).collect::<Vec<_>>()
         };
-        let here =
-            |entry: &EntryId| account.mailbox_of(entry) == Some(mailbox) && !account.absent().contains(entry);
+        let here = |entry: &EntryId| account.mailbox_of(entry) == Some(mailbox);
         let entries = account.segments().flat_map(of_segment).filter(here);
         entries.filter_map(|entry| Some((account.uid_of(&entry, mailbox)?, entry))).collect()
+    }
+
+    /// Whether a UID lies in a block of the slot on this disk.
+    pub fn owns(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        let epoch = self.kept.mailboxes.get(&mailbox).and_then(|state| state.epoch());
+        epoch.is_some_and(|epoch| epoch.dealing.owns(self.slot, uid))
+    }
+
+    /// Up to where UIDs of an epoch are known to reach: a life that begins here leaps from there.
+    pub fn reaches(&self, mailbox: MailboxId, validity: Validity) -> Uid {
+        let shown = self.kept.shown.get(&mailbox).filter(|shown| shown.head.validity == Some(validity));
+        let shown = shown.map_or(Uid(0), |shown| shown.head.announced.max(shown.head.reach.floor));
+        let placed = self.kept.mailboxes.get(&mailbox).map_or(Uid(0), |state| state.top(validity));
+        let of_epoch = |announcement: &&Announcement| {
+            announcement.mailbox == mailbox && announcement.validity == validity
+        };
+        let announced = self.kept.announcements.values().filter(of_epoch);
+        announced.map(|announcement| announcement.uid_next).fold(shown.max(placed), Uid::max)
     }
 
     /// Up to when each node was heard.

@@ -2,17 +2,37 @@
 
 use std::collections::BTreeSet;
 
-use peerpost_crdt::identity::{Incarnation, Uid};
-use peerpost_crdt::placement::reach::LEAP;
+use peerpost_crdt::clock::Timestamp;
+use peerpost_crdt::identity::{Incarnation, NodeSlot};
 
 use super::disk::Disk;
 use super::step::Step;
-use super::world::{Checked, Copy, World, member};
+use super::world::{Checked, Copy, Node, World, member};
 
 /// The most machines of a walk.
 const MOST_NODES: usize = 6;
 
+/// Values that may be those of a life that is lost, and of the one after it: the clock of the first ran ahead.
+#[derive(Clone, Copy)]
+pub struct Doubtful {
+    slot: NodeSlot,
+    from: Timestamp,
+    until: Timestamp,
+}
+
 impl World {
+    /// Whether a node cannot tell which of two lives issued a value, because it has not heard that the first is lost, and is not
+    /// the second, which knows that nobody has confirmed it yet.
+    pub fn is_doubtful(&self, value: Timestamp, node: usize) -> bool {
+        let life = &self.nodes[node].life;
+        let knows = life.cluster().forked().contains(&value.slot())
+            || value.slot() == self.nodes[node].slot() && !life.is_confirmed();
+        let may_be = |doubtful: &Doubtful| {
+            doubtful.slot == value.slot() && doubtful.from <= value && value <= doubtful.until
+        };
+        !knows && self.doubtful.iter().any(may_be)
+    }
+
     pub fn fault(&mut self, step: Step) -> Checked {
         match step {
             Step::Restart { node, continues } => self.restart(self.node(node), continues),
@@ -78,38 +98,20 @@ impl World {
     /// that nobody witnessed cannot be had.
     fn roll_back(&mut self, node: usize, copy: &Disk) -> Checked {
         let now = &self.nodes[node].disk;
-        let lost =
-            |life: &Incarnation| (now.last(life) > copy.last(life)).then(|| (*life, copy.last(life).0));
-        let lost: Vec<(Incarnation, u64)> = now.lives.iter().filter_map(lost).collect();
-        let clock_ran_ahead = now.clock.millis() >= self.clock(node);
-        self.lost.push((node, lost));
-        let witnessed = self.is_witnessed(node, copy) && self.somebody_grants(node);
-        // What a clock ahead made a lost life issue lies above the start of the next, which cannot tell it from its own.
-        if clock_ran_ahead || self.loses_a_leap(node, copy) || !witnessed {
+        let last = now.clock;
+        self.lost.push((node, now.lost_since(copy)));
+        if !self.is_witnessed(node, copy) || !self.somebody_grants(node) {
             self.lost.pop();
             return Ok(());
         }
         let slot = self.nodes[node].slot();
         self.unlink(node, slot)?;
-        self.nodes[node].disk = copy.clone();
-        let at = &self.nodes[node];
-        self.witness.put_back(node, at);
+        let lost = std::mem::replace(&mut self.nodes[node].disk, copy.clone());
+        self.witness.put_back(node, &lost, &self.nodes[node]);
+        // What a clock ahead made the lost life issue lies above the start of the next.
+        let start = Timestamp::from_parts(self.clock(node), 0, NodeSlot::FIRST).max(copy.clock);
+        self.doubtful.extend((start < last).then_some(Doubtful { slot, from: start, until: last }));
         self.begin_life(node, false)
-    }
-
-    /// Whether clients of a life that is lost saw what lies above a leap, its own or another's, that the copy does not know of:
-    /// leaps say nothing of leaps.
-    fn loses_a_leap(&self, node: usize, copy: &Disk) -> bool {
-        let leapt = |(mailbox, validity, announced): (_, _, Uid)| {
-            let then = copy.kept.shown.get(&mailbox).filter(|then| then.head.validity == Some(validity));
-            let known = then.map_or(Uid(0), |then| then.head.announced.max(then.head.reach.floor));
-            announced.0 >= known.0.saturating_add(LEAP)
-        };
-        let mut floors =
-            self.nodes[node].disk.kept.shown.iter().filter_map(|(mailbox, shown)| {
-                Some((*mailbox, shown.head.validity?, shown.head.reach.floor))
-            });
-        floors.any(leapt) || self.witness.announced_by(node).any(leapt)
     }
 
     /// Whether another node can give slots to those that were rolled back: where all were, only the operator can help.
@@ -120,16 +122,31 @@ impl World {
         })
     }
 
-    /// Whether of everything that was ever lost somebody else still has a record, should this disk be put back.
+    /// Whether of everything that was ever lost somebody else still has a record, should this disk be put back: somebody of whom
+    /// the node that lost it knows, or can hear from those whose confirmation it misses until it has heard from them.
     fn is_witnessed(&self, node: usize, copy: &Disk) -> bool {
-        let has = |other: usize, (life, last): &(Incarnation, u64)| {
-            let disk = if other == node { copy } else { &self.nodes[other].disk };
-            disk.last(life).0 > *last
-        };
+        let disk = |other: usize| if other == node { copy } else { &self.nodes[other].disk };
+        let has = |other: usize, (life, last): &(Incarnation, u64)| disk(other).last(life).0 > *last;
         self.lost.iter().all(|(of, lost)| {
-            let others = self.living().into_iter().filter(|other| other != of);
+            let others = self.heard_of_by(*of, &disk).into_iter();
+            let others = others.filter(|other| other != of && !self.nodes[*other].dead);
             others.into_iter().any(|other| lost.iter().any(|record| has(other, record)))
         })
+    }
+
+    /// The machines that a node takes for members, and those that these take for members, and so on.
+    fn heard_of_by<'a>(&'a self, node: usize, disk: &impl Fn(usize) -> &'a Disk) -> BTreeSet<usize> {
+        let mut heard_of = BTreeSet::from([node]);
+        let mut unasked = vec![node];
+        while let Some(asked) = unasked.pop() {
+            let members: Vec<_> = disk(asked).cluster.living().map(|member| member.key).collect();
+            let key = |at: &Node| at.life.cluster().member(at.slot()).map(|member| member.key);
+            let is_member =
+                |other: &usize| key(&self.nodes[*other]).is_some_and(|key| members.contains(&key));
+            let new: Vec<usize> = (0..self.nodes.len()).filter(is_member).collect();
+            unasked.extend(new.into_iter().filter(|other| heard_of.insert(*other)));
+        }
+        heard_of
     }
 
     /// A machine burns. Two are always left, and whoever witnessed what others lost.

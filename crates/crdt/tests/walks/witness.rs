@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use peerpost_crdt::clock::Timestamp;
-use peerpost_crdt::identity::{EntryId, MailboxId, Uid, Validity};
+use peerpost_crdt::identity::{EntryId, Incarnation, MailboxId, Uid, Validity};
 use peerpost_crdt::operation::FoundingReason;
+use peerpost_crdt::placement::reach::LEAP;
 use peerpost_crdt::placement::surroundings::{OnReorder, Policy};
 use peerpost_crdt::replica::Confirmation;
 use peerpost_crdt::view::MailboxView;
 
+use super::disk::{Disk, Life};
 use super::ledger::Ledger;
 use super::step::{DEFAULTS, NAMES};
 use super::world::{Checked, Node, violated};
@@ -21,12 +23,17 @@ struct Seen {
     highest: Timestamp,
     /// The greatest UIDNEXT ever, whatever disk was put back.
     announced: Uid,
-    /// Everything that was visible before the disk was put back, and may be so again.
+    /// Everything that was visible before the disk was put back, and may be so again; and what a founding record numbers, which is
+    /// visible before anything else where its body does not come too late.
     before: BTreeSet<Uid>,
     /// What was placed on the disk when it was put back, with its body there: a life that nobody can tell that it was put back
     /// shows it at its UID.
     placed: BTreeMap<Uid, EntryId>,
     ever: BTreeSet<Uid>,
+    /// From where on the UIDs of a life that is lost lie, which had leapt: leaps say nothing of leaps.
+    lost_above: Option<Uid>,
+    /// Which records were lost: those of these lives after the last that was kept.
+    lost: Vec<(Incarnation, u64)>,
 }
 
 /// Knows what clients saw, and nothing else.
@@ -40,6 +47,8 @@ pub struct Witness {
     /// What happened that can be a reason for a new UIDVALIDITY.
     pub asked_for: bool,
     pub long_asleep: bool,
+    /// UIDs of lives that are lost and had leapt, or had seen another's leap: another life may leap among them.
+    beyond_leaps: BTreeSet<(Validity, Uid)>,
     /// Rows that went: judged when it is known what clients did.
     gone: Vec<(usize, EntryId, Uid)>,
     /// Whether disks were put back, nodes lost.
@@ -62,7 +71,9 @@ impl Witness {
             self.check_validity(node, name, validity, (reason, policy))?;
             let unjudged =
                 matches!(at.life.confirmation(), Confirmation::Waiting | Confirmation::Unconfirmed);
-            self.check_rows((node, unjudged), name, validity, &view)?;
+            let uid_of = |entry: &EntryId| account.uid_of(entry, mailbox);
+            let knows = self.knows_of_leap((node, name), &view, &at.life, uid_of);
+            self.check_rows((node, unjudged, knows), name, validity, &view)?;
         }
         Ok(())
     }
@@ -91,40 +102,77 @@ impl Witness {
         if allowed { Ok(()) } else { violated(format!("rule 9: {place} was bumped because of {reason:?}")) }
     }
 
+    /// Whether a node whose disk was put back knows of anything that its lost life had, in a mailbox where that life had leapt or seen
+    /// a leap: until then the order in which it comes, should it leap, cannot be had, and from then on it places nothing there.
+    fn knows_of_leap(
+        &self,
+        (node, name): (usize, usize),
+        view: &MailboxView,
+        life: &Life,
+        uid_of: impl Fn(&EntryId) -> Option<Uid>,
+    ) -> bool {
+        let seen = view.validity.and_then(|validity| self.seen.get(&(node, view.mailbox, validity)));
+        let Some((seen, above)) = seen.and_then(|seen| Some((seen, seen.lost_above?))) else { return false };
+        let has = |(of, last): &(Incarnation, u64)| life.vector().last(of).0 > *last;
+        let is_there = |uid: &Uid| {
+            let entry = view.validity.and_then(|validity| self.named.get(&(name, validity, *uid)));
+            entry.and_then(&uid_of) == Some(*uid)
+        };
+        seen.lost.iter().any(has) || seen.ever.range(above..).any(is_there)
+    }
+
     fn check_rows(
         &mut self,
-        (node, unjudged): (usize, bool),
+        (node, unjudged, knows): (usize, bool, bool),
         name: usize,
         validity: Validity,
         view: &MailboxView,
     ) -> Checked {
-        let place = format!("{} {validity} on n{node}", NAMES[name]);
+        let place = || format!("{} {validity} on n{node}", NAMES[name]);
         let rows: BTreeMap<Uid, EntryId> = view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
         let before = self.seen.get(&(node, view.mailbox, validity));
-        let announced = before.map_or(Uid(0), |before| before.announced);
+        let mut announced = before.map_or(Uid(0), |before| before.announced);
+        let mut lost_above = before.and_then(|before| before.lost_above);
+        if let (Some(before), Some(above), true) = (before, lost_above, knows) {
+            before.ever.range(above..).for_each(|uid| {
+                self.beyond_leaps.remove(&(validity, *uid));
+            });
+            lost_above = None;
+        }
         for (uid, entry) in &rows {
             if before.and_then(|before| before.visible.get(uid)) == Some(entry) {
                 continue;
             }
             let named = *self.named.entry((name, validity, *uid)).or_insert(*entry);
-            if named != *entry {
-                return violated(format!("U1: {uid} of {place} names {entry:?}, and named {named:?}"));
+            if named != *entry && self.beyond_leaps.contains(&(validity, *uid)) {
+                self.named.insert((name, validity, *uid), *entry);
+            } else if named != *entry {
+                return violated(format!("U1: {uid} of {} names {entry:?}, and named {named:?}", place()));
             }
             let again = before.is_some_and(|before| {
                 before.before.contains(uid) || (unjudged && before.placed.get(uid) == Some(entry))
             });
-            if *uid < announced && !again {
+            let below = *uid < announced && !again;
+            if below && lost_above.is_some_and(|above| above <= *uid) {
+                // From here on the leap of the second life alone counts.
+                announced = Uid(0);
+            } else if below {
+                let place = place();
                 return violated(format!("U2: {uid} of {place} became visible below UIDNEXT {announced}"));
             }
             if *uid >= view.uid_next || uid.0 >= 1 << 31 {
-                return violated(format!("U8: {uid} of {place}, where UIDNEXT is {}", view.uid_next));
+                return violated(format!("U8: {uid} of {}, where UIDNEXT is {}", place(), view.uid_next));
             }
         }
         if let Some(before) = before {
             if view.uid_next < before.uid_next || view.highest_modseq < before.highest {
                 return violated(format!(
-                    "U5: {place} went back from UIDNEXT {} and HIGHESTMODSEQ {} to {} and {}",
-                    before.uid_next, before.highest, view.uid_next, view.highest_modseq
+                    "U5: {} went back from UIDNEXT {} and HIGHESTMODSEQ {} to {} and {}",
+                    place(),
+                    before.uid_next,
+                    before.highest,
+                    view.uid_next,
+                    view.highest_modseq
                 ));
             }
             let still: BTreeSet<&EntryId> = rows.values().collect();
@@ -136,16 +184,17 @@ impl Witness {
                 }
             }
             if changed.count() > 0 && view.highest_modseq == before.highest {
-                return violated(format!("MODSEQ: messages of {place} went without a new value"));
+                return violated(format!("MODSEQ: messages of {} went without a new value", place()));
             }
         }
         let announced = announced.max(view.uid_next);
         let before = self.seen.remove(&(node, view.mailbox, validity));
-        let (before, placed, mut ever) =
-            before.map_or_else(Default::default, |seen| (seen.before, seen.placed, seen.ever));
+        let (before, placed, mut ever, lost) =
+            before.map_or_else(Default::default, |seen| (seen.before, seen.placed, seen.ever, seen.lost));
         ever.extend(rows.keys());
         let (uid_next, highest) = (view.uid_next, view.highest_modseq);
-        let seen = Seen { visible: rows, uid_next, highest, announced, before, placed, ever };
+        let seen =
+            Seen { visible: rows, uid_next, highest, announced, before, placed, ever, lost_above, lost };
         self.seen.insert((node, view.mailbox, validity), seen);
         Ok(())
     }
@@ -160,21 +209,22 @@ impl Witness {
         Ok(())
     }
 
-    /// The UIDNEXTs that a node announced.
-    pub fn announced_by(&self, node: usize) -> impl Iterator<Item = (MailboxId, Validity, Uid)> + '_ {
-        let of_node = self.seen.iter().filter(move |((of, ..), _)| *of == node);
-        of_node.map(|((_, mailbox, validity), seen)| (*mailbox, *validity, seen.announced))
-    }
-
     /// The disk of a node was put back: what its clients see now is what was on it then.
-    pub fn put_back(&mut self, node: usize, at: &Node) {
+    pub fn put_back(&mut self, node: usize, lost: &Disk, at: &Node) {
+        let records: Vec<(Incarnation, u64)> = lost.lost_since(&at.disk);
         for ((_, mailbox, validity), seen) in self.seen.iter_mut().filter(|((of, ..), _)| *of == node) {
             let shown =
                 at.disk.kept.shown.get(mailbox).filter(|shown| shown.head.validity == Some(*validity));
             seen.visible = shown.map_or_else(BTreeMap::new, |shown| {
                 shown.rows.values().map(|row| (row.uid, row.entry)).collect()
             });
+            let leap = Uid(at.disk.reaches(*mailbox, *validity).0.saturating_add(LEAP));
+            seen.lost.clone_from(&records);
+            seen.lost_above = (seen.announced >= leap).then_some(leap);
+            let own = seen.ever.range(leap..).filter(|uid| lost.owns(*mailbox, **uid));
+            self.beyond_leaps.extend(own.map(|uid| (*validity, *uid)));
             seen.before = seen.ever.clone();
+            seen.before.extend(lost.numbered_without_body(*mailbox, *validity));
             seen.placed = at.disk.placed(*mailbox, *validity);
             seen.uid_next = shown.map_or(Uid::FIRST, |shown| shown.head.announced);
             seen.highest = shown.map_or(Timestamp::ZERO, |shown| shown.head.highest_modseq);

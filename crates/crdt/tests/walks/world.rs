@@ -13,6 +13,7 @@ use peerpost_crdt::writer::Author;
 use super::chance::Chance;
 use super::clients::Client;
 use super::disk::{Disk, Found, Life};
+use super::faults::Doubtful;
 use super::ledger::Ledger;
 use super::step::{DEFAULTS, NAMES};
 use super::witness::Witness;
@@ -75,6 +76,8 @@ pub struct World {
     pub copies: Vec<Copy>,
     /// Records that a rolled-back disk lost, by node: somebody else must have some of each.
     pub lost: Vec<(usize, Vec<(Incarnation, u64)>)>,
+    /// Of two lives.
+    pub doubtful: Vec<Doubtful>,
     pub policy: Policy,
     pub ledger: Ledger,
     pub witness: Witness,
@@ -103,6 +106,7 @@ impl World {
             met: BTreeSet::new(),
             copies: Vec::new(),
             lost: Vec::new(),
+            doubtful: Vec::new(),
             policy: Policy::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),

@@ -30,14 +30,16 @@ pub(super) struct Since {
 }
 
 impl Session {
-    /// What a MODSEQ that a client brings counts as in the selected mailbox.
-    pub(super) fn modseq_here(&self, brought: u64) -> u64 {
-        self.selected.as_ref().map_or(0, |selected| self.store.modseq_from_client(selected.told(), brought))
+    /// What a MODSEQ counts as by which a client makes a change depend in the selected mailbox.
+    pub(super) fn unchanged_since(&self, brought: u64) -> u64 {
+        let told = self.selected.as_ref().map(|selected| selected.told());
+        told.map_or(0, |told| self.store.condition_from_client(told, brought))
     }
 
     /// What a MODSEQ that a client brings means here.
     pub(super) fn since(&self, brought: u64) -> Since {
-        let modseq = self.modseq_here(brought);
+        let told = self.selected.as_ref().map(|selected| selected.told());
+        let modseq = told.map_or(0, |told| self.store.modseq_from_client(told, brought));
         Since { modseq, elsewhere: modseq != brought }
     }
 

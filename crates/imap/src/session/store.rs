@@ -58,7 +58,7 @@ impl Session {
             entries: targets.iter().map(|(_, row)| row.facts.entry).collect(),
             change: wish.change,
             flags: wish.flags.clone(),
-            unchanged_since: wish.unchanged_since.map(|since| self.modseq_here(since)),
+            unchanged_since: wish.unchanged_since.map(|since| self.unchanged_since(since)),
         };
         self.running = Running::Store(Storing { tag, uid, wish, targets });
         Action::Ask(request)
