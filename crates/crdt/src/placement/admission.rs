@@ -209,10 +209,8 @@ impl Account {
         if leapt || own_start && leaves_out(LeftOut::LeapUnconfirmed) {
             return true;
         }
-        if !own_start {
-            // Those who were lost showed what the founding record numbers before anything else of the epoch.
-            self.show_known(writer, mailbox, |_, uid| uid.0 <= epoch.founded);
-        }
+        // Those who were lost showed what the founding record numbers before anything else of the epoch.
+        self.show_known(writer, mailbox, |_, uid| uid.0 <= epoch.founded);
         let top = self.mailbox_state(&mailbox).map_or(Uid(0), |state| state.top(epoch.validity));
         let next = self.uid_next(mailbox).max(top.next()).max(self.greatest_announced(mailbox));
         let lasts = !long_asleep && reach.leap(next, loss, writer.chance());

@@ -128,22 +128,6 @@ impl Disk {
 
     /// The messages in a mailbox that have UIDs of an epoch and bodies here.
     pub fn placed(&self, mailbox: MailboxId, validity: Validity) -> BTreeMap<Uid, EntryId> {
-        let mut placed = self.uids(mailbox, validity);
-        placed.retain(|_, entry| !self.kept.absent.contains(entry));
-        placed
-    }
-
-    /// What the founding record of an epoch numbers, and has no body here.
-    pub fn numbered_without_body(&self, mailbox: MailboxId, validity: Validity) -> BTreeSet<Uid> {
-        let epoch = self.kept.mailboxes.get(&mailbox).and_then(|state| state.epoch());
-        let founded = epoch.map_or(0, |epoch| epoch.founded);
-        let uids = self.uids(mailbox, validity).into_iter();
-        let waits = |(uid, entry): &(Uid, EntryId)| uid.0 <= founded && self.kept.absent.contains(entry);
-        uids.filter(waits).map(|(uid, _)| uid).collect()
-    }
-
-    /// The messages in a mailbox that have UIDs of an epoch.
-    fn uids(&self, mailbox: MailboxId, validity: Validity) -> BTreeMap<Uid, EntryId> {
         let loaded = Found::on(self).account(super::world::account(), self.slot, Millis(0));
         let Ok(Some(account)) = loaded else { return BTreeMap::new() };
         let epoch = account.mailbox_state(&mailbox).and_then(|state| state.epoch());
@@ -153,9 +137,17 @@ impl Disk {
         let of_segment = |(segment, entries): (&SegmentId, &[EntryState])| {
             (0..entries.len() as u16).map(|index| EntryId { segment: *segment, index }).collect::<Vec<_>>()
         };
-        let here = |entry: &EntryId| account.mailbox_of(entry) == Some(mailbox);
+        let here =
+            |entry: &EntryId| account.mailbox_of(entry) == Some(mailbox) && !account.absent().contains(entry);
         let entries = account.segments().flat_map(of_segment).filter(here);
         entries.filter_map(|entry| Some((account.uid_of(&entry, mailbox)?, entry))).collect()
+    }
+
+    /// What the founding record of an epoch numbers.
+    pub fn numbered(&self, mailbox: MailboxId, validity: Validity) -> impl Iterator<Item = Uid> {
+        let epoch = self.kept.mailboxes.get(&mailbox).and_then(|state| state.epoch());
+        let epoch = epoch.filter(|epoch| epoch.validity == validity);
+        (1..=epoch.map_or(0, |epoch| epoch.founded)).map(Uid)
     }
 
     /// Whether a UID lies in a block of the slot on this disk.

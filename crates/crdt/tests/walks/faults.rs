@@ -114,11 +114,16 @@ impl World {
         self.begin_life(node, false)
     }
 
-    /// Whether another node can give slots to those that were rolled back: where all were, only the operator can help.
+    /// Whether another node can give slots to those that were rolled back: where all were, or no slots are left, only the operator can
+    /// help.
     fn somebody_grants(&self, besides: usize) -> bool {
+        let asks = |node: &usize| *node == besides || !self.nodes[*node].life.may_place();
+        let asking = self.living().into_iter().filter(asks).count() as u32;
         self.living().into_iter().filter(|node| *node != besides).any(|node| {
             let life = &self.nodes[node].life;
-            life.is_confirmed() && life.may_place()
+            // Whoever gets a slot gets half of what is left as well.
+            let slots = life.cluster().reserve(life.author().slot).count_ones();
+            life.is_confirmed() && life.may_place() && slots >> asking > 0
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use peerpost_crdt::clock::Timestamp;
-use peerpost_crdt::identity::{EntryId, Incarnation, MailboxId, Uid, Validity};
+use peerpost_crdt::identity::{EntryId, MailboxId, Uid, Validity};
 use peerpost_crdt::operation::FoundingReason;
 use peerpost_crdt::placement::reach::LEAP;
 use peerpost_crdt::placement::surroundings::{OnReorder, Policy};
@@ -11,7 +11,7 @@ use peerpost_crdt::replica::Confirmation;
 use peerpost_crdt::view::MailboxView;
 
 use super::disk::{Disk, Life};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Written};
 use super::step::{DEFAULTS, NAMES};
 use super::world::{Checked, Node, violated};
 
@@ -23,17 +23,18 @@ struct Seen {
     highest: Timestamp,
     /// The greatest UIDNEXT ever, whatever disk was put back.
     announced: Uid,
-    /// Everything that was visible before the disk was put back, and may be so again; and what a founding record numbers, which is
-    /// visible before anything else where its body does not come too late.
+    /// Everything that was visible before the disk was put back, and may be so again; and what the founding record numbers, which
+    /// may have been gone by then, or without its body.
     before: BTreeSet<Uid>,
     /// What was placed on the disk when it was put back, with its body there: a life that nobody can tell that it was put back
     /// shows it at its UID.
     placed: BTreeMap<Uid, EntryId>,
-    ever: BTreeSet<Uid>,
+    /// What was ever visible, with the last record of the node by then.
+    ever: BTreeMap<Uid, Written>,
     /// From where on the UIDs of a life that is lost lie, which had leapt: leaps say nothing of leaps.
     lost_above: Option<Uid>,
-    /// Which records were lost: those of these lives after the last that was kept.
-    lost: Vec<(Incarnation, u64)>,
+    /// What was visible above the last leap, with the record by which it had placed it, at the latest.
+    lost: Vec<(Uid, Option<Written>)>,
 }
 
 /// Knows what clients saw, and nothing else.
@@ -73,7 +74,8 @@ impl Witness {
                 matches!(at.life.confirmation(), Confirmation::Waiting | Confirmation::Unconfirmed);
             let uid_of = |entry: &EntryId| account.uid_of(entry, mailbox);
             let knows = self.knows_of_leap((node, name), &view, &at.life, uid_of);
-            self.check_rows((node, unjudged, knows), name, validity, &view)?;
+            let written = (at.life.author().incarnation, at.life.sequence().0);
+            self.check_rows((node, unjudged, knows, written), name, validity, &view)?;
         }
         Ok(())
     }
@@ -102,8 +104,8 @@ impl Witness {
         if allowed { Ok(()) } else { violated(format!("rule 9: {place} was bumped because of {reason:?}")) }
     }
 
-    /// Whether a node whose disk was put back knows of anything that its lost life had, in a mailbox where that life had leapt or seen
-    /// a leap: until then the order in which it comes, should it leap, cannot be had, and from then on it places nothing there.
+    /// Whether a node whose disk was put back knows of anything that its lost life had shown above its last leap, or another's: until
+    /// then the order in which it comes, should it leap, cannot be had, and from then on it places nothing there.
     fn knows_of_leap(
         &self,
         (node, name): (usize, usize),
@@ -112,18 +114,18 @@ impl Witness {
         uid_of: impl Fn(&EntryId) -> Option<Uid>,
     ) -> bool {
         let seen = view.validity.and_then(|validity| self.seen.get(&(node, view.mailbox, validity)));
-        let Some((seen, above)) = seen.and_then(|seen| Some((seen, seen.lost_above?))) else { return false };
-        let has = |(of, last): &(Incarnation, u64)| life.vector().last(of).0 > *last;
+        let Some(seen) = seen.filter(|seen| seen.lost_above.is_some()) else { return false };
+        let has = |(of, sequence): &Written| life.vector().last(of).0 >= *sequence;
         let is_there = |uid: &Uid| {
             let entry = view.validity.and_then(|validity| self.named.get(&(name, validity, *uid)));
             entry.and_then(&uid_of) == Some(*uid)
         };
-        seen.lost.iter().any(has) || seen.ever.range(above..).any(is_there)
+        seen.lost.iter().any(|(uid, written)| written.as_ref().is_some_and(has) || is_there(uid))
     }
 
     fn check_rows(
         &mut self,
-        (node, unjudged, knows): (usize, bool, bool),
+        (node, unjudged, knows, written): (usize, bool, bool, Written),
         name: usize,
         validity: Validity,
         view: &MailboxView,
@@ -134,7 +136,7 @@ impl Witness {
         let mut announced = before.map_or(Uid(0), |before| before.announced);
         let mut lost_above = before.and_then(|before| before.lost_above);
         if let (Some(before), Some(above), true) = (before, lost_above, knows) {
-            before.ever.range(above..).for_each(|uid| {
+            before.ever.range(above..).for_each(|(uid, _)| {
                 self.beyond_leaps.remove(&(validity, *uid));
             });
             lost_above = None;
@@ -191,7 +193,9 @@ impl Witness {
         let before = self.seen.remove(&(node, view.mailbox, validity));
         let (before, placed, mut ever, lost) =
             before.map_or_else(Default::default, |seen| (seen.before, seen.placed, seen.ever, seen.lost));
-        ever.extend(rows.keys());
+        rows.keys().for_each(|uid| {
+            ever.entry(*uid).or_insert(written);
+        });
         let (uid_next, highest) = (view.uid_next, view.highest_modseq);
         let seen =
             Seen { visible: rows, uid_next, highest, announced, before, placed, ever, lost_above, lost };
@@ -211,24 +215,40 @@ impl Witness {
 
     /// The disk of a node was put back: what its clients see now is what was on it then.
     pub fn put_back(&mut self, node: usize, lost: &Disk, at: &Node) {
-        let records: Vec<(Incarnation, u64)> = lost.lost_since(&at.disk);
         for ((_, mailbox, validity), seen) in self.seen.iter_mut().filter(|((of, ..), _)| *of == node) {
             let shown =
                 at.disk.kept.shown.get(mailbox).filter(|shown| shown.head.validity == Some(*validity));
             seen.visible = shown.map_or_else(BTreeMap::new, |shown| {
                 shown.rows.values().map(|row| (row.uid, row.entry)).collect()
             });
-            let leap = Uid(at.disk.reaches(*mailbox, *validity).0.saturating_add(LEAP));
-            seen.lost.clone_from(&records);
+            let reaches = at.disk.reaches(*mailbox, *validity);
+            let leap = Uid(reaches.0.saturating_add(LEAP));
             seen.lost_above = (seen.announced >= leap).then_some(leap);
-            let own = seen.ever.range(leap..).filter(|uid| lost.owns(*mailbox, **uid));
-            self.beyond_leaps.extend(own.map(|uid| (*validity, *uid)));
-            seen.before = seen.ever.clone();
-            seen.before.extend(lost.numbered_without_body(*mailbox, *validity));
+            let own = |uid: &Uid| lost.owns(*mailbox, *uid);
+            self.beyond_leaps.extend(
+                seen.ever.range(leap..).filter(|(uid, _)| own(uid)).map(|(uid, _)| (*validity, *uid)),
+            );
+            let last = last_leap(reaches, seen.ever.range(leap..).map(|(uid, _)| *uid));
+            let last = seen.ever.range(last..).map(|(uid, written)| (*uid, own(uid).then_some(*written)));
+            seen.lost = last.collect();
+            seen.before = seen.ever.keys().copied().collect();
+            seen.before.extend(lost.numbered(*mailbox, *validity));
             seen.placed = at.disk.placed(*mailbox, *validity);
             seen.uid_next = shown.map_or(Uid::FIRST, |shown| shown.head.announced);
             seen.highest = shown.map_or(Timestamp::ZERO, |shown| shown.head.highest_modseq);
         }
         self.validity.retain(|(of, _), _| *of != node);
     }
+}
+
+/// Where the last leap among these UIDs led.
+fn last_leap(from: Uid, uids: impl Iterator<Item = Uid>) -> Uid {
+    let (mut before, mut last) = (from, from);
+    for uid in uids {
+        if uid.0 >= before.0.saturating_add(LEAP) {
+            last = uid;
+        }
+        before = uid;
+    }
+    last
 }
