@@ -81,7 +81,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(nodes: usize, mut chance: Chance) -> Self {
+    pub(crate) fn new(nodes: usize, distance: u64, mut chance: Chance) -> Self {
         let mut network = Network {
             nodes,
             paths: vec![Path { cut: false, latency: 1, loss: 0 }; nodes * nodes],
@@ -93,7 +93,7 @@ impl Network {
         };
         for from in 0..nodes {
             for to in from + 1..nodes {
-                let latency = chance.between(1, 60);
+                let latency = distance * chance.between(1, 60);
                 network.set_latency(from, to, latency);
             }
         }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub mailboxes_change: bool,
     /// Whether disks are put back to an older state, nodes lost for good, and members declared dead (rule 8).
     pub rollbacks: bool,
+    /// How many times as far apart as in most runs the nodes are: up to 200 milliseconds, one way, in those.
+    pub distance: u64,
 }
 
 impl Settings {
@@ -50,6 +52,7 @@ impl Settings {
             skew_milliseconds: if chance.percent(30) { GREATEST_SKEW } else { 3_000 },
             mailboxes_change: chance.percent(40),
             rollbacks: chance.percent(50),
+            distance: if chance.percent(12) { 4 } else { 1 },
         }
     }
 }

@@ -113,7 +113,7 @@ impl World {
         let nodes = (0..settings.nodes)
             .map(|number| Node::new(number, settings.skew_milliseconds, chance.branch()))
             .collect();
-        let network = Network::new(settings.nodes, chance.branch());
+        let network = Network::new(settings.nodes, settings.distance, chance.branch());
         let client = |number| Client::new(number % settings.nodes, chance.branch());
         let clients = (0..settings.nodes * settings.clients_a_node).map(client).collect();
         World {

@@ -35,6 +35,7 @@ pub fn measure(scenario: Scenario, seed: u64) -> Result<Cost, Violation> {
         joining: 0,
         clients_a_node: 0,
         fault_milliseconds: 0,
+        distance: 1,
         ..Settings::of_seed(seed)
     };
     let mut world = World::new(seed, settings);

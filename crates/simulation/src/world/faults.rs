@@ -96,7 +96,7 @@ impl World {
                 self.schedule(lasts, Event::Repair(Repair::Loss { a: node, b: other }));
             }
             _ => {
-                let latency = self.chance.between(1, 200);
+                let latency = self.settings.distance * self.chance.between(1, 200);
                 self.network.set_latency(node, other, latency);
                 self.note(format!("! n{node} and n{other} are {latency} ms apart"));
             }

@@ -15,7 +15,7 @@ use crate::client::pop::Pop;
 use crate::client::{Command, Session, octets};
 use crate::ledger::Moved;
 
-/// A node that announces something has told it to those it is linked to within this time, in milliseconds.
+/// A node that announces something has told it to those it is linked to within this time, in milliseconds, times the distance.
 const ANNOUNCING_MILLISECONDS: u64 = 1_500;
 /// A node does within this time what it could not do before its start was confirmed, in milliseconds.
 const CONFIRMING_MILLISECONDS: u64 = 500;
@@ -143,7 +143,8 @@ impl World {
         let Some(life) = &self.nodes[node].life else { return Moved::default() };
         let merged = life.store.vector().covers(&cache.vector);
         let heard = self.heard.get(&(node, cache.node));
-        let heard = heard.is_some_and(|at| *at >= cache.told_at.after(ANNOUNCING_MILLISECONDS));
+        let announcing = self.settings.distance * ANNOUNCING_MILLISECONDS;
+        let heard = heard.is_some_and(|at| *at >= cache.told_at.after(announcing));
         let whole = merged && self.wanted(node).is_ok_and(|wanted| wanted.is_empty());
         // What a node told before its disk was put back it may not know.
         let remembered = cache.put_back == self.nodes[cache.node].put_back && self.is_settled(node);
