@@ -45,7 +45,7 @@ pub(crate) use pending::Pending;
 pub const REDELIVERY_MILLISECONDS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// What is folded of the account itself: it is little, and every account's is kept at hand.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AccountHead {
     name: Option<Latest<String>>,
     created: Option<Stamp>,
@@ -82,7 +82,7 @@ impl AccountHead {
 }
 
 /// One account on one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Account {
     id: AccountId,
     head: AccountHead,

@@ -100,7 +100,7 @@ impl Stamp {
 }
 
 /// The hybrid logical clock of one node. Persisted, so that it never goes backwards over a restart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct HybridClock {
     slot: NodeSlot,
     last: Timestamp,

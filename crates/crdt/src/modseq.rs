@@ -18,11 +18,11 @@ const MOST_CHECKPOINTS: usize = 128;
 const MOST_VALUES: usize = 64;
 
 /// What values of other nodes mean in one mailbox on this node. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ForeignValues(Arc<BTreeMap<NodeSlot, OfPeer>>);
 
 /// The values of one life of a peer, ascending, each with the own value that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OfPeer {
     incarnation: Incarnation,
     values: VecDeque<(Timestamp, Timestamp)>,
@@ -93,7 +93,7 @@ impl ForeignValues {
 }
 
 /// What was visible in one mailbox on this node at which of its own values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct OwnValues {
     /// At this value nothing was visible but effects of these records.
     first: (Timestamp, Vector),

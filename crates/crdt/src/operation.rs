@@ -54,7 +54,7 @@ impl DocumentId {
 }
 
 /// A node that belongs to the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// Its slot.
     pub slot: NodeSlot,
@@ -67,7 +67,7 @@ pub struct Member {
 }
 
 /// The end of a life, as its successor on the same disk found it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seal {
     /// The life that ended.
     pub incarnation: Incarnation,
@@ -81,7 +81,7 @@ pub struct Seal {
 pub type LogHash = [u8; 32];
 
 /// Why an epoch was founded (rule 9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FoundingReason {
     /// The first of the mailbox.
     First,
@@ -100,7 +100,7 @@ pub enum FoundingReason {
 }
 
 /// A mailbox that an account has from its creation on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DefaultMailbox {
     /// Its name; its identity follows from it ([`MailboxId::of_default`]).
     pub name: String,
@@ -109,7 +109,7 @@ pub struct DefaultMailbox {
 }
 
 /// Entries of one segment: runs of indexes, ascending, neither touching nor overlapping.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IndexSet(Vec<(u16, u16)>);
 
 impl IndexSet {
@@ -146,7 +146,7 @@ impl FromIterator<u16> for IndexSet {
 }
 
 /// Consecutive entries of a segment at consecutive UIDs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PlacedRun {
     /// The first entry.
     pub index: u16,
@@ -187,7 +187,7 @@ impl PlacedRun {
 }
 
 /// Consecutive entries in a founding record: they have consecutive UIDs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FoundedRun {
     /// The segment.
     pub segment: SegmentId,
@@ -198,7 +198,7 @@ pub struct FoundedRun {
 }
 
 /// An accepted message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Addition {
     /// Its place in the segment.
     pub index: u16,
@@ -219,7 +219,7 @@ pub struct Addition {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operation {
     // --- cluster ---
     /// The first record of every life: who it is, and whose life ended on this disk.

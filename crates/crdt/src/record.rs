@@ -11,7 +11,7 @@ use crate::vector::Sequence;
 const RECORD_FORMAT: u8 = 1;
 
 /// One change to one document, in the order in which its author wrote it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The life that wrote it.
     pub incarnation: Incarnation,

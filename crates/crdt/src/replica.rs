@@ -86,7 +86,7 @@ pub struct Beginning {
 }
 
 /// One node as a pure state machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Replica<A> {
     archive: A,
     writer: Writer,

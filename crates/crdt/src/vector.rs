@@ -18,7 +18,7 @@ impl Sequence {
 }
 
 /// For every incarnation the last record that a node has of it; everything before it is there too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Vector(BTreeMap<Incarnation, Sequence>);
 
 impl Vector {

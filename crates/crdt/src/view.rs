@@ -26,7 +26,7 @@ pub struct ReceivedAt {
 }
 
 /// What never changes of an entry (RFC 9051 section 2.3: dates, size and texts of a UID are constant).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Facts {
     /// When and by whom it was accepted.
     pub added: Stamp,
@@ -43,7 +43,7 @@ pub struct Facts {
 }
 
 /// One visible message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
     /// Its UID in the epoch of the view.
     pub uid: Uid,
@@ -58,7 +58,7 @@ pub struct Row {
 const CHUNK: usize = 256;
 
 /// Rows in ascending order of UID.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Rows {
     chunks: Vec<Arc<Vec<Row>>>,
     count: usize,
@@ -167,7 +167,7 @@ impl Rows {
 }
 
 /// What a node shows of one mailbox at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct MailboxView {
     /// The account that the mailbox belongs to.
     pub account: AccountId,

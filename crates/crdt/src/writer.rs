@@ -6,7 +6,7 @@ use crate::operation::{DocumentId, Operation};
 use crate::vector::Sequence;
 
 /// Who writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Author {
     /// The slot of the node.
     pub slot: NodeSlot,
@@ -15,7 +15,7 @@ pub struct Author {
 }
 
 /// An operation that was written and not yet encoded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Written {
     /// Where it belongs.
     pub document: DocumentId,
@@ -26,7 +26,7 @@ pub struct Written {
 }
 
 /// Stamps and collects the operations of one batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Writer {
     author: Author,
     clock: HybridClock,

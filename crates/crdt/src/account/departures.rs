@@ -15,7 +15,7 @@ use crate::writer::Writer;
 ///
 /// Of other epochs nothing is noted: what an epoch forgot before this node began to show it lies below the floor of its
 /// view.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Departures {
     /// Where entries were placed, and what they were placed at before.
     placed: Vec<(MailboxId, EntryId, Placement)>,

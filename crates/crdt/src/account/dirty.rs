@@ -11,7 +11,7 @@ pub const ENTRY_CHUNK: u16 = 32;
 pub const ROW_CHUNK: u32 = 64;
 
 /// What a batch changed of one account.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Dirty {
     /// The account itself.
     pub head: bool,

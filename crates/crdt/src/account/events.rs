@@ -6,7 +6,7 @@ use crate::identity::{EntryId, MailboxId, Uid, Validity};
 use crate::operation::FoundingReason;
 
 /// Why a mailbox has another UIDVALIDITY (rule 9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BumpReason {
     /// The name was created on two sides: the greater UIDVALIDITY stays.
     BornTwice,
@@ -15,7 +15,7 @@ pub enum BumpReason {
 }
 
 /// One thing that a merge or a placement did to what this node shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// A message that another node accepted is here, to be seen by whoever looks.
     Arrived {

@@ -6,7 +6,7 @@ use crate::placement::admission::{BODY_WAIT_MILLISECONDS, COURTESY_MILLISECONDS}
 use crate::vector::{Sequence, Vector};
 
 /// Since when an entry waits, and for what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pending {
     since: Millis,
     /// The UID that it has, and since when: whoever gave it that had the turn to do so, and the next turn begins there.

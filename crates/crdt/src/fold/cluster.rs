@@ -11,7 +11,7 @@ use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{Member, Operation, Seal};
 
 /// What is folded of the cluster's document.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClusterState {
     members: BTreeMap<NodeSlot, Latest<Member>>,
     lives: BTreeMap<Incarnation, (NodeSlot, Option<Seal>)>,

@@ -33,7 +33,7 @@ pub struct Placement {
 type Uids = Vec<((MailboxId, Validity), Uid)>;
 
 /// An expunge, as far as it matters: the move that it knew, and the latest \Deleted that one of its kind knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Expunged {
     moved: Stamp,
     /// `None` does not depend on \Deleted and is above all others.
@@ -41,7 +41,7 @@ struct Expunged {
 }
 
 /// All that is known of one entry. Operations on it may arrive before the entry itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EntryState {
     accepted: Option<(MailboxId, Arc<Facts>, Option<DeliveryKey>)>,
     moved: Option<Latest<MailboxId>>,

@@ -15,7 +15,7 @@ use crate::placement::blocks::Dealing;
 ///
 /// Ordered by UIDVALIDITY. Two records of one UIDVALIDITY do not come from honest nodes; the rest of the order makes every
 /// node choose the same of them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch {
     /// UIDVALIDITY.
     pub validity: Validity,
@@ -30,7 +30,7 @@ pub struct Epoch {
 }
 
 /// What is known of one mailbox.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MailboxState {
     /// First, and with which name.
     created: Option<(Stamp, String)>,
@@ -158,7 +158,7 @@ fn unite_claims(claimants: &[(Claim<'_>, MailboxId)]) -> Vec<Vec<MailboxId>> {
 }
 
 /// One mailbox as clients know it: usually one identity; several where one name was created on several sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unit {
     /// The name that clients see.
     pub name: String,
@@ -171,7 +171,7 @@ pub struct Unit {
 }
 
 /// Which identities are which mailbox under which name: a pure function of the states of the mailboxes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resolution {
     units: Vec<Unit>,
     of_identity: BTreeMap<MailboxId, usize>,

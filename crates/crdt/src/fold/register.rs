@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Stamp;
 
 /// A last-writer-wins register. Uniting two is commutative, associative and idempotent, as stamps are unique.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Latest<T> {
     /// When it was written last; [`Stamp::ZERO`] for what it held from the beginning.
     pub stamp: Stamp,

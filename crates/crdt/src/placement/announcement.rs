@@ -10,7 +10,7 @@ use crate::vector::{Sequence, Vector};
 const MOST_LIVES: usize = 10_000;
 
 /// What one node had told clients of one mailbox at one moment. Of several of one node for one mailbox the newest counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Announcement {
     /// The account.
     pub account: AccountId,

@@ -16,7 +16,7 @@ pub const BLOCK: u32 = 64;
 const SPARSE_BLOCKS: u64 = 32;
 
 /// Who owns which blocks in one epoch.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dealing {
     /// The members when the epoch was founded, by rank.
     members: Vec<NodeSlot>,

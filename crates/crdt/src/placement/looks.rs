@@ -9,7 +9,7 @@ use crate::identity::{AccountId, MailboxId, NodeSlot};
 pub type LookedAt = BTreeSet<(AccountId, MailboxId)>;
 
 /// Own looks and those of reachable peers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Looks {
     own: BTreeMap<(AccountId, MailboxId), usize>,
     peers: BTreeMap<NodeSlot, LookedAt>,

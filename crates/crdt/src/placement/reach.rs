@@ -19,7 +19,7 @@ pub const MOST_ADVANCE: u32 = 1 << 22;
 pub const LEAP: u32 = 1 << 24;
 
 /// What a node keeps of a mailbox's epoch beside what it announced: primary data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reach {
     /// Nothing new is shown or placed below this UID; 0 where there was no leap.
     pub floor: Uid,

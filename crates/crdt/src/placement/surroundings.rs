@@ -6,7 +6,7 @@ use crate::placement::looks::Looks;
 use crate::vector::Vector;
 
 /// What to do about a merge that reorders what clients have seen (`uid.on_reorder`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnReorder {
     /// The messages that came late get new UIDs.
     #[default]
@@ -16,7 +16,7 @@ pub enum OnReorder {
 }
 
 /// What an operator decides about UIDs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// `uid.on_reorder`.
     pub on_reorder: OnReorder,

@@ -28,7 +28,7 @@ pub struct AccountCommit {
 }
 
 /// How the last life ended that stood on firm ground.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FirmEnd {
     /// What was here. What came since is new to a life that begins (rule 8): a lost life may have shown more without it.
     pub vector: Vector,

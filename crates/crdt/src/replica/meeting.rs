@@ -13,7 +13,7 @@ use crate::vector::Vector;
 pub const MEETING_MILLISECONDS: u64 = 2_000;
 
 /// What a peer had when its link came up: until all of it is here, too little is known to choose UIDs well.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Meeting {
     /// Its records.
     pub vector: Vector,
@@ -22,7 +22,7 @@ pub struct Meeting {
 }
 
 /// Meetings that are not over, and what this node has heard of the others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Meetings {
     open: BTreeMap<NodeSlot, (Meeting, Millis)>,
     heard: BTreeMap<NodeSlot, Timestamp>,

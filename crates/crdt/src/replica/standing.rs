@@ -22,7 +22,7 @@ use crate::vector::Sequence;
 pub const CONFIRMATION_MILLISECONDS: u64 = 2_000;
 
 /// What a peer says of a life whose first record it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// The peer knows nothing that speaks against it.
     Confirmed,
@@ -55,7 +55,7 @@ pub enum Confirmation {
 }
 
 /// What is known of the present life.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Standing {
     start: Timestamp,
     until: Millis,

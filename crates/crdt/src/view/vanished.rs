@@ -14,7 +14,7 @@ use crate::identity::Uid;
 pub const MOST_VANISHED: usize = 2_000;
 
 /// The UIDs that vanished last, each with the MODSEQ at which this node learned it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Vanished {
     floor: Timestamp,
     entries: VecDeque<(Timestamp, Uid)>,
