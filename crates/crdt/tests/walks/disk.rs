@@ -143,13 +143,6 @@ impl Disk {
         entries.filter_map(|entry| Some((account.uid_of(&entry, mailbox)?, entry))).collect()
     }
 
-    /// What the founding record of an epoch numbers.
-    pub fn numbered(&self, mailbox: MailboxId, validity: Validity) -> impl Iterator<Item = Uid> {
-        let epoch = self.kept.mailboxes.get(&mailbox).and_then(|state| state.epoch());
-        let epoch = epoch.filter(|epoch| epoch.validity == validity);
-        (1..=epoch.map_or(0, |epoch| epoch.founded)).map(Uid)
-    }
-
     /// Whether a UID lies in a block of the slot on this disk.
     pub fn owns(&self, mailbox: MailboxId, uid: Uid) -> bool {
         let epoch = self.kept.mailboxes.get(&mailbox).and_then(|state| state.epoch());

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::identity::{Incarnation, NodeSlot};
 
+use peerpost_crdt::operation::Member;
+
 use super::disk::Disk;
 use super::step::Step;
-use super::world::{Checked, Copy, Node, World, member};
+use super::world::{Checked, Copy, World, member};
 
 /// The most machines of a walk.
 const MOST_NODES: usize = 6;
@@ -117,7 +119,7 @@ impl World {
     /// Whether another node can give slots to those that were rolled back: where all were, or no slots are left, only the operator can
     /// help.
     fn somebody_grants(&self, besides: usize) -> bool {
-        let asks = |node: &usize| *node == besides || !self.nodes[*node].life.may_place();
+        let asks = |node: &usize| *node == besides || !self.nodes[*node].life.is_confirmed();
         let asking = self.living().into_iter().filter(asks).count() as u32;
         self.living().into_iter().filter(|node| *node != besides).any(|node| {
             let life = &self.nodes[node].life;
@@ -145,9 +147,8 @@ impl World {
         let mut unasked = vec![node];
         while let Some(asked) = unasked.pop() {
             let members: Vec<_> = disk(asked).cluster.living().map(|member| member.key).collect();
-            let key = |at: &Node| at.life.cluster().member(at.slot()).map(|member| member.key);
             let is_member =
-                |other: &usize| key(&self.nodes[*other]).is_some_and(|key| members.contains(&key));
+                |other: &usize| self.nodes[*other].key().is_some_and(|key| members.contains(&key));
             let new: Vec<usize> = (0..self.nodes.len()).filter(is_member).collect();
             unasked.extend(new.into_iter().filter(|other| heard_of.insert(*other)));
         }
@@ -169,15 +170,13 @@ impl World {
         self.unlink(node, slot)
     }
 
-    /// A living node is told by its operator that those who are gone do not come back.
+    /// A living node is told by its operator that those who are gone do not come back: machines, in whatever slot they are.
     pub fn bury(&mut self, at: usize) -> Checked {
-        let mut living: BTreeSet<_> = BTreeSet::new();
-        for node in self.living() {
-            living.extend([self.nodes[node].slot(), self.nodes[node].disk.slot]);
-            living.extend(self.nodes[node].life.successor());
-        }
-        let gone: Vec<_> = self.nodes[at].life.cluster().living().map(|member| member.slot).collect();
-        for slot in gone.into_iter().filter(|slot| !living.contains(slot)) {
+        let living: BTreeSet<_> = self.living().into_iter().map(|node| self.nodes[node].key()).collect();
+        let is_gone = |member: &&Member| !living.contains(&Some(member.key));
+        let gone: Vec<_> =
+            self.nodes[at].life.cluster().living().filter(is_gone).map(|member| member.slot).collect();
+        for slot in gone {
             self.wake(at).bury(slot);
         }
         self.commit(at)

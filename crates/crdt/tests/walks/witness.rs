@@ -16,15 +16,17 @@ use super::step::{DEFAULTS, NAMES};
 use super::world::{Checked, Node, violated};
 
 /// What clients of one node saw of one epoch last.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Seen {
     visible: BTreeMap<Uid, EntryId>,
     uid_next: Uid,
     highest: Timestamp,
     /// The greatest UIDNEXT ever, whatever disk was put back.
     announced: Uid,
-    /// Everything that was visible before the disk was put back, and may be so again; and what the founding record numbers, which
-    /// may have been gone by then, or without its body.
+    /// Whether the disk was put back: what the founding record numbers is visible then, though the lost life may have had no body of
+    /// it, or have moved or expunged it.
+    put_back: bool,
+    /// Everything that was visible before the disk was put back, and may be so again.
     before: BTreeSet<Uid>,
     /// What was placed on the disk when it was put back, with its body there: a life that nobody can tell that it was put back
     /// shows it at its UID.
@@ -35,6 +37,20 @@ struct Seen {
     lost_above: Option<Uid>,
     /// What was visible above the last leap, with the record by which it had placed it, at the latest.
     lost: Vec<(Uid, Option<Written>)>,
+}
+
+/// What is seen of one mailbox of one node at one moment, beside its rows.
+struct Observed {
+    node: usize,
+    name: usize,
+    /// How many messages the founding record numbers.
+    founded: u32,
+    /// Whether the members have not said yet whether this life goes on where the one before ended.
+    unjudged: bool,
+    /// What a lost life had above its last leap.
+    knows: bool,
+    /// The last record of the node.
+    written: Written,
 }
 
 /// Knows what clients saw, and nothing else.
@@ -67,15 +83,16 @@ impl Witness {
             let Some(name) = NAMES.iter().position(|name| *name == unit.name) else { continue };
             let view = account.view(mailbox);
             let Some(validity) = view.validity else { continue };
-            let reason =
-                account.mailbox_state(&mailbox).and_then(|state| state.epoch()).map(|epoch| epoch.reason);
-            self.check_validity(node, name, validity, (reason, policy))?;
+            let epoch = account.mailbox_state(&mailbox).and_then(|state| state.epoch());
+            self.check_validity(node, name, validity, (epoch.map(|epoch| epoch.reason), policy))?;
+            let founded = epoch.map_or(0, |epoch| epoch.founded);
             let unjudged =
                 matches!(at.life.confirmation(), Confirmation::Waiting | Confirmation::Unconfirmed);
             let uid_of = |entry: &EntryId| account.uid_of(entry, mailbox);
             let knows = self.knows_of_leap((node, name), &view, &at.life, uid_of);
             let written = (at.life.author().incarnation, at.life.sequence().0);
-            self.check_rows((node, unjudged, knows, written), name, validity, &view)?;
+            let look = Observed { node, name, founded, unjudged, knows, written };
+            self.check_rows(&look, validity, &view)?;
         }
         Ok(())
     }
@@ -123,13 +140,8 @@ impl Witness {
         seen.lost.iter().any(|(uid, written)| written.as_ref().is_some_and(has) || is_there(uid))
     }
 
-    fn check_rows(
-        &mut self,
-        (node, unjudged, knows, written): (usize, bool, bool, Written),
-        name: usize,
-        validity: Validity,
-        view: &MailboxView,
-    ) -> Checked {
+    fn check_rows(&mut self, look: &Observed, validity: Validity, view: &MailboxView) -> Checked {
+        let Observed { node, name, founded, unjudged, knows, written } = *look;
         let place = || format!("{} {validity} on n{node}", NAMES[name]);
         let rows: BTreeMap<Uid, EntryId> = view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
         let before = self.seen.get(&(node, view.mailbox, validity));
@@ -152,7 +164,9 @@ impl Witness {
                 return violated(format!("U1: {uid} of {} names {entry:?}, and named {named:?}", place()));
             }
             let again = before.is_some_and(|before| {
-                before.before.contains(uid) || (unjudged && before.placed.get(uid) == Some(entry))
+                before.before.contains(uid)
+                    || (before.put_back && uid.0 <= founded)
+                    || (unjudged && before.placed.get(uid) == Some(entry))
             });
             let below = *uid < announced && !again;
             if below && lost_above.is_some_and(|above| above <= *uid) {
@@ -189,16 +203,13 @@ impl Witness {
                 return violated(format!("MODSEQ: messages of {} went without a new value", place()));
             }
         }
-        let announced = announced.max(view.uid_next);
-        let before = self.seen.remove(&(node, view.mailbox, validity));
-        let (before, placed, mut ever, lost) =
-            before.map_or_else(Default::default, |seen| (seen.before, seen.placed, seen.ever, seen.lost));
+        let mut seen = self.seen.remove(&(node, view.mailbox, validity)).unwrap_or_default();
         rows.keys().for_each(|uid| {
-            ever.entry(*uid).or_insert(written);
+            seen.ever.entry(*uid).or_insert(written);
         });
-        let (uid_next, highest) = (view.uid_next, view.highest_modseq);
-        let seen =
-            Seen { visible: rows, uid_next, highest, announced, before, placed, ever, lost_above, lost };
+        seen.visible = rows;
+        (seen.uid_next, seen.highest) = (view.uid_next, view.highest_modseq);
+        (seen.announced, seen.lost_above) = (announced.max(view.uid_next), lost_above);
         self.seen.insert((node, view.mailbox, validity), seen);
         Ok(())
     }
@@ -232,7 +243,7 @@ impl Witness {
             let last = seen.ever.range(last..).map(|(uid, written)| (*uid, own(uid).then_some(*written)));
             seen.lost = last.collect();
             seen.before = seen.ever.keys().copied().collect();
-            seen.before.extend(lost.numbered(*mailbox, *validity));
+            seen.put_back = true;
             seen.placed = at.disk.placed(*mailbox, *validity);
             seen.uid_next = shown.map_or(Uid::FIRST, |shown| shown.head.announced);
             seen.highest = shown.map_or(Timestamp::ZERO, |shown| shown.head.highest_modseq);

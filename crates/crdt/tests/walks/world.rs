@@ -53,6 +53,11 @@ impl Node {
         self.account()?.unit_by_name(NAMES[name]).map(|unit| unit.public)
     }
 
+    /// The machine's own, in whatever slot it is.
+    pub fn key(&self) -> Option<[u8; 32]> {
+        self.life.cluster().member(self.slot()).map(|member| member.key)
+    }
+
     pub fn slot(&self) -> NodeSlot {
         self.life.author().slot
     }
