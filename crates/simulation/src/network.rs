@@ -62,6 +62,8 @@ pub(crate) struct End {
     pub(crate) peer: usize,
     pub(crate) other: LinkId,
     pub(crate) open: bool,
+    /// When the connection came up.
+    pub(crate) since: Millis,
     /// When this side gave the connection up, if it did.
     given_up: Option<Millis>,
     /// For each stream: when the last packet towards this end arrives, and what waits for the path to be whole.
@@ -135,7 +137,7 @@ impl Network {
     }
 
     /// Connects two nodes; gives the ends of the dialler and of the dialled.
-    pub(crate) fn connect(&mut self, from: (usize, u64), to: (usize, u64)) -> (LinkId, LinkId) {
+    pub(crate) fn connect(&mut self, now: Millis, from: (usize, u64), to: (usize, u64)) -> (LinkId, LinkId) {
         let (here, there) = (LinkId(self.last_link + 1), LinkId(self.last_link + 2));
         self.last_link += 2;
         let end = |(node, life): (usize, u64), peer, other| End {
@@ -144,6 +146,7 @@ impl Network {
             peer,
             other,
             open: true,
+            since: now,
             given_up: None,
             arrives: [Millis(0); 2],
             waiting: [VecDeque::new(), VecDeque::new()],

@@ -96,7 +96,8 @@ pub(crate) struct World {
     put_back: Vec<PutBack>,
     /// Short looks of this commit, and the clients that gave them.
     polls: Vec<(usize, Look)>,
-    /// Up to when a node has heard another: when the latest frame of it that came was sent.
+    /// Up to when a node has heard another: when the latest frame of it that came was sent, on a connection that had been up for long
+    /// enough to bring everything that was announced before.
     heard: BTreeMap<(usize, usize), Millis>,
     account: AccountId,
     chance: Chance,

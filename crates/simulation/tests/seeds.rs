@@ -37,3 +37,10 @@ fn odd_seeds_hold_and_repeat() {
 fn even_seeds_hold_and_repeat() {
     play_all(|seed| seed % 2 == 0);
 }
+
+/// 494: two nodes had a link for 0.4 s, for the first time since one had told a client something. A frame that came was taken to
+/// bring all of that, though it was one of the first on the link: HIGHESTMODSEQ seemed to fall for a client that moved.
+#[test]
+fn seeds_that_failed_once() {
+    play(494);
+}

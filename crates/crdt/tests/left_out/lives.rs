@@ -13,6 +13,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "what came while rolled back", tell: came_while_rolled_back },
     Story { name: "what came while rolled back, and another start", tell: came_before_another_start },
     Story { name: "what came unconfirmed, and another start", tell: came_unconfirmed },
+    Story { name: "a founding record, unconfirmed", tell: founded_unconfirmed },
     Story { name: "a memory image that is put back", tell: holds_other },
     Story { name: "a cold backup after another start", tell: sealed_twice },
     Story { name: "one member confirms in good faith", tell: in_good_faith },
@@ -84,6 +85,21 @@ fn came_unconfirmed() -> Checked {
     let mut world = lost_life(3, &[2])?;
     world.tell(&[Step::Cut { from: 2, to: 1, both_ways: true }, look(0), deliver(0)])?;
     world.tell(&[carry(1, 0), carry(0, 1), Step::Restart { node: 1, continues: false }, pass(3_000), look(1)])
+}
+
+/// It leapt first, and gave all that the record numbers new UIDs; the life after it showed the numbers.
+fn founded_unconfirmed() -> Checked {
+    let mut world = World::new(3)?;
+    world.tell(&[
+        Step::Cut { from: 2, to: 1, both_ways: true },
+        Step::Restart { node: 1, continues: false },
+    ])?;
+    world.tell(&[look(0), deliver(0), deliver(0), Step::Bump { node: 0, mailbox: INBOX }, carry(0, 1)])?;
+    world.tell(&[pass(3_000), look(1)])?;
+    let (there, here) = (world.rows(0, INBOX)?, world.rows(1, INBOX)?);
+    expect(there == here && here.len() == 2, || {
+        format!("cost: what a founding record numbers came as {here:?}")
+    })
 }
 
 fn holds_other() -> Checked {

@@ -5,6 +5,7 @@ use crdt::record::Record;
 use replication::event::{Departure, Event as Told, LinkId, Output};
 use replication::limits::DIAL_LIMIT;
 
+use super::readers::ANNOUNCING_MILLISECONDS;
 use super::{Event, Violation, World};
 use crate::network::Packet;
 
@@ -114,7 +115,7 @@ impl World {
             self.schedule(DIAL_LIMIT, Event::Tell { node: from, life, event });
             return Ok(());
         }
-        let (here, _) = self.network.connect((from, life), (to, self.nodes[to].lives));
+        let (here, _) = self.network.connect(self.now, (from, life), (to, self.nodes[to].lives));
         self.send(here, Packet::Up);
         self.tell(from, Told::Connected { slot, link: here, dialled: true })
     }
@@ -153,7 +154,7 @@ impl World {
 
     fn take(&mut self, link: LinkId, packet: Packet) -> Result<(), Violation> {
         let Some(end) = self.network.end(link) else { return Ok(()) };
-        let (node, peer) = (end.node, end.peer);
+        let (node, peer, since) = (end.node, end.peer, end.since);
         if end.life != self.nodes[node].lives {
             return Ok(());
         }
@@ -164,7 +165,10 @@ impl World {
             },
             Packet::Frame(_, octets, sent) => match Packet::decode(&octets) {
                 Ok(frame) => {
-                    self.heard.entry((node, peer)).and_modify(|at| *at = sent.max(*at)).or_insert(sent);
+                    // On a new connection the first frames bring nothing of what was announced before.
+                    if sent >= since.after(self.settings.distance * ANNOUNCING_MILLISECONDS) {
+                        self.heard.entry((node, peer)).and_modify(|at| *at = sent.max(*at)).or_insert(sent);
+                    }
                     Told::Frame { link, frame }
                 }
                 Err(why) => return Err(Violation::new("frames come back", why, vec![])),

@@ -15,8 +15,9 @@ use crate::client::pop::Pop;
 use crate::client::{Command, Session, octets};
 use crate::ledger::Moved;
 
-/// A node that announces something has told it to those it is linked to within this time, in milliseconds, times the distance.
-const ANNOUNCING_MILLISECONDS: u64 = 1_500;
+/// A node that announces something, or meets another, has told what it announced to those it is linked to within this time, in
+/// milliseconds, times the distance.
+pub(super) const ANNOUNCING_MILLISECONDS: u64 = 1_500;
 /// A node does within this time what it could not do before its start was confirmed, in milliseconds.
 const CONFIRMING_MILLISECONDS: u64 = 500;
 
