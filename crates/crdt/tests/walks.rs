@@ -337,3 +337,17 @@ fn a_start_does_not_spare_the_leap_over_a_loss_before_it() {
     ];
     holds(46_239, 4, &steps);
 }
+
+/// A client had a mailbox open that was renamed elsewhere, and bumped here before that was heard of: the name did not remember its
+/// UIDVALIDITY, and went to another mailbox with a lesser one.
+#[test]
+fn a_name_remembers_what_is_open_when_it_comes_to_it() {
+    let steps = [
+        Join { at: 4, parted: false },
+        Bump { node: 7, mailbox: 2 },
+        Look { node: 3, mailbox: 2 },
+        Create { node: 2, mailbox: 3 },
+        Rename { node: 4, mailbox: 2, to: 3 },
+    ];
+    holds(279_175, 3, &steps);
+}

@@ -511,7 +511,10 @@ impl Account {
 
     /// Whether there is something to do when somebody looks.
     pub(crate) fn needs_admission(&self, mailbox: MailboxId) -> bool {
-        self.pending.contains_key(&mailbox) || self.must_found(mailbox).is_some() || self.is_behind(mailbox)
+        self.pending.contains_key(&mailbox)
+            || self.must_found(mailbox).is_some()
+            || self.must_bear_name(mailbox)
+            || self.is_behind(mailbox)
     }
 }
 

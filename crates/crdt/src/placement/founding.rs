@@ -23,13 +23,24 @@ impl Account {
         (is_borne && !leaves_out(LeftOut::NameRemembers)).then_some(FoundingReason::NameBorne)
     }
 
+    /// The name of a mailbox, which does not remember the UIDVALIDITY that it is shown with.
+    fn unborne_name(&self, mailbox: MailboxId) -> Option<(&str, Validity)> {
+        let name = &self.unit(mailbox)?.name;
+        let validity = self.epoch(mailbox)?.validity;
+        let is_borne = self.validity_of_name(name) >= Some(validity) || leaves_out(LeftOut::NameIsBorne);
+        (!is_borne).then_some((name, validity))
+    }
+
+    /// Whether the name of a mailbox does not remember the UIDVALIDITY that it is shown with.
+    pub(crate) fn must_bear_name(&self, mailbox: MailboxId) -> bool {
+        self.unborne_name(mailbox).is_some()
+    }
+
     /// Makes sure that the name remembers the UIDVALIDITY that it is about to be shown with.
     pub(crate) fn bear_name(&mut self, writer: &mut Writer, mailbox: MailboxId) {
-        let Some(name) = self.unit(mailbox).map(|unit| unit.name.clone()) else { return };
-        let Some(validity) = self.epoch(mailbox).map(|epoch| epoch.validity) else { return };
-        if self.validity_of_name(&name) < Some(validity) && !leaves_out(LeftOut::NameIsBorne) {
-            let document = DocumentId::Account(self.id());
-            self.write(writer, document, Operation::BearName { name, validity });
+        if let Some((name, validity)) = self.unborne_name(mailbox) {
+            let bearing = Operation::BearName { name: name.to_owned(), validity };
+            self.write(writer, DocumentId::Account(self.id()), bearing);
         }
     }
 

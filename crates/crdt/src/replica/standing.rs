@@ -233,10 +233,12 @@ impl<A: Archive> Replica<A> {
         let own = self.author();
         let of_slot = |life: &Incarnation| self.cluster.slot_of(life) == Some(own.slot);
         let is_news = |record: &Record| record.incarnation != own.incarnation && of_slot(&record.incarnation);
-        if !self.cluster_changed && !records.iter().any(is_news) {
+        // Where it is alone nobody could say so, or give it another slot.
+        let is_alone = self.cluster.living().all(|member| member.slot == own.slot);
+        if is_alone || !self.cluster_changed && !records.iter().any(is_news) {
             return;
         }
-        let verdict = self.judge(&self.author().incarnation);
+        let verdict = self.judge(&own.incarnation);
         self.standing.found_out |= verdict.is_some_and(|verdict| verdict != Verdict::Confirmed)
             && !leaves_out(LeftOut::JudgesItself);
     }
