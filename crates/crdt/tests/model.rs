@@ -3,7 +3,7 @@
 //!
 //! Worlds are told apart by a hash of everything that their future depends on, so interleavings that come to the same are
 //! explored once. The witness sees only what clients saw and what was accepted. `PEERPOST_MODEL=full` explores the large
-//! worlds as well.
+//! worlds as well, `PEERPOST_MODEL=deep` those that take hours. With `--features leave-out`, `LEFT_OUT=NAME` leaves a rule out.
 
 #![allow(clippy::disallowed_methods, reason = "shell: uses all processors, and tells how long it took")]
 
@@ -27,14 +27,25 @@ mod world;
 use explore::explore;
 use world::{Left, Setting};
 
-/// The larger worlds are explored on demand only.
-fn is_full() -> bool {
-    std::env::var("PEERPOST_MODEL").is_ok_and(|extent| extent == "full")
+/// Which worlds are explored: small ones within a second, those of `full` within minutes, those of `deep` within hours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Extent {
+    Short,
+    Full,
+    Deep,
+}
+
+fn extent() -> Extent {
+    match std::env::var("PEERPOST_MODEL").as_deref() {
+        Ok("full") => Extent::Full,
+        Ok("deep") => Extent::Deep,
+        _ => Extent::Short,
+    }
 }
 
 /// So many messages in the whole world, fewer in the short one.
 fn messages(all: u8) -> u8 {
-    if is_full() { all } else { 1 }
+    if extent() == Extent::Short { 1 } else { all }
 }
 
 const NOTHING: Left =
@@ -83,8 +94,30 @@ fn two_nodes_a_cut_and_a_bump() {
     explore("of 2 nodes with a cut and a bump", Setting { left, ..PAIR });
 }
 
+/// All that can happen to two nodes, in one world.
+#[test]
+fn two_nodes_and_every_fault() {
+    let (deliveries, bumps) = match extent() {
+        Extent::Short => (1, 0),
+        Extent::Full => (2, 1),
+        Extent::Deep => (3, 1),
+    };
+    let left = Left { deliveries, cuts: 1, crashes: 1, rollbacks: 1, bumps, ..NOTHING };
+    explore("of 2 nodes with a cut, a crash, a rolled-back disk and a bump", Setting { left, ..PAIR });
+}
+
+/// Three nodes with clients on all.
+const THREE: Setting = Setting { nodes: 3, looking: 0b111, ..PAIR };
+
+#[test]
+fn three_nodes() {
+    let left = Left { deliveries: messages(2), ..NOTHING };
+    explore("of 3 nodes", Setting { left, ..THREE });
+}
+
 #[test]
 fn three_nodes_and_a_cut() {
-    let left = Left { deliveries: 1, cuts: u8::from(is_full()), ..NOTHING };
-    explore("of 3 nodes with a cut", Setting { nodes: 3, looking: 0b111, left, ..PAIR });
+    let deliveries = if extent() == Extent::Deep { 2 } else { 1 };
+    let left = Left { deliveries, cuts: 1, ..NOTHING };
+    explore("of 3 nodes with a cut", Setting { left, ..THREE });
 }

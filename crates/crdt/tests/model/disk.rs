@@ -1,7 +1,7 @@
 //! What of a node is durable, and a new life that begins from it.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use peerpost_crdt::account::{Account, AccountImage};
@@ -30,8 +30,8 @@ pub struct Disk {
     vector: Vector,
     pub records: Arc<Records>,
     chains: Arc<BTreeMap<(DocumentId, Incarnation), Chain>>,
-    pub hashes: BTreeMap<Incarnation, LogHash>,
-    pub announced: Announced,
+    pub hashes: Arc<BTreeMap<Incarnation, LogHash>>,
+    pub announced: Arc<Announced>,
     last: Timestamp,
     firm: Option<FirmEnd>,
     life: Option<Incarnation>,
@@ -39,7 +39,7 @@ pub struct Disk {
 
 impl Disk {
     /// A commit becomes durable.
-    pub fn write(&mut self, replica: &Replica<Disk>, commit: &Commit) {
+    pub fn write(&mut self, replica: &Replica<Image>, commit: &Commit) {
         if !commit.records.is_empty() {
             Arc::make_mut(&mut self.records).extend(
                 commit.records.iter().map(|record| ((record.incarnation, record.sequence), record.clone())),
@@ -49,12 +49,14 @@ impl Disk {
             Arc::make_mut(&mut self.chains)
                 .extend(commit.chains.iter().map(|(document, author, chain)| ((*document, *author), *chain)));
         }
-        self.hashes.extend(commit.hashes.iter().copied());
+        if !commit.hashes.is_empty() {
+            Arc::make_mut(&mut self.hashes).extend(commit.hashes.iter().copied());
+        }
         for announcement in &commit.announcements {
             let key = (announcement.mailbox, announcement.slot());
             let known = self.announced.get(&key);
             if known.is_none_or(|known| known.at < announcement.at) {
-                self.announced.insert(key, announcement.clone());
+                Arc::make_mut(&mut self.announced).insert(key, announcement.clone());
             }
         }
         self.last = commit.last;
@@ -65,7 +67,7 @@ impl Disk {
     }
 
     /// Everything that is durable now: the accounts and the cluster are what the last commit has made of them.
-    pub fn image(&self, replica: &Replica<Disk>) -> Disk {
+    pub fn image(&self, replica: &Replica<Image>) -> Disk {
         Disk {
             account: replica.loaded().next().cloned().map(Arc::new),
             cluster: replica.cluster().clone(),
@@ -81,30 +83,32 @@ impl Disk {
             cluster: self.cluster.clone(),
             last: self.last,
             predecessor: self.life,
-            hashes: self.hashes.clone(),
+            hashes: BTreeMap::clone(&self.hashes),
             firm: self.firm.clone(),
             continues: false,
         }
     }
 }
 
-impl Archive for Disk {
+/// What was durable when a life began.
+#[derive(Clone, Default)]
+pub struct Image(pub Arc<Disk>);
+
+impl Archive for Image {
     fn account(&self, id: AccountId, here: NodeSlot, now: Millis) -> Result<Option<Account>, ArchiveError> {
-        let account = self.account.as_ref().filter(|account| account.id() == id);
-        Ok(account.map(|account| Account::load(id, here, image(account, &self.announced), now)))
+        let account = self.0.account.as_ref().filter(|account| account.id() == id);
+        Ok(account.map(|account| Account::load(id, here, image(account, &self.0.announced), now)))
     }
 
     fn chain(&self, document: &DocumentId, author: &Incarnation) -> Result<Option<Chain>, ArchiveError> {
-        Ok(self.chains.get(&(*document, *author)).copied())
+        Ok(self.0.chains.get(&(*document, *author)).copied())
     }
 }
 
 /// A replica is told apart by what is in its memory: the account is loaded when the life begins, the chains follow from the
 /// records, whose hashes the replica has.
-impl fmt::Debug for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Disk")
-    }
+impl Hash for Image {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 fn image(account: &Account, announced: &Announced) -> AccountImage {

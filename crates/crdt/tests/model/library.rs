@@ -65,8 +65,8 @@ impl Library {
         self.witnesses.find(witness.word(), || Arc::new(witness))
     }
 
-    /// How many nodes, acts of nodes, and witnesses there are.
-    pub fn sizes(&self) -> [usize; 3] {
-        [self.nodes.len(), self.after.len(), self.witnesses.len()]
+    /// How many acts of nodes were worked out.
+    pub fn acts(&self) -> u64 {
+        self.after.worked_out()
     }
 }

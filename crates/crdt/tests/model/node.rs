@@ -3,7 +3,7 @@
 //! What an act makes of a node depends on the node and on the act alone, so it is worked out once for all worlds.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use peerpost_crdt::account::{Account, NewEntry};
 use peerpost_crdt::clock::{Millis, Timestamp};
@@ -18,7 +18,7 @@ use peerpost_crdt::vector::Vector;
 use peerpost_crdt::view::{MailboxView, ReceivedAt};
 use peerpost_crdt::writer::Author;
 
-use super::disk::{Announced, Disk};
+use super::disk::{Announced, Disk, Image};
 use super::word::{Word, word_of};
 
 /// When everything begins, in milliseconds since 1970.
@@ -40,8 +40,8 @@ pub fn inbox() -> MailboxId {
 struct Told {
     vector: Vector,
     /// What the records are, which are on its disk.
-    hashes: BTreeMap<Incarnation, LogHash>,
-    announced: Announced,
+    hashes: Arc<BTreeMap<Incarnation, LogHash>>,
+    announced: Arc<Announced>,
     looks: LookedAt,
     /// What it says of lives.
     verdicts: BTreeMap<Incarnation, Verdict>,
@@ -69,8 +69,9 @@ pub enum Act<'a> {
     Hear(&'a Node),
     /// The link to a peer is gone.
     Unlink(usize, NodeSlot),
-    /// The link to a peer is up, which brings this to the meeting.
-    Link(usize, NodeSlot, &'a Meeting),
+    /// The link to a peer is up, which brings this to the meeting, and tells at once where its clients look: both go before
+    /// everything else on a link.
+    Link(usize, NodeSlot, &'a (Meeting, LookedAt)),
     /// Another life begins, in this slot, from what the node that is given has durable; clients connect again at once.
     Restart(&'a Node, NodeSlot),
 }
@@ -87,7 +88,7 @@ impl Act<'_> {
             Act::Pause => word_of(&"pause"),
             Act::Hear(peer) => peer.told_word(),
             Act::Unlink(peer, slot) => word_of(&("unlink", peer, slot)),
-            Act::Link(peer, slot, meeting) => word_of(&("link", peer, slot, meeting)),
+            Act::Link(peer, slot, hello) => word_of(&("link", peer, slot, hello)),
             Act::Restart(disk, slot) => word_of(&("restart", disk.word(), slot)),
         }
     }
@@ -96,7 +97,7 @@ impl Act<'_> {
 #[derive(Clone)]
 pub struct Node {
     pub number: usize,
-    pub replica: Replica<Disk>,
+    pub replica: Replica<Image>,
     disk: Disk,
     /// How many lives there were before this one.
     lives: u8,
@@ -104,7 +105,7 @@ pub struct Node {
     clock: u64,
     pub looking: bool,
     /// What it can tell after its last commit.
-    told: Told,
+    told: Arc<Told>,
     /// What peers were last heard to look at, and to say of this life.
     looks: BTreeMap<usize, LookedAt>,
     verdicts: BTreeMap<usize, Verdict>,
@@ -125,11 +126,11 @@ impl Node {
     pub fn new(number: usize, clock: u64) -> Self {
         let author = author(number, slot(number), 0);
         let now = Millis(START + clock);
-        let replica = Replica::start(Disk::default(), author, Beginning::default(), now);
+        let replica = Replica::start(Image::default(), author, Beginning::default(), now);
         Node::with(number, replica, Disk::default(), (0, clock))
     }
 
-    fn with(number: usize, replica: Replica<Disk>, disk: Disk, (lives, clock): (u8, u64)) -> Self {
+    fn with(number: usize, replica: Replica<Image>, disk: Disk, (lives, clock): (u8, u64)) -> Self {
         Node {
             number,
             replica,
@@ -137,7 +138,7 @@ impl Node {
             lives,
             clock,
             looking: false,
-            told: Told::default(),
+            told: Arc::default(),
             looks: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -176,13 +177,18 @@ impl Node {
         self.replica.poll_timeout().or(self.replica.waits_until())
     }
 
-    /// What it brings to a meeting.
-    pub fn meeting(&self) -> Meeting {
-        Meeting { vector: self.replica.vector().clone(), heard: self.heard.clone() }
+    /// What it brings to a meeting, and where its clients look.
+    pub fn hello(&self) -> (Meeting, LookedAt) {
+        let meeting = Meeting { vector: self.replica.vector().clone(), heard: self.heard.clone() };
+        (meeting, self.told.looks.clone())
     }
 
     /// What becomes of it; none where there is nothing to hear.
     pub fn after(&self, act: &Act<'_>) -> Option<Node> {
+        let news = match act {
+            Act::Hear(peer) => Some((*peer, self.news(peer)?)),
+            _ => None,
+        };
         let mut node = self.clone();
         node.replica.begin(node.now());
         match act {
@@ -205,12 +211,12 @@ impl Node {
                     node.look();
                 }
             }
-            Act::Hear(peer) => {
-                let news = self.news(peer)?;
+            Act::Hear(_) => {
+                let (peer, news) = news.expect("news");
                 node.receive(peer, news);
             }
             Act::Unlink(peer, slot) => node.link(*peer, *slot, None),
-            Act::Link(peer, slot, meeting) => node.link(*peer, *slot, Some((*meeting).clone())),
+            Act::Link(peer, slot, hello) => node.link(*peer, *slot, Some((*hello).clone())),
             Act::Restart(before, slot) => {
                 return Some(node.restart(&before.disk.image(&before.replica), *slot));
             }
@@ -220,7 +226,7 @@ impl Node {
     }
 
     /// The founder's own doings, before there is a world.
-    pub fn prepare(&mut self, change: impl FnOnce(&mut Replica<Disk>)) {
+    pub fn prepare(&mut self, change: impl FnOnce(&mut Replica<Image>)) {
         change(&mut self.replica);
         self.commit();
     }
@@ -249,7 +255,7 @@ impl Node {
     fn restart(self, disk: &Disk, slot: NodeSlot) -> Node {
         let lives = self.lives + 1;
         let author = author(self.number, slot, lives);
-        let mut replica = Replica::start(disk.clone(), author, disk.beginning(), self.now());
+        let mut replica = Replica::start(Image(Arc::new(disk.clone())), author, disk.beginning(), self.now());
         replica.account(account()).expect("no disk");
         let mut node = Node::with(self.number, replica, disk.clone(), (lives, self.clock));
         node.note(disk.announced.values());
@@ -268,7 +274,7 @@ impl Node {
         let commit = self.replica.commit();
         self.disk.write(&self.replica, &commit);
         self.note(commit.announcements.iter());
-        self.told = self.telling();
+        self.told = Arc::new(self.telling());
         self.words = Words::default();
     }
 
@@ -334,14 +340,16 @@ impl Node {
         }
     }
 
-    /// The link to a peer is gone, or up: then both tell first what they have.
-    fn link(&mut self, peer: usize, slot: NodeSlot, meeting: Option<Meeting>) {
-        if meeting.is_none() {
-            self.looks.remove(&peer);
-            self.verdicts.remove(&peer);
-            self.replica.set_peer_looks(slot, None);
-        }
+    /// The link to a peer is gone, or up: then both tell first what they have, and where their clients look.
+    fn link(&mut self, peer: usize, slot: NodeSlot, hello: Option<(Meeting, LookedAt)>) {
+        let (meeting, looks) = hello.unzip();
         self.replica.meet(slot, meeting);
+        self.replica.set_peer_looks(slot, looks.clone());
+        // What peers said of this life is not said again.
+        match looks {
+            Some(looks) => drop(self.looks.insert(peer, looks)),
+            None => drop(self.looks.remove(&peer)),
+        }
     }
 
     /// What this life accepted last.
@@ -361,7 +369,7 @@ impl Node {
 
     /// A word for what peers can hear from it.
     fn told_word(&self) -> Word {
-        let Told { vector, hashes, announced, looks, verdicts } = &self.told;
+        let Told { vector, hashes, announced, looks, verdicts } = &*self.told;
         let told = || word_of(&(self.number, self.slot(), vector, hashes, announced, looks, verdicts));
         *self.words.told.get_or_init(told)
     }

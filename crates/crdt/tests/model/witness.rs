@@ -11,32 +11,36 @@ use peerpost_crdt::vector::{Sequence, Vector};
 use super::node::{Node, inbox};
 use super::word::{Word, word_of};
 
-/// What one node's clients saw of one epoch.
-#[derive(Clone, Debug, Default)]
+/// What one node's clients saw of one epoch, by what is on its disk.
+#[derive(Clone, Debug, Default, Hash)]
 struct SeenOfEpoch {
     /// Every UID that was ever visible.
     ever: BTreeMap<Uid, EntryId>,
     visible: BTreeSet<Uid>,
-    /// The greatest UIDNEXT that any life told.
-    uid_next: Option<Uid>,
     /// What was told last.
-    told_next: Uid,
+    uid_next: Uid,
     highest_modseq: Timestamp,
-    /// The disk was rolled back in this epoch: what clients saw before may come back as what it was.
-    returned: bool,
+}
+
+/// What lives that a disk has lost had shown of one epoch.
+#[derive(Clone, Debug, Default, Hash)]
+struct Lost {
+    /// What clients saw before may come back as what it was.
+    ever: BTreeMap<Uid, EntryId>,
+    /// What comes new must lie above the UIDNEXT of a lost life all the same.
+    uid_next: Uid,
 }
 
 /// What one node's clients saw.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Seen {
     epochs: BTreeMap<Validity, SeenOfEpoch>,
     validity: Option<Validity>,
-    /// The disk was rolled back: what comes next is an older picture.
-    older: bool,
+    lost: BTreeMap<Validity, Lost>,
 }
 
 /// A change that a client was told is done, with the record that says so.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Done {
     entry: EntryId,
     life: Incarnation,
@@ -81,27 +85,28 @@ impl Witness {
         self.expunged.insert(Done { entry, life: node.life(), sequence: node.replica.sequence() });
     }
 
-    /// A disk was rolled back: what its lost life did, and nobody else has (`kept`), is lost.
-    pub fn rolled_back(&mut self, node: usize, lost: Incarnation, kept: &[&Vector]) {
-        let stays =
-            |done: &Done| done.life != lost || kept.iter().any(|vector| vector.last(&lost) >= done.sequence);
-        self.accepted.retain(stays);
-        self.expunged.retain(stays);
+    /// A disk was rolled back: what these lives did on it, and nobody else has (`kept`), is lost. Its clients are shown what they
+    /// had seen when the copy was made.
+    pub fn rolled_back(&mut self, node: usize, lives: [Incarnation; 2], kept: &[&Vector], copied: &Seen) {
+        for lost in lives {
+            let has = |vector: &Vector, done: &Done| vector.last(&lost) >= done.sequence;
+            let stays = |done: &Done| done.life != lost || kept.iter().any(|vector| has(vector, done));
+            self.accepted.retain(stays);
+            self.expunged.retain(stays);
+        }
         let seen = self.seen.entry(node).or_default();
-        seen.older = true;
-        for epoch in seen.epochs.values_mut() {
-            // Later ones too: the node hears of them again, and begins there with nothing shown.
-            epoch.returned = true;
-            epoch.told_next = Uid::default();
-            epoch.highest_modseq = Timestamp::ZERO;
+        let before = std::mem::replace(seen, copied.clone());
+        for (validity, epoch) in before.epochs {
+            let lost = seen.lost.entry(validity).or_default();
+            lost.ever.extend(epoch.ever);
+            lost.uid_next = lost.uid_next.max(epoch.uid_next);
         }
     }
 
     /// What cannot be promised (rule 8): a disk was rolled back behind what no other node had heard of, and all members
     /// confirmed the life that followed. What only the lost life placed and showed may be given again.
-    pub fn nobody_witnessed(&mut self, node: usize, slot: NodeSlot, before: &Seen) {
-        let older = self.seen.get(&node).is_some_and(|seen| seen.older);
-        self.seen.insert(node, Seen { older, ..before.clone() });
+    pub fn nobody_witnessed(&mut self, node: usize, slot: NodeSlot) {
+        self.seen.entry(node).or_default().lost.clear();
         let seen = &self.seen;
         let saw = |seen: &Seen, (validity, uid): &(Validity, Uid)| {
             seen.epochs.get(validity).is_some_and(|epoch| epoch.ever.contains_key(uid))
@@ -117,15 +122,15 @@ impl Witness {
         let (Some(validity), Some(epoch)) = (view.validity, epoch) else { return };
         let number = node.number;
         let seen = self.seen.entry(number).or_default();
-        let older = std::mem::take(&mut seen.older);
         assert!(
-            older || Some(validity) >= seen.validity,
+            Some(validity) >= seen.validity,
             "U6: UIDVALIDITY fell on node {number} from {:?} to {validity}",
             seen.validity
         );
         seen.validity = Some(validity);
+        let lost = seen.lost.get(&validity);
+        let lost_next = lost.map_or(Uid::default(), |lost| lost.uid_next);
         let seen = seen.epochs.entry(validity).or_default();
-        seen.returned |= older;
         let rows: BTreeMap<Uid, EntryId> = view.rows.iter().map(|row| (row.uid, row.facts.entry)).collect();
         for (uid, entry) in &rows {
             let (named, _) = *self
@@ -133,28 +138,20 @@ impl Witness {
                 .entry((validity, *uid))
                 .or_insert_with(|| (*entry, placer(epoch, validity, *uid)));
             assert_eq!(named, *entry, "U1: {validity} {uid} names two messages, now on node {number}");
-            let known = seen.ever.insert(*uid, *entry);
-            assert!(
-                known.is_none_or(|known| known == *entry),
-                "U3: {uid} named another message on node {number}"
-            );
-            let timely = older
-                || seen.visible.contains(uid)
-                || seen.returned && known.is_some()
-                || seen.uid_next.is_none_or(|announced| *uid >= announced);
-            assert!(timely, "U2: {uid} is shown late on node {number}, after UIDNEXT {:?}", seen.uid_next);
+            let (known, before) =
+                (seen.ever.insert(*uid, *entry), lost.and_then(|lost| lost.ever.get(uid)).copied());
+            let same = known.into_iter().chain(before).all(|known| known == *entry);
+            assert!(same, "U3: {uid} named another message on node {number}");
+            let next = seen.uid_next.max(lost_next);
+            let timely = seen.visible.contains(uid) || before.is_some() || *uid >= next;
+            assert!(timely, "U2: {uid} is shown late on node {number}, after UIDNEXT {next}");
         }
-        if !older {
-            assert!(view.uid_next >= seen.told_next, "UIDNEXT fell on node {number}");
-            assert!(view.highest_modseq >= seen.highest_modseq, "HIGHESTMODSEQ fell on node {number}");
-        }
+        assert!(view.uid_next >= seen.uid_next, "UIDNEXT fell on node {number}");
+        assert!(view.highest_modseq >= seen.highest_modseq, "HIGHESTMODSEQ fell on node {number}");
         assert!(rows.keys().all(|uid| *uid < view.uid_next), "UIDNEXT is not above what is visible");
         seen.visible = rows.into_keys().collect();
-        // A rolled-back disk shows an older UIDNEXT; what comes new must lie above the newer one all the same.
-        seen.uid_next = seen.uid_next.max(Some(view.uid_next));
-        seen.told_next = view.uid_next;
-        seen.highest_modseq =
-            if older { view.highest_modseq } else { seen.highest_modseq.max(view.highest_modseq) };
+        seen.uid_next = view.uid_next;
+        seen.highest_modseq = view.highest_modseq;
     }
 
     /// At rest every node shows what was accepted and not expunged, all the same (U4).

@@ -5,29 +5,27 @@
     reason = "hashed by a word that is a hash already, and never iterated over"
 )]
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Debug, Write as _};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A hash. Two states that differ have one word with a probability of about 2^-128 times their number squared.
 pub type Word = u128;
 
-/// A word for everything that the debug form of a value tells.
-pub fn word_of(value: &impl Debug) -> Word {
-    let mut text = Text(blake3::Hasher::new(), String::new());
-    write!(text, "{value:?}").expect("a hash takes everything");
-    text.0.update(text.1.as_bytes());
-    first_half(&text.0.finalize())
+/// A word for a value.
+pub fn word_of(value: &impl Hash) -> Word {
+    OCTETS.with_borrow_mut(|octets| {
+        octets.0.clear();
+        value.hash(octets);
+        first_half(&blake3::hash(&octets.0))
+    })
 }
 
 /// A word for several.
 pub fn join(words: &[Word]) -> Word {
-    let mut hasher = blake3::Hasher::new();
-    words.iter().for_each(|word| {
-        hasher.update(&word.to_le_bytes());
-    });
-    first_half(&hasher.finalize())
+    word_of(&words)
 }
 
 fn first_half(hash: &blake3::Hash) -> Word {
@@ -35,18 +33,21 @@ fn first_half(hash: &blake3::Hash) -> Word {
     Word::from_le_bytes(*octets)
 }
 
-/// Debug forms come in small pieces.
-struct Text(blake3::Hasher, String);
+thread_local! {
+    static OCTETS: RefCell<Octets> = RefCell::default();
+}
 
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        const LONGEST: usize = 4096;
-        self.1.push_str(text);
-        if self.1.len() > LONGEST {
-            self.0.update(self.1.as_bytes());
-            self.1.clear();
-        }
-        Ok(())
+/// What a value gives to be hashed, all of it.
+#[derive(Default)]
+struct Octets(Vec<u8>);
+
+impl Hasher for Octets {
+    fn write(&mut self, octets: &[u8]) {
+        self.0.extend_from_slice(octets);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("nobody asks for so short a hash")
     }
 }
 
@@ -96,30 +97,68 @@ impl Known {
     }
 }
 
-/// One part of what was worked out.
-type Shard<T> = Mutex<HashMap<Word, T, BuildHasherDefault<Plain>>>;
+/// What was worked out lately, under a word for what it was worked out from.
+///
+/// It may be forgotten, and is then worked out again: what is explored does not depend on it, and the nodes of all states would
+/// not fit into memory.
+pub struct Memory<T> {
+    shards: Vec<Mutex<Lately<T>>>,
+    worked_out: AtomicU64,
+}
 
-/// What was worked out, under a word for what it was worked out from.
-pub struct Memory<T>(Vec<Shard<T>>);
+type Words<T> = HashMap<Word, T, BuildHasherDefault<Plain>>;
+
+/// One part of it: of two generations the older one goes when the younger one is full.
+struct Lately<T> {
+    young: Words<T>,
+    old: Words<T>,
+}
 
 impl<T> Default for Memory<T> {
     fn default() -> Self {
-        Memory((0..SHARDS).map(|_| Mutex::default()).collect())
+        let empty = || Mutex::new(Lately { young: Words::default(), old: Words::default() });
+        Memory { shards: (0..SHARDS).map(|_| empty()).collect(), worked_out: AtomicU64::new(0) }
+    }
+}
+
+impl<T: Clone> Lately<T> {
+    fn get(&mut self, word: Word) -> Option<T> {
+        if let Some(known) = self.young.get(&word) {
+            return Some(known.clone());
+        }
+        let known = self.old.remove(&word)?;
+        self.insert(word, known.clone());
+        Some(known)
+    }
+
+    fn insert(&mut self, word: Word, new: T) {
+        const MOST: usize = 20_000 / SHARDS;
+        if self.young.len() >= MOST {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(word, new);
     }
 }
 
 impl<T: Clone> Memory<T> {
-    /// Works out at most a few times what belongs to a word: threads do not wait for each other.
+    /// Works out what belongs to a word, unless it is known: threads do not wait for each other.
     pub fn find(&self, word: Word, work_out: impl FnOnce() -> T) -> T {
-        let known = lock(&self.0, word).get(&word).cloned();
+        let known = lock(&self.shards, word).get(word);
         known.unwrap_or_else(|| {
             let new = work_out();
-            lock(&self.0, word).entry(word).or_insert(new).clone()
+            self.worked_out.fetch_add(1, Relaxed);
+            let mut lately = lock(&self.shards, word);
+            // Another thread may have been faster: all share one.
+            lately.get(word).unwrap_or_else(|| {
+                lately.insert(word, new.clone());
+                new
+            })
         })
     }
 
-    pub fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.lock().expect("no other thread has failed").len()).sum()
+    /// How often something was worked out.
+    pub fn worked_out(&self) -> u64 {
+        self.worked_out.load(Relaxed)
     }
 }
 

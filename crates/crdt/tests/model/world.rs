@@ -114,6 +114,8 @@ pub struct World {
     witness: Arc<Witness>,
     cut_off: Option<usize>,
     saved: Option<Arc<Saved>>,
+    /// The last step was to save.
+    just_saved: bool,
     rolled_back: bool,
     /// How many of the last steps were nothing but hearing each other.
     received: u8,
@@ -148,6 +150,7 @@ impl World {
             witness: Arc::default(),
             cut_off: None,
             saved: None,
+            just_saved: false,
             rolled_back: false,
             received: 0,
             past: None,
@@ -190,7 +193,30 @@ impl World {
         if self.cut_off.is_some() {
             steps.push(Step::Heal);
         }
+        if let Some(saved) = self.saved.as_ref().filter(|_| self.just_saved) {
+            // The copy could as well be made after whatever leaves the node alone: so it is made only right before what does not.
+            // Nobody sees a copy before it is put back, so no state is lost but those that differ in it alone.
+            steps.retain(|step| self.concerns(*step, saved.node.number));
+        }
         steps
+    }
+
+    /// Whether a step does anything at this node.
+    fn concerns(&self, step: Step, number: usize) -> bool {
+        match step {
+            Step::Cut(_) | Step::Heal => true,
+            Step::Crash(node) | Step::RollBack(node) | Step::Move(node) => {
+                node == number || self.linked(node, number)
+            }
+            Step::Deliver(node)
+            | Step::Append(node)
+            | Step::Look(node)
+            | Step::Expunge(node)
+            | Step::Wait(node)
+            | Step::Save(node)
+            | Step::Bump(node)
+            | Step::Receive { to: node, .. } => node == number,
+        }
     }
 
     fn steps_of(&self, node: &Node, steps: &mut Vec<Step>) {
@@ -223,6 +249,7 @@ impl World {
     pub fn go(&mut self, step: Step) {
         const MOST_RECEIVED: u8 = 40;
         self.past = Some(Arc::new(Past { step, before: self.past.take() }));
+        self.just_saved = false;
         self.received = if matches!(step, Step::Receive { .. }) { self.received + 1 } else { 0 };
         assert!(self.received < MOST_RECEIVED, "U4: the nodes tell each other for ever");
         match step {
@@ -296,10 +323,10 @@ impl World {
     /// A node's links come up: both sides tell first what they have.
     fn connect(&mut self, number: usize) {
         for peer in self.linked_with(number) {
-            let meetings = [(number, peer), (peer, number)]
-                .map(|(node, peer)| (node, peer, self.nodes[peer].slot(), self.nodes[peer].meeting()));
-            for (node, peer, slot, meeting) in meetings {
-                self.act(node, &Act::Link(peer, slot, &meeting));
+            let hellos = [(number, peer), (peer, number)]
+                .map(|(node, peer)| (node, peer, self.nodes[peer].slot(), self.nodes[peer].hello()));
+            for (node, peer, slot, hello) in hellos {
+                self.act(node, &Act::Link(peer, slot, &hello));
             }
         }
     }
@@ -315,9 +342,10 @@ impl World {
     fn save(&mut self, number: usize) {
         let node = Arc::clone(&self.nodes[number]);
         let seen = self.witness.seen(number);
-        let later = word_of(&(number, node.slot(), node.life(), node.replica.sequence(), &seen));
-        let words = [join(&[node.word(), later]), later];
+        let later = word_of(&(number, node.slot(), node.life(), node.replica.sequence()));
+        let words = [join(&[node.word(), later, word_of(&seen)]), later];
         self.saved = Some(Arc::new(Saved { node, seen, words }));
+        self.just_saved = true;
     }
 
     fn roll_back(&mut self, number: usize) {
@@ -327,9 +355,7 @@ impl World {
         let others = self.nodes.iter().filter(|node| node.number != number);
         let kept: Vec<&Vector> = others.chain([&saved.node]).map(|node| node.replica.vector()).collect();
         let mut witness = self.witness.next();
-        for lost in [saved.life(), self.nodes[number].life()] {
-            witness.rolled_back(number, lost, &kept);
-        }
+        witness.rolled_back(number, [saved.life(), self.nodes[number].life()], &kept, &saved.seen);
         self.witness = self.library.share(witness);
         self.restart(number, &saved.node, saved.slot());
     }
@@ -362,7 +388,7 @@ impl World {
             saved.sequence()
         );
         let mut witness = self.witness.next();
-        witness.nobody_witnessed(node.number, saved.slot(), &saved.seen);
+        witness.nobody_witnessed(node.number, saved.slot());
         self.witness = self.library.share(witness);
         self.saved = None;
     }
@@ -423,7 +449,8 @@ impl World {
         let Left { deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps } = self.left;
         let cut_off = self.cut_off.map_or(0xff, |node| node as u8);
         let own = [deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps, cut_off];
-        let own = own.iter().fold(u128::from(self.rolled_back), |word, octet| word << 8 | u128::from(*octet));
+        let flags = u128::from(self.rolled_back) << 1 | u128::from(self.just_saved);
+        let own = own.iter().fold(flags, |word, octet| word << 8 | u128::from(*octet));
         let nodes = self.nodes.iter().map(|node| node.word());
         join(&nodes.chain([saved, self.witness.word(), own]).collect::<Vec<_>>())
     }
