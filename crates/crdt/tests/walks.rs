@@ -351,3 +351,19 @@ fn a_name_remembers_what_is_open_when_it_comes_to_it() {
     ];
     holds(279_175, 3, &steps);
 }
+
+/// Whoever accepted the message and moved it in its next life was lost, and only the move had been told.
+#[test]
+fn a_message_of_which_only_a_move_survives_is_not_waited_for() {
+    let steps = [
+        Join { at: 6, parted: false },
+        Join { at: 2, parted: false },
+        Deliver { node: 7, mailbox: 0, delivery: None },
+        Look { node: 11, mailbox: 0 },
+        Restart { node: 3, continues: false },
+        Move { node: 11, mailbox: 0, place: 3, to: 1 },
+        carry(7, 10, Some(3), true),
+        Kill { node: 11 },
+    ];
+    holds(367_432, 2, &steps);
+}

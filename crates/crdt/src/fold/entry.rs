@@ -76,7 +76,8 @@ impl EntryState {
     /// An expunge holds while the entry is where the expunging client saw it, and unless \Deleted was taken off
     /// by somebody whom that client had not heard of.
     pub fn is_live(&self) -> bool {
-        let Some(mailbox) = self.mailbox() else {
+        // A move may come before the entry itself, which may never come.
+        let Some(mailbox) = self.mailbox().filter(|_| self.accepted.is_some()) else {
             return false;
         };
         let holds = |expunge: &Expunged| {
@@ -364,6 +365,14 @@ mod tests {
         assert!(!state.is_live());
         state.move_to(stamp(6), INBOX);
         assert!(state.is_live());
+    }
+
+    /// Found by the walks: its node was lost for good, and it waited to be shown for ever.
+    #[test]
+    fn what_was_moved_and_never_came_is_not_there() {
+        let mut state = EntryState::default();
+        state.move_to(stamp(2), ARCHIVE);
+        assert!(!state.is_live());
     }
 
     #[test]

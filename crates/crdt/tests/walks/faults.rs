@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::identity::{Incarnation, NodeSlot};
 
-use peerpost_crdt::operation::Member;
-
 use super::disk::Disk;
 use super::step::Step;
 use super::world::{Checked, Copy, World, member};
@@ -170,13 +168,18 @@ impl World {
         self.unlink(node, slot)
     }
 
-    /// A living node is told by its operator that those who are gone do not come back: machines, in whatever slot they are.
+    /// A living node is told by its operator that those who are gone do not come back. Nobody is gone who was given another slot and
+    /// has not heard of it.
     pub fn bury(&mut self, at: usize) -> Checked {
-        let living: BTreeSet<_> = self.living().into_iter().map(|node| self.nodes[node].key()).collect();
-        let is_gone = |member: &&Member| !living.contains(&Some(member.key));
-        let gone: Vec<_> =
-            self.nodes[at].life.cluster().living().filter(is_gone).map(|member| member.slot).collect();
-        for slot in gone {
+        let mut living: BTreeSet<_> = BTreeSet::new();
+        for node in self.living() {
+            let life = self.nodes[node].life.author().incarnation;
+            living.extend([self.nodes[node].slot(), self.nodes[node].disk.slot]);
+            let others = self.living().into_iter();
+            living.extend(others.filter_map(|other| self.nodes[other].life.cluster().successor(&life)));
+        }
+        let gone: Vec<_> = self.nodes[at].life.cluster().living().map(|member| member.slot).collect();
+        for slot in gone.into_iter().filter(|slot| !living.contains(slot)) {
             self.wake(at).bury(slot);
         }
         self.commit(at)
