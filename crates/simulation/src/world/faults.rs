@@ -10,6 +10,8 @@ const LAST_ROOM: u64 = 256 * 1024;
 
 /// How often a disk is copied before a start, of a hundred, where disks are put back.
 const BACKUPS: u64 = 30;
+/// How long it takes until a node is started again that had no room to start, in milliseconds.
+const STARTED_AGAIN_MILLISECONDS: u64 = 500;
 /// How many faults are those of disks, of a hundred, where disks are put back.
 const DISK_FAULTS: u64 = 25;
 
@@ -291,6 +293,15 @@ impl World {
         let started = state.start(now).and_then(|()| state.open_account(now, account));
         if state.disk.has_crashed() {
             return self.die(node);
+        }
+        if let Err(why) = &started
+            && self.nodes[node].is_full
+        {
+            // An operator makes room, sooner or later.
+            self.note(format!("! n{node} does not start: {why}"));
+            self.nodes[node].life = None;
+            self.schedule(STARTED_AGAIN_MILLISECONDS, Event::Repair(Repair::Start { node }));
+            return Ok(());
         }
         started.map_err(|why| broken(node, why))?;
         self.note(format!("! n{node} starts"));

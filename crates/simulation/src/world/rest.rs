@@ -41,7 +41,11 @@ impl World {
                 (None, None) => calm_since = Some(self.now),
                 (None, Some(since)) if self.now >= since.after(CALM) => break,
                 (None, Some(_)) => {}
-                (Some(violation), _) if self.now >= end => return Err(violation),
+                (Some(violation), _) if self.now >= end => {
+                    // Who is not sure of its life shows nothing new: that is often why.
+                    let doubt = self.doubt()?.map(|doubt| format!("; {}", doubt.what)).unwrap_or_default();
+                    return Err(Violation { what: violation.what + &doubt, ..violation });
+                }
                 (Some(_), _) => calm_since = None,
             }
         }
@@ -98,19 +102,21 @@ impl World {
         self.difference(looks)
     }
 
-    /// A node that is not sure of its present life, although everybody can tell it.
+    /// The nodes that are not sure of their present lives, although everybody can tell them.
     fn doubt(&mut self) -> Result<Option<Violation>, Violation> {
+        let mut doubts = Vec::new();
         for node in 0..self.nodes.len() {
             let wall = self.nodes[node].wall(self.now);
             let Some(life) = &mut self.nodes[node].life else { continue };
             let store = life.store.clone();
             let standing = life.ask(wall, store.confirmation()).map_err(|why| broken(node, why))?;
             if standing != Confirmation::Confirmed {
-                let what = format!("n{node} is {standing:?} at rest");
-                return Ok(Some(Violation::new("every life is confirmed in the end", what, vec![])));
+                let verdicts = store.verdicts();
+                doubts.push(format!("n{node} is {standing:?} at rest, {verdicts:?}"));
             }
         }
-        Ok(None)
+        let violation = Violation::new("every life is confirmed in the end", doubts.join(", "), vec![]);
+        Ok((!doubts.is_empty()).then_some(violation))
     }
 
     fn look_once(&mut self, node: usize, mailbox: MailboxId) -> Result<Look, Violation> {
