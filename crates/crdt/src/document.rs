@@ -36,7 +36,7 @@ const KEY_LENGTH: usize = 16 + 2 * Incarnation::LENGTH;
 const PLAIN_CHANGE: u8 = 1;
 
 /// The end of one author's chain of changes in one document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
     /// How many changes it has.
     pub length: u64,
