@@ -1,12 +1,11 @@
 //! What of a node is durable, and a new life that begins from it.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use peerpost_crdt::account::{Account, AccountImage};
 use peerpost_crdt::clock::{Millis, Timestamp};
-use peerpost_crdt::document::Chain;
+use peerpost_crdt::document::{Chain, check};
 use peerpost_crdt::fold::cluster::ClusterState;
 use peerpost_crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use peerpost_crdt::operation::{DocumentId, LogHash};
@@ -15,6 +14,8 @@ use peerpost_crdt::placement::shown::{RowImage, ShownHead, ShownImage};
 use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Archive, ArchiveError, Beginning, Commit, FirmEnd, Replica};
 use peerpost_crdt::vector::{Sequence, Vector};
+
+use super::word::Timed;
 
 /// What a node told and heard of UIDs, the newest of each mailbox and node.
 pub type Announced = BTreeMap<(MailboxId, NodeSlot), Announcement>;
@@ -29,10 +30,13 @@ pub struct Disk {
     cluster: ClusterState,
     vector: Vector,
     pub records: Arc<Records>,
+    /// The operations of each record.
+    pub contents: Arc<BTreeMap<(Incarnation, Sequence), Timed>>,
     chains: Arc<BTreeMap<(DocumentId, Incarnation), Chain>>,
     pub hashes: Arc<BTreeMap<Incarnation, LogHash>>,
     pub announced: Arc<Announced>,
-    last: Timestamp,
+    /// The last moment that was issued or observed.
+    pub last: Timestamp,
     firm: Option<FirmEnd>,
     life: Option<Incarnation>,
 }
@@ -40,6 +44,7 @@ pub struct Disk {
 impl Disk {
     /// A commit becomes durable.
     pub fn write(&mut self, replica: &Replica<Image>, commit: &Commit) {
+        self.read(&commit.records);
         if !commit.records.is_empty() {
             Arc::make_mut(&mut self.records).extend(
                 commit.records.iter().map(|record| ((record.incarnation, record.sequence), record.clone())),
@@ -64,6 +69,23 @@ impl Disk {
             self.firm.clone_from(firm);
         }
         self.life = Some(replica.author().incarnation);
+    }
+
+    /// Takes note of what records say, before the ends of their chains are moved.
+    fn read(&mut self, records: &[Record]) {
+        let mut chains: BTreeMap<(DocumentId, Incarnation), Chain> = BTreeMap::new();
+        for record in records {
+            let key = (record.incarnation, record.sequence);
+            let (document, change) = record.parts().expect("a record of an honest node");
+            let known = self.chains.get(&(document, record.incarnation)).copied().unwrap_or_default();
+            let chain = chains.entry((document, record.incarnation)).or_insert(known);
+            if self.contents.contains_key(&key) {
+                continue;
+            }
+            let checked = check(record.incarnation, chain, change).expect("a record of an honest node");
+            *chain = checked.chain;
+            Arc::make_mut(&mut self.contents).insert(key, Timed::of(&(document, checked.operations)));
+        }
     }
 
     /// Everything that is durable now: the accounts and the cluster are what the last commit has made of them.
@@ -103,12 +125,6 @@ impl Archive for Image {
     fn chain(&self, document: &DocumentId, author: &Incarnation) -> Result<Option<Chain>, ArchiveError> {
         Ok(self.0.chains.get(&(*document, *author)).copied())
     }
-}
-
-/// A replica is told apart by what is in its memory: the account is loaded when the life begins, the chains follow from the
-/// records, whose hashes the replica has.
-impl Hash for Image {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 fn image(account: &Account, announced: &Announced) -> AccountImage {

@@ -14,12 +14,12 @@ use peerpost_crdt::placement::announcement::Announcement;
 use peerpost_crdt::placement::looks::LookedAt;
 use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Beginning, Meeting, Replica, Verdict};
-use peerpost_crdt::vector::Vector;
+use peerpost_crdt::vector::{Sequence, Vector};
 use peerpost_crdt::view::{MailboxView, ReceivedAt};
 use peerpost_crdt::writer::Author;
 
 use super::disk::{Announced, Disk, Image};
-use super::word::{Word, word_of};
+use super::word::{Timed, Word, word_of};
 
 /// When everything begins, in milliseconds since 1970.
 pub const START: u64 = 1_790_000_000_000;
@@ -117,6 +117,7 @@ pub struct Node {
 #[derive(Clone, Default)]
 struct Words {
     all: OnceLock<Word>,
+    state: OnceLock<Timed>,
     told: OnceLock<Word>,
     shown: OnceLock<Word>,
 }
@@ -330,6 +331,10 @@ impl Node {
             self.replica.set_peer_looks(slot, Some(looks.clone()));
             self.looks.insert(peer.number, looks);
         }
+        let contents = &peer.disk.contents;
+        let read = news.records.iter().map(|record| (record.incarnation, record.sequence));
+        let read = read.filter_map(|key| Some((key, contents.get(&key)?.clone())));
+        Arc::make_mut(&mut self.disk.contents).extend(read);
         self.replica.apply(news.records, |_| true).expect("a delta of an honest node");
         self.note(news.announcements.iter());
         self.replica.hear(news.announcements).expect("no disk");
@@ -361,10 +366,40 @@ impl Node {
         EntryId { segment: *segment, index: index as u16 }
     }
 
-    /// A word for everything that its future depends on.
+    /// A word for everything that its future depends on: its records and all.
     pub fn word(&self) -> Word {
+        *self.words.all.get_or_init(|| word_of(&(self.state(), &*self.told.hashes)))
+    }
+
+    /// Everything that its future depends on, but for what its records are: those that all nodes have are never read again, and no
+    /// record has the hash of another.
+    pub fn state(&self) -> &Timed {
         let own = || (self.number, self.clock, self.looking, &self.looks, &self.verdicts, &self.heard);
-        *self.words.all.get_or_init(|| word_of(&(&self.replica, own(), self.told_word())))
+        let Told { vector, hashes: _, announced, looks, verdicts } = &*self.told;
+        let told = (self.slot(), vector, announced, looks, verdicts);
+        self.words.state.get_or_init(|| Timed::of(&(&self.replica, own(), told)))
+    }
+
+    /// The last moment that is on its disk; whether all that it issues from now on follow each other from there: its clock does not
+    /// get ahead of it, unless time passes.
+    pub fn last_moment(&self) -> (Timestamp, bool) {
+        let last = self.disk.last;
+        (last, Timestamp::from_parts(self.now(), 0, self.slot()) <= last)
+    }
+
+    /// What its records after these say.
+    pub fn contents_after(
+        &self,
+        vector: &Vector,
+    ) -> impl Iterator<Item = (&(Incarnation, Sequence), &Timed)> {
+        let lives: Vec<_> = self.replica.vector().iter().collect();
+        lives.into_iter().flat_map(|(life, last)| {
+            let known = vector.last(&life).min(last);
+            self.disk
+                .contents
+                .range((life, known.next())..=(life, last.max(known.next())))
+                .filter(move |((_, at), _)| *at <= last)
+        })
     }
 
     /// A word for what peers can hear from it.

@@ -9,7 +9,7 @@ use peerpost_crdt::identity::{EntryId, Incarnation, NodeSlot, SLOTS, Uid, Validi
 use peerpost_crdt::vector::{Sequence, Vector};
 
 use super::node::{Node, inbox};
-use super::word::{Word, word_of};
+use super::word::{Timed, Word, word_of};
 
 /// What one node's clients saw of one epoch, by what is on its disk.
 #[derive(Clone, Debug, Default, Hash)]
@@ -56,6 +56,7 @@ pub struct Witness {
     accepted: BTreeSet<Done>,
     expunged: BTreeSet<Done>,
     word: OnceLock<Word>,
+    state: OnceLock<Timed>,
 }
 
 impl Witness {
@@ -65,6 +66,11 @@ impl Witness {
         *self.word.get_or_init(all)
     }
 
+    /// The same, moments apart.
+    pub fn state(&self) -> &Timed {
+        self.state.get_or_init(|| Timed::of(&(&self.named, &self.seen, &self.accepted, &self.expunged)))
+    }
+
     /// What clients of a node saw until now.
     pub fn seen(&self, node: usize) -> Seen {
         self.seen.get(&node).cloned().unwrap_or_default()
@@ -72,7 +78,7 @@ impl Witness {
 
     /// The same, to be changed.
     pub fn next(&self) -> Witness {
-        Witness { word: OnceLock::new(), ..self.clone() }
+        Witness { word: OnceLock::new(), state: OnceLock::new(), ..self.clone() }
     }
 
     /// A message was accepted, and is in the node's last record.

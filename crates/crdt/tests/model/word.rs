@@ -11,6 +11,10 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use peerpost_crdt::clock::{Millis, Timestamp};
+
+use super::node::START;
+
 /// A hash. Two states that differ have one word with a probability of about 2^-128 times their number squared.
 pub type Word = u128;
 
@@ -26,6 +30,51 @@ pub fn word_of(value: &impl Hash) -> Word {
 /// A word for several.
 pub fn join(words: &[Word]) -> Word {
     word_of(&words)
+}
+
+/// A word for a value without its moments, and these, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timed {
+    pub word: Word,
+    pub moments: Vec<Timestamp>,
+}
+
+impl Timed {
+    pub fn of(value: &impl Hash) -> Self {
+        OCTETS.with_borrow_mut(|octets| {
+            octets.0.clear();
+            let mut timed = TimedOctets { octets, moments: Vec::new() };
+            value.hash(&mut timed);
+            let moments = timed.moments;
+            Timed { word: first_half(&blake3::hash(&octets.0)), moments }
+        })
+    }
+}
+
+/// The same as [`Octets`], moments apart. A number is taken for a moment by its size: nothing else in a node is so great, and if it
+/// was, it would only be compared as moments are.
+struct TimedOctets<'a> {
+    octets: &'a mut Octets,
+    moments: Vec<Timestamp>,
+}
+
+impl Hasher for TimedOctets<'_> {
+    fn write(&mut self, octets: &[u8]) {
+        self.octets.write(octets);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let moment = Timestamp::from_bits(number).filter(|moment| moment.millis() >= Millis(START));
+        match moment {
+            Some(moment) => self.moments.push(moment),
+            None => self.octets.write_u64(number),
+        }
+        self.octets.write_u8(u8::from(moment.is_some()));
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("nobody asks for so short a hash")
+    }
 }
 
 fn first_half(hash: &blake3::Hash) -> Word {

@@ -1,7 +1,9 @@
 //! A small world: nodes, links, disks, and what may happen next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::identity::{Incarnation, NodeSlot};
 use peerpost_crdt::operation::{DefaultMailbox, Member};
 use peerpost_crdt::vector::{Sequence, Vector};
@@ -9,7 +11,7 @@ use peerpost_crdt::vector::{Sequence, Vector};
 use super::library::Library;
 use super::node::{Act, Node, slot};
 use super::witness::{Seen, Witness};
-use super::word::{Word, join, word_of};
+use super::word::{Timed, Word, join, word_of};
 
 /// One thing that happens, at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +83,8 @@ pub struct Setting {
 struct Saved {
     node: Arc<Node>,
     seen: Seen,
-    /// For everything that a life from the copy depends on, and for what is still of interest once it has begun.
-    words: [Word; 2],
+    /// Everything that a life from the copy depends on, and what is still of interest once it has begun.
+    states: [Timed; 2],
 }
 
 impl Saved {
@@ -342,9 +344,9 @@ impl World {
     fn save(&mut self, number: usize) {
         let node = Arc::clone(&self.nodes[number]);
         let seen = self.witness.seen(number);
-        let later = word_of(&(number, node.slot(), node.life(), node.replica.sequence()));
-        let words = [join(&[node.word(), later, word_of(&seen)]), later];
-        self.saved = Some(Arc::new(Saved { node, seen, words }));
+        let later = Timed::of(&(number, node.slot(), node.life(), node.replica.sequence()));
+        let states = [Timed::of(&(node.state(), &later, &seen)), later];
+        self.saved = Some(Arc::new(Saved { node, seen, states }));
         self.just_saved = true;
     }
 
@@ -445,15 +447,59 @@ impl World {
 
     /// A word for everything that the future depends on.
     pub fn word(&self) -> Word {
-        let saved = self.saved.as_ref().map_or(0, |saved| saved.words[usize::from(self.rolled_back)]);
         let Left { deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps } = self.left;
-        let cut_off = self.cut_off.map_or(0xff, |node| node as u8);
-        let own = [deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps, cut_off];
-        let flags = u128::from(self.rolled_back) << 1 | u128::from(self.just_saved);
-        let own = own.iter().fold(flags, |word, octet| word << 8 | u128::from(*octet));
-        let nodes = self.nodes.iter().map(|node| node.word());
-        join(&nodes.chain([saved, self.witness.word(), own]).collect::<Vec<_>>())
+        let left = (deliveries, appends, expunges, waits, cuts, crashes, rollbacks, bumps);
+        let own = (left, self.cut_off, self.rolled_back, self.just_saved);
+        let saved = self.saved.as_ref().map(|saved| &saved.states[usize::from(self.rolled_back)]);
+        let unheard = self.unheard();
+        let records: Vec<_> = unheard.keys().copied().collect();
+        let nodes = self.nodes.iter().map(|node| node.state());
+        let parts: Vec<&Timed> =
+            nodes.chain([self.witness.state()]).chain(saved).chain(unheard.into_values()).collect();
+        let words: Vec<Word> = parts.iter().map(|part| part.word).collect();
+        let moments: Vec<&[Timestamp]> = parts.iter().map(|part| &part.moments[..]).collect();
+        let passed = self.passed();
+        word_of(&(own, records, words, moments_apart(&moments, passed)))
     }
+
+    /// All moments that anybody issues from now on come after this one: the clock of every node has passed it, and so has that of the
+    /// disk that was copied. None where a clock may jump.
+    fn passed(&self) -> Option<Timestamp> {
+        let saved = self.saved.iter().filter(|_| !self.rolled_back).map(|saved| &saved.node);
+        let clocks = self.nodes.iter().chain(saved).map(|node| node.last_moment());
+        clocks.map(|(last, follows)| follows.then_some(last)).min().flatten()
+    }
+
+    /// What records say that some node still lacks, or will once its disk is put back. What all have is in the state of all.
+    fn unheard(&self) -> BTreeMap<&(Incarnation, Sequence), &Timed> {
+        let saved = self.saved.iter().filter(|_| !self.rolled_back).map(|saved| &saved.node);
+        let vectors: Vec<_> = self.nodes.iter().chain(saved).map(|node| node.replica.vector()).collect();
+        let mut all = Vector::default();
+        for (life, _) in vectors.iter().flat_map(|vector| vector.iter()) {
+            all.raise(life, vectors.iter().map(|vector| vector.last(&life)).min().unwrap_or_default());
+        }
+        self.nodes.iter().flat_map(|node| node.contents_after(&all)).collect()
+    }
+}
+
+/// Moments in a form in which those are equal that nobody can tell apart.
+///
+/// Moments are compared, and a new one is one more than the last of its node. Those that every clock has passed are followed by all new
+/// ones, so of them the order alone counts, and the milliseconds, which waiting goes by; of later ones also how far they are from
+/// there, since a clock may come between them. All that counts is kept, and kept by every step.
+fn moments_apart(moments: &[&[Timestamp]], passed: Option<Timestamp>) -> Vec<(u64, u64, NodeSlot)> {
+    const TICK: u32 = 7;
+    let ticks = |moment: &Timestamp| moment.bits() >> TICK;
+    let passed = passed.unwrap_or(Timestamp::ZERO);
+    let mut order: Vec<u64> =
+        moments.iter().copied().flatten().filter(|moment| **moment <= passed).map(ticks).collect();
+    order.sort_unstable();
+    order.dedup();
+    let apart = |moment: &Timestamp| match order.binary_search(&ticks(moment)) {
+        Ok(place) if *moment <= passed => (moment.millis().0, place as u64, moment.slot()),
+        _ => (0, ticks(moment) - ticks(&passed), moment.slot()),
+    };
+    moments.iter().copied().flatten().map(apart).collect()
 }
 
 /// Whether a node was given another slot.
