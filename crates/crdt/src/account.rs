@@ -117,6 +117,8 @@ pub struct Account {
     pub(crate) raised_above: BTreeMap<(MailboxId, NodeSlot), Vector>,
     /// What this node told peers last: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
     pub(crate) told: BTreeMap<MailboxId, (Validity, Uid, Timestamp)>,
+    /// The lives that told the same before, where one did.
+    pub(crate) adopted: BTreeMap<MailboxId, Incarnation>,
     /// Mailboxes of which peers are still to be told.
     pub(crate) unannounced: BTreeSet<MailboxId>,
     /// The last record of every life that wrote to this account, as far as it is here.
@@ -182,6 +184,7 @@ impl Account {
             heard: BTreeMap::new(),
             raised_above: BTreeMap::new(),
             told: BTreeMap::new(),
+            adopted: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             touched_by: Vector::new(),
             forked: BTreeSet::new(),

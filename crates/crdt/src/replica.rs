@@ -112,6 +112,8 @@ pub struct Replica<A> {
     announcements: Vec<Announcement>,
     changed_chains: BTreeSet<(DocumentId, Incarnation)>,
     cluster_changed: bool,
+    /// Lives that another one has sealed.
+    ended: BTreeSet<Incarnation>,
 }
 
 /// What decides what it does next, as far as its memory does. What its disk holds and its records are is left out, and so are the
@@ -161,6 +163,7 @@ impl<A: Archive> Replica<A> {
             announcements: Vec::new(),
             changed_chains: BTreeSet::new(),
             cluster_changed: false,
+            ended: BTreeSet::new(),
         };
         replica.write_cluster(Operation::Start { slot: author.slot, seals });
         replica.keep_standing();

@@ -520,3 +520,37 @@ fn flags_that_others_wrote_give_a_fresh_modseq_once_even_where_they_are_what_the
     pair.commit(1);
     assert_eq!(modseq(&pair, 1), after, "the same delta again");
 }
+
+/// Found by the simulation, seed 1231: a disk was put back to before its node had told a HIGHESTMODSEQ that the other had adopted. No
+/// record was lost, and so nobody was found out; the clock of the new life was behind, and the other took what that told for old.
+/// The adopted value had been left to its author to tell, who did not know it any more.
+#[test]
+fn what_was_adopted_from_a_life_that_ended_is_told_by_who_adopted_it() {
+    let mut pair = Pair::new();
+    pair.look(0, inbox());
+    pair.sync(0, 1);
+    pair.on(1).look(account(), inbox()).expect("no disk");
+    let commit = pair.nodes[1].commit();
+    pair.logs[1].extend(commit.records);
+    let told = commit.announcements.last().expect("what it showed").clone();
+    pair.sync(1, 0);
+    pair.on(0).hear(vec![told.clone()]).expect("no disk");
+    let tells = |commit: &peerpost_crdt::replica::Commit| {
+        commit.announcements.iter().any(|by| by.slot() != told.slot() && by.modseq == told.modseq)
+    };
+    assert!(!tells(&pair.nodes[0].commit()), "its author tells everybody");
+    let view = pair.nodes[0].loaded().next().expect("alice").view(inbox());
+    assert_eq!(view.highest_modseq, told.modseq, "it was adopted");
+
+    let author = Author { slot: told.slot(), incarnation: Incarnation([9; 16]) };
+    let beginning = Beginning {
+        vector: pair.nodes[1].vector().clone(),
+        cluster: pair.nodes[1].cluster().clone(),
+        predecessor: Some(told.incarnation),
+        ..Beginning::default()
+    };
+    let mut next = Replica::start(NoArchive, author, beginning, Millis(START));
+    let records = next.commit().records;
+    pair.on(0).apply(records, |_| true).expect("a delta of an honest node");
+    assert!(tells(&pair.nodes[0].commit()));
+}

@@ -9,7 +9,7 @@ use super::announcement::Announcement;
 use super::surroundings::Surroundings;
 use crate::account::{Account, Pending};
 use crate::clock::Timestamp;
-use crate::identity::{MailboxId, NodeSlot, Uid, Validity};
+use crate::identity::{Incarnation, MailboxId, NodeSlot, Uid, Validity};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::modseq::OwnValues;
 use crate::vector::Vector;
@@ -152,7 +152,14 @@ impl Account {
     }
 
     /// What peers are to be told: of each mailbox of which clients may have been told something new in this batch.
-    pub(crate) fn announce(&mut self, writer: &mut Writer) -> Vec<Announcement> {
+    ///
+    /// What is exactly what a peer announced is left to the peer, as long as the life goes on that did. The disk of one that `ended`
+    /// may have been put back behind it.
+    pub(crate) fn announce(
+        &mut self,
+        writer: &mut Writer,
+        ended: &BTreeSet<Incarnation>,
+    ) -> Vec<Announcement> {
         self.unannounced.extend(self.dirty.shown.keys().copied());
         let mut announcements = Vec::new();
         for mailbox in std::mem::take(&mut self.unannounced) {
@@ -165,9 +172,9 @@ impl Account {
             if self.told.get(&mailbox) == Some(&told) {
                 continue;
             }
-            if self.is_adopted(mailbox, told) {
-                // Its author tells everybody.
+            if let Some(author) = self.author_of(mailbox, told, ended) {
                 self.told.insert(mailbox, told);
+                self.adopted.insert(mailbox, author);
                 continue;
             }
             let Some(visible) = self.visible(mailbox) else {
@@ -175,6 +182,7 @@ impl Account {
                 continue;
             };
             self.told.insert(mailbox, told);
+            self.adopted.remove(&mailbox);
             let beyond = self.touched_by.beyond(&visible);
             let at = writer.tick();
             let (account, incarnation) = (self.id(), writer.author().incarnation);
@@ -193,10 +201,29 @@ impl Account {
         announcements
     }
 
-    /// Whether a peer announced exactly this.
-    fn is_adopted(&self, mailbox: MailboxId, told: (Validity, Uid, Timestamp)) -> bool {
-        let same = |announcement: &Announcement| announcement.told() == told;
-        self.heard.get(&mailbox).is_some_and(|heard| heard.values().any(same))
+    /// The life of a peer that announced exactly this and goes on.
+    fn author_of(
+        &self,
+        mailbox: MailboxId,
+        told: (Validity, Uid, Timestamp),
+        ended: &BTreeSet<Incarnation>,
+    ) -> Option<Incarnation> {
+        let goes_on = |announcement: &&Announcement| {
+            !ended.contains(&announcement.incarnation) || leaves_out(LeftOut::AdoptedIsTold)
+        };
+        let mut heard = self.heard.get(&mailbox)?.values().filter(goes_on);
+        heard.find(|announcement| announcement.told() == told).map(|announcement| announcement.incarnation)
+    }
+
+    /// Lives have ended: what was adopted from them is told by this node from now on.
+    pub(crate) fn tell_for_ended(&mut self, ended: &BTreeSet<Incarnation>) {
+        let of_ended = |(_, life): &(&MailboxId, &Incarnation)| ended.contains(life);
+        let mailboxes: Vec<MailboxId> =
+            self.adopted.iter().filter(of_ended).map(|(mailbox, _)| *mailbox).collect();
+        for mailbox in mailboxes {
+            self.adopted.remove(&mailbox);
+            self.tell_again(mailbox);
+        }
     }
 
     /// The records whose effects on a mailbox are all visible; none while it is not known what an entry waits for.

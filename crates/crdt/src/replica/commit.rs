@@ -11,6 +11,7 @@ use crate::account::events::Event;
 use crate::clock::Timestamp;
 use crate::document::{self, Chain};
 use crate::identity::{AccountId, Incarnation};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DocumentId, LogHash, Operation};
 use crate::placement::announcement::Announcement;
 use crate::record::Record;
@@ -81,9 +82,10 @@ impl<A: Archive> Replica<A> {
         self.encode_written(&mut commit.records);
         self.writer.set_sequence(self.sequence());
         commit.hashes = self.chain_hashes(&commit.records);
+        self.find_ended();
         for account in self.accounts.values_mut() {
             if !account.dirty.is_empty() || !account.unannounced.is_empty() {
-                commit.announcements.extend(account.announce(&mut self.writer));
+                commit.announcements.extend(account.announce(&mut self.writer, &self.ended));
             }
         }
         for (document, author) in std::mem::take(&mut self.changed_chains) {
@@ -105,6 +107,21 @@ impl<A: Archive> Replica<A> {
         commit.last = self.writer.last();
         self.bound_chains();
         commit
+    }
+
+    /// Lives that another one has sealed: what was adopted from them is told here now.
+    fn find_ended(&mut self) {
+        if !self.cluster_changed {
+            return;
+        }
+        let seals = self.cluster.lives().filter_map(|(_, _, seal)| seal);
+        let ended: BTreeSet<Incarnation> = seals.map(|seal| seal.incarnation).collect();
+        if ended != self.ended {
+            self.ended = ended;
+            if !leaves_out(LeftOut::AdoptedIsTold) {
+                self.accounts.values_mut().for_each(|account| account.tell_for_ended(&self.ended));
+            }
+        }
     }
 
     /// One change for each document that was written to, more where one would be too long.
