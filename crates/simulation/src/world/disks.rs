@@ -2,7 +2,8 @@
 //!
 //! One thing cannot be promised, and is left out exactly: a disk that is put back behind things of which no other disk has
 //! heard, while every member confirms its start in good faith. So at every time each disk that was put back has a witness: a
-//! member, known to it, that holds a record of what was lost. That lasts until the node lives in another slot.
+//! member, known to it, that holds a record of what was lost. That lasts until the node lives in another slot. And where all disks
+//! were put back nobody may give slots: two that were each other's witnesses wait for an operator (seed 1698).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,12 +87,14 @@ impl World {
         there.map(read).collect()
     }
 
-    /// Whether every disk that was put back has a witness among these.
+    /// Whether every disk that was put back has a witness among these, and one of these is left that may give slots.
     fn are_witnessed(&self, contents: &BTreeMap<usize, Contents>) -> bool {
-        self.put_back.iter().all(|put_back| {
-            let mut others = contents.iter().filter(|(node, _)| **node != put_back.node);
-            others.any(|(node, contents)| put_back.is_witnessed_by(&self.nodes[*node].key(), contents))
-        })
+        let gives_slots = contents.keys().any(|node| !self.is_put_back(*node));
+        (gives_slots || self.put_back.is_empty())
+            && self.put_back.iter().all(|put_back| {
+                let mut others = contents.iter().filter(|(node, _)| **node != put_back.node);
+                others.any(|(node, contents)| put_back.is_witnessed_by(&self.nodes[*node].key(), contents))
+            })
     }
 
     /// Whether each of these is a member in the eyes of another: whom only a lost disk admitted has to join anew.
