@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerpost_crdt::identity::{EntryId, Incarnation};
+use peerpost_crdt::identity::{EntryId, Incarnation, MailboxId};
 
 use super::world::{Checked, violated};
 
@@ -19,6 +19,8 @@ struct Accepted {
 #[derive(Clone, Default)]
 pub struct Ledger {
     accepted: BTreeMap<EntryId, Accepted>,
+    /// Mailboxes that clients created.
+    created: BTreeMap<MailboxId, Written>,
     /// Some client expunged or deleted it, or may have.
     removed: BTreeSet<EntryId>,
     /// Clients expunged it, here.
@@ -30,6 +32,10 @@ pub struct Ledger {
 impl Ledger {
     pub fn accept(&mut self, entry: EntryId, delivery: Option<u8>, written: Written) {
         self.accepted.insert(entry, Accepted { written, delivery });
+    }
+
+    pub fn create(&mut self, mailbox: MailboxId, written: Written) {
+        self.created.insert(mailbox, written);
     }
 
     pub fn remove(&mut self, entry: EntryId) {
@@ -54,12 +60,22 @@ impl Ledger {
         self.accepted.get(entry).is_some_and(|accepted| accepted.delivery.is_some())
     }
 
-    /// Nothing that somebody still has is lost, and nothing that was expunged is back.
-    pub fn check(&self, visible: &BTreeSet<EntryId>, survives: &BTreeMap<Incarnation, u64>) -> Checked {
+    /// Nothing that somebody still has is lost, and nothing that was expunged is back. Where the creation of a mailbox is lost with a
+    /// disk, nobody knows the name under which to show what is in it.
+    pub fn check(
+        &self,
+        visible: &BTreeSet<EntryId>,
+        survives: &BTreeMap<Incarnation, u64>,
+        mailbox_of: impl Fn(&EntryId) -> Option<MailboxId>,
+    ) -> Checked {
         let kept = |(life, sequence): &Written| survives.get(life).is_some_and(|last| last >= sequence);
+        let is_nowhere = |entry: &EntryId| {
+            let created = mailbox_of(entry).and_then(|mailbox| self.created.get(&mailbox));
+            created.is_some_and(|created| !kept(created))
+        };
         let mut deliveries: BTreeMap<u8, bool> = BTreeMap::new();
         for (entry, accepted) in self.accepted.iter().filter(|(_, accepted)| kept(&accepted.written)) {
-            let there = visible.contains(entry) || self.removed.contains(entry);
+            let there = visible.contains(entry) || self.removed.contains(entry) || is_nowhere(entry);
             match accepted.delivery {
                 Some(delivery) => *deliveries.entry(delivery).or_default() |= there,
                 None if !there => return violated(format!("lost: {entry:?} was accepted")),

@@ -28,8 +28,14 @@ impl World {
             }
             Step::Create { node, mailbox } => {
                 let node = self.node(node);
-                let _ = self.wake(node).create_mailbox(account(), NAMES[usize::from(mailbox)], None);
-                self.commit(node)
+                let (life, last) = self.written(node);
+                let created = self.wake(node).create_mailbox(account(), NAMES[usize::from(mailbox)], None);
+                self.commit(node)?;
+                if let Ok(created) = created {
+                    // The first record of its batch; the next founds it.
+                    self.ledger.create(created, (life, last + 1));
+                }
+                Ok(())
             }
             Step::Delete { node, mailbox } => self.delete(self.node(node), mailbox),
             Step::Rename { node, mailbox, to } => {

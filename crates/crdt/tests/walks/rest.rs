@@ -115,7 +115,9 @@ impl World {
         let visible: BTreeSet<EntryId> =
             first.values().flat_map(|(.., rows)| rows.values().map(|(entry, _)| *entry)).collect();
         let survives = self.survives();
-        self.ledger.check(&visible, &survives)?;
+        let state = self.nodes[living[0]].account();
+        let mailbox_of = |entry: &EntryId| Some(state?.entry(entry)?.mailbox()?.value);
+        self.ledger.check(&visible, &survives, mailbox_of)?;
         for node in living {
             for name in 0..NAMES.len() {
                 for client in 0..self.clients.len() {
