@@ -31,7 +31,7 @@ use replication::Identity;
 use replication::event::Piece;
 use replication::frame::{ClusterId, LookedAt};
 use replication::identity::NodeKey;
-use replication::shell::{Replication, Settings};
+use replication::shell::{Machine, Replication, Settings};
 use replication::store::{AppliedAnswer, BodySink, JudgedAnswer, KeptAnswer, Store};
 use tokio::sync::watch;
 
@@ -168,6 +168,7 @@ fn a_drops_the_link_over(records: Vec<Record>, notices: Vec<Telling>, word: &str
             listen: cluster.nodes[1].quic,
             seed: 1,
             admission: None,
+            environment: Arc::new(Machine),
         };
         let store = BadStore { records, notices, members, never_changes: watch::Sender::new(0) };
         Replication::start(settings, Arc::new(store)).unwrap()
