@@ -51,8 +51,8 @@ impl Timed {
     }
 }
 
-/// The same as [`Octets`], moments apart. A number is taken for a moment by its size: nothing else in a node is so great, and if it
-/// was, it would only be compared as moments are.
+/// The same as [`Octets`], moments apart. A number is taken for a moment by its size: nothing else that a node counts in 64 bits comes
+/// near it.
 struct TimedOctets<'a> {
     octets: &'a mut Octets,
     moments: Vec<Timestamp>,
