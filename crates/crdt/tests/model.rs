@@ -99,7 +99,7 @@ fn two_nodes_a_cut_and_a_bump() {
 fn two_nodes_and_every_fault() {
     let (deliveries, bumps) = match extent() {
         Extent::Short => (1, 0),
-        Extent::Full => (2, 1),
+        Extent::Full => (1, 1),
         Extent::Deep => (3, 1),
     };
     let left = Left { deliveries, cuts: 1, crashes: 1, rollbacks: 1, bumps, ..NOTHING };
