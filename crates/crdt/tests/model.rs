@@ -3,7 +3,8 @@
 //!
 //! Worlds are told apart by a hash of everything that their future depends on, so interleavings that come to the same are
 //! explored once. The witness sees only what clients saw and what was accepted. `PEERPOST_MODEL=full` explores the large
-//! worlds as well, `PEERPOST_MODEL=deep` those that take hours. With `--features leave-out`, `LEFT_OUT=NAME` leaves a rule out.
+//! worlds as well. `PEERPOST_MODEL=deep` takes the largest with 3 messages, which takes hours, or with as many as
+//! `PEERPOST_MESSAGES` says. With `--features leave-out`, `LEFT_OUT=NAME` leaves a rule out.
 
 #![allow(clippy::disallowed_methods, reason = "shell: uses all processors, and tells how long it took")]
 
@@ -46,6 +47,12 @@ fn extent() -> Extent {
 /// So many messages in the whole world, fewer in the short one.
 fn messages(all: u8) -> u8 {
     if extent() == Extent::Short { 1 } else { all }
+}
+
+/// So many messages, more in the deep world: as many as `PEERPOST_MESSAGES` says.
+fn deep_messages(usual: u8, deep: u8) -> u8 {
+    let asked = std::env::var("PEERPOST_MESSAGES").ok().and_then(|asked| asked.parse().ok());
+    if extent() == Extent::Deep { asked.unwrap_or(deep) } else { usual }
 }
 
 const NOTHING: Left =
@@ -97,12 +104,8 @@ fn two_nodes_a_cut_and_a_bump() {
 /// All that can happen to two nodes, in one world.
 #[test]
 fn two_nodes_and_every_fault() {
-    let (deliveries, bumps) = match extent() {
-        Extent::Short => (1, 0),
-        Extent::Full => (1, 1),
-        Extent::Deep => (3, 1),
-    };
-    let left = Left { deliveries, cuts: 1, crashes: 1, rollbacks: 1, bumps, ..NOTHING };
+    let bumps = u8::from(extent() > Extent::Short);
+    let left = Left { deliveries: deep_messages(1, 3), cuts: 1, crashes: 1, rollbacks: 1, bumps, ..NOTHING };
     explore("of 2 nodes with a cut, a crash, a rolled-back disk and a bump", Setting { left, ..PAIR });
 }
 
@@ -111,13 +114,12 @@ const THREE: Setting = Setting { nodes: 3, looking: 0b111, ..PAIR };
 
 #[test]
 fn three_nodes() {
-    let left = Left { deliveries: messages(2), ..NOTHING };
+    let left = Left { deliveries: deep_messages(messages(2), 3), ..NOTHING };
     explore("of 3 nodes", Setting { left, ..THREE });
 }
 
 #[test]
 fn three_nodes_and_a_cut() {
-    let deliveries = if extent() == Extent::Deep { 2 } else { 1 };
-    let left = Left { deliveries, cuts: 1, ..NOTHING };
+    let left = Left { deliveries: deep_messages(1, 3), cuts: 1, ..NOTHING };
     explore("of 3 nodes with a cut", Setting { left, ..THREE });
 }
