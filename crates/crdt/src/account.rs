@@ -117,6 +117,8 @@ pub struct Account {
     pub(crate) raised_above: BTreeMap<(MailboxId, NodeSlot), Vector>,
     /// What this node told peers last: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
     pub(crate) told: BTreeMap<MailboxId, (Validity, Uid, Timestamp)>,
+    /// Those of which something waited then.
+    pub(crate) told_waiting: BTreeSet<MailboxId>,
     /// The lives that told the same before, where one did.
     pub(crate) adopted: BTreeMap<MailboxId, Incarnation>,
     /// Mailboxes of which peers are still to be told.
@@ -184,6 +186,7 @@ impl Account {
             heard: BTreeMap::new(),
             raised_above: BTreeMap::new(),
             told: BTreeMap::new(),
+            told_waiting: BTreeSet::new(),
             adopted: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             touched_by: Vector::new(),

@@ -91,6 +91,8 @@ left_out! {
     OthersReissue = "Where the placer does not reissue, nobody does.",
     Adoption = "Announcements of others are not adopted.",
     AdoptedIsTold = "What was adopted from a life that was lost since is told by nobody.",
+    WaitedIsTold = "What was told while something waited is not told again when nothing waits any more.",
+    StartIsTold = "A mailbox in which something waits since a start is not announced.",
     MergeBeforeAdopting = "An announcement is adopted before what it covers is here.",
     ShowBeforeAdopting = "An announcement is adopted before what it covers is shown.",
     Forwarding = "Announcements are not passed on.",
@@ -165,6 +167,7 @@ left_out! {
     ClockIsKept = "The logical clock begins anew with every start.",
 
     "deltas":
+    LivesInOrder = "Records of a life are applied without those of the life that it seals.",
     GapsAreRefused = "Records that come after a gap are applied.",
     AllIsChecked = "Of a delta that is refused the records before the bad one are applied.",
     OwnersAreChecked = "A peer may place in blocks of others.",

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::LONGEST_CHANGE;
+use crate::document::{self, Chain, LONGEST_CHANGE};
 use crate::identity::Incarnation;
-use crate::operation::DocumentId;
+use crate::operation::{DocumentId, Operation, Seal};
 use crate::vector::Sequence;
 
 /// The first octet of a record's bytes: the format of what follows.
@@ -40,6 +40,16 @@ impl Record {
         };
         let (document, change) = postcard::take_from_bytes(rest).ok()?;
         (change.len() <= LONGEST_CHANGE).then_some((document, change))
+    }
+
+    /// What the first record of a life says of the life before; none where there is none, or where the record is another.
+    pub fn seals(&self) -> Option<Seal> {
+        let (document, change) = self.parts().filter(|_| self.sequence == Sequence(1))?;
+        let checked = document::check(self.incarnation, &Chain::default(), change).ok()?;
+        match checked.operations.first() {
+            Some((_, Operation::Start { seals, .. })) if document == DocumentId::Cluster => *seals,
+            _ => None,
+        }
     }
 }
 

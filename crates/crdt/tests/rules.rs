@@ -71,13 +71,18 @@ impl Pair {
     /// One way, everything; with what is looked at.
     fn sync(&mut self, from: usize, to: usize) {
         self.commit(from);
-        let records = self.logs[from].clone();
         let (slot, looks) = (self.nodes[from].author().slot, self.nodes[from].looks().own());
+        self.on(to).set_peer_looks(slot, Some(looks));
+        self.bring(from, to, |_| true);
+    }
+
+    /// One way, records and some bodies.
+    fn bring(&mut self, from: usize, to: usize, body_is_here: impl Fn(&BodyHash) -> bool) {
+        let records = self.logs[from].clone();
         let node = self.on(to);
-        node.set_peer_looks(slot, Some(looks));
         let vector = node.vector().clone();
         let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
-        node.apply(missing.collect(), |_| true).expect("a delta of an honest node");
+        node.apply(missing.collect(), body_is_here).expect("a delta of an honest node");
         self.commit(to);
     }
 
@@ -243,11 +248,7 @@ fn a_small_message_does_not_overtake_a_large_one() {
         pair.nodes[0].loaded().next().expect("alice").view(inbox()).rows.at(0).expect("a row").facts.body;
     pair.deliver(0, inbox());
     pair.look(1, inbox());
-    let records = pair.logs[0].clone();
-    let node = pair.on(1);
-    let vector = node.vector().clone();
-    let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
-    node.apply(missing.collect(), |body| *body != hash).expect("a delta of an honest node");
+    pair.bring(0, 1, |body| *body != hash);
     assert_eq!(pair.shown(1, inbox()).len(), 0, "what is above waits, and what has no body is not shown");
     pair.now += 1000;
     pair.on(1).body_arrived(account(), &[large]).expect("no disk");
@@ -266,11 +267,7 @@ fn what_waits_for_a_body_that_does_not_come_is_shown_after_all() {
         let view = pair.nodes[0].loaded().next().expect("alice").view(inbox());
         view.rows.iter().map(|row| row.facts.body).collect()
     };
-    let records = pair.logs[0].clone();
-    let node = pair.on(1);
-    let vector = node.vector().clone();
-    let missing = records.into_iter().filter(|record| record.sequence > vector.last(&record.incarnation));
-    node.apply(missing.collect(), |body| *body == bodies[1]).expect("a delta of an honest node");
+    pair.bring(0, 1, |body| *body == bodies[1]);
     pair.now += 3000;
     pair.on(1).handle_timeout();
     pair.commit(1);

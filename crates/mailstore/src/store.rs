@@ -238,16 +238,17 @@ impl Mailstore {
         self.published.changes()
     }
 
-    /// Records that `vector` lacks, each author's in order; more may follow where `limit_bytes` was reached.
+    /// Records that `vector` lacks, each life's in order and after those of the life that it seals; more may follow where
+    /// `limit_bytes` was reached.
     pub fn delta_since(&self, vector: &Vector, limit_bytes: usize) -> Result<Vec<Record>, ReadError> {
         let reader = self.storage.reader()?;
         let mut records = Vec::new();
         let mut bytes = 0;
-        for (incarnation, last) in self.vector().iter() {
-            let known = vector.last(&incarnation);
-            if known >= last {
-                continue;
-            }
+        let own = self.vector();
+        let lacking = own.iter().filter(|(life, last)| vector.last(life) < *last);
+        let lacking: BTreeSet<Incarnation> = lacking.map(|(life, _)| life).collect();
+        for incarnation in self.published.cluster().borrow().in_order(&lacking) {
+            let (known, last) = (vector.last(&incarnation), own.last(&incarnation));
             let (first, end) = (rows::log_key(&incarnation, known.next()), rows::log_key(&incarnation, last));
             for row in reader.range(Table::Log, Bound::Included(&first), Bound::Included(&end))? {
                 let (key, value) = row?;

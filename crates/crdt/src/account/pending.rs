@@ -68,10 +68,14 @@ impl Pending {
         causes.iter().any(|(incarnation, first)| records.last(incarnation) >= *first)
     }
 
-    /// Takes the causes, and what came after them, out of `visible`; none where they are not known.
-    pub(crate) fn end_before(&self, visible: &mut Vector) -> Option<()> {
-        self.causes.as_ref()?.iter().for_each(|(incarnation, first)| visible.end_before(incarnation, *first));
-        Some(())
+    /// Takes the causes, and what came after them, out of `visible`; everything where they are not known.
+    pub(crate) fn end_before(&self, visible: &mut Vector) {
+        match &self.causes {
+            Some(causes) => {
+                causes.iter().for_each(|(incarnation, first)| visible.end_before(incarnation, *first));
+            }
+            None => *visible = Vector::new(),
+        }
     }
 
     /// Whether its body may still be on its way.

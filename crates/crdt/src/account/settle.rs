@@ -209,6 +209,10 @@ impl Account {
             entries.remove(entry);
             if entries.is_empty() {
                 self.pending.remove(&mailbox);
+                if self.told_waiting.remove(&mailbox) {
+                    // What was told then stands for more now, also where nothing became visible.
+                    self.tell_again(mailbox);
+                }
             }
         }
     }

@@ -241,6 +241,22 @@ impl ClusterState {
         self.lives.iter().map(|(incarnation, (slot, seal))| (incarnation, *slot, *seal))
     }
 
+    /// These lives, and each after the one that it seals: the order in which their records can be applied.
+    pub fn in_order(&self, lives: &BTreeSet<Incarnation>) -> Vec<Incarnation> {
+        let mut ordered: Vec<Incarnation> = Vec::new();
+        let mut placed: BTreeSet<Incarnation> = BTreeSet::new();
+        for life in lives {
+            let begin = ordered.len();
+            let mut next = Some(*life);
+            while let Some(life) = next.filter(|life| lives.contains(life) && placed.insert(*life)) {
+                ordered.push(life);
+                next = self.seal(&life).map(|seal| seal.incarnation);
+            }
+            ordered.get_mut(begin..).into_iter().for_each(<[Incarnation]>::reverse);
+        }
+        ordered
+    }
+
     /// The slots that a node may still give to nodes it invites, one bit for each (rule 2).
     ///
     /// The first node starts with all slots, an invited one with what its invitation granted; each grants less what it gave.
@@ -310,6 +326,7 @@ fn bit(slot: NodeSlot) -> u128 {
 mod tests {
     use super::*;
     use crate::clock::Millis;
+    use crate::vector::Sequence;
 
     fn grant(state: &mut ClusterState, n: u64, inviter: NodeSlot) -> NodeSlot {
         let (slot, reserve) = state.next_grant(inviter).expect("a free slot");
@@ -418,5 +435,23 @@ mod tests {
         let stamp = Stamp { incarnation: life(3), ..by(50) };
         state.fold(stamp, &Operation::Start { slot: slot(66), seals: None });
         assert_eq!(slots(state.linked().collect()), [0, 66]);
+    }
+
+    #[test]
+    fn lives_come_after_those_that_they_seal() {
+        let life = |n: u8| Incarnation([n; 16]);
+        let slot = NodeSlot::FIRST;
+        let mut state = ClusterState::default();
+        for (n, before) in [(1, None), (9, Some(1)), (4, Some(9)), (2, Some(4)), (3, None)] {
+            let incarnation = life(n);
+            let seals =
+                before.map(|before| Seal { incarnation: life(before), sequence: Sequence(1), hash: [0; 32] });
+            let stamp = Stamp { timestamp: Timestamp::ZERO, incarnation };
+            state.fold(stamp, &Operation::Start { slot, seals });
+        }
+        let order = |lives: &[u8]| state.in_order(&lives.iter().map(|n| life(*n)).collect());
+        assert_eq!(order(&[1, 2, 3, 4, 9]), [1, 9, 4, 2, 3].map(life));
+        assert_eq!(order(&[2, 4]), [4, 2].map(life));
+        assert_eq!(order(&[7]), [life(7)]);
     }
 }

@@ -36,8 +36,8 @@ impl Account {
         true
     }
 
-    /// A life that this disk has lost told more of a mailbox, and later than some of what the present one told: peers passed
-    /// that over.
+    /// What was told of a mailbox has to be told again: a life that this disk has lost told more, and later, so that peers passed it
+    /// over; or its author does not tell it any more; or it stands for more now.
     pub(crate) fn tell_again(&mut self, mailbox: MailboxId) {
         self.told.remove(&mailbox);
         self.unannounced.insert(mailbox);
@@ -102,7 +102,7 @@ impl Account {
         }
         let announcements: Vec<Announcement> = self.heard_of(mailbox).cloned().collect();
         for announcement in announcements {
-            let covered = &announcement.visible;
+            let covered = announcement.may_show();
             let merged = surroundings.known.covers(covered) || leaves_out(LeftOut::MergeBeforeAdopting);
             let shown =
                 !self.is_about_to_show(writer, mailbox, covered) || leaves_out(LeftOut::ShowBeforeAdopting);
@@ -127,25 +127,26 @@ impl Account {
     }
 
     /// Where both show effects of the same records, equal values say so; else an own value above the peer's says that
-    /// there is more here. Above one that stands for no more than the last it is not raised again: two nodes where something
-    /// waits would raise each other's without end.
+    /// there is more here. While something waits here it is not raised again above one that stands for no more than the last: two
+    /// nodes where something waits would raise each other's without end.
     fn adopt_modseq(&mut self, writer: &mut Writer, mailbox: MailboxId, announcement: &Announcement) {
         let highest = self.views.get(&mailbox).map_or(Timestamp::ZERO, |view| view.highest_modseq);
         if announcement.modseq <= highest || leaves_out(LeftOut::HighestIsAdopted) {
             return;
         }
-        let all_shown = !self.pending.contains_key(&mailbox) && !writer.has_written();
+        let waits = self.pending.contains_key(&mailbox);
+        let all_shown = !waits && !writer.has_written();
         let equal = all_shown
             && announcement.visible.covers(&self.touched_by)
             && (announcement.beyond.is_empty() || leaves_out(LeftOut::LearnedWithAll));
         let key = (mailbox, announcement.slot());
-        let is_raised = self.raised_above.get(&key) == Some(&announcement.visible);
+        let is_raised = waits && self.raised_above.get(&key) == Some(announcement.may_show());
         let modseq = if equal || leaves_out(LeftOut::EqualMeansEqual) {
             announcement.modseq
         } else if is_raised && !leaves_out(LeftOut::RaisedOnce) {
             return;
         } else {
-            self.raised_above.insert(key, announcement.visible.clone());
+            self.raised_above.insert(key, announcement.may_show().clone());
             writer.tick()
         };
         self.view_mut(mailbox).highest_modseq = modseq;
@@ -177,12 +178,16 @@ impl Account {
                 self.adopted.insert(mailbox, author);
                 continue;
             }
-            let Some(visible) = self.visible(mailbox) else {
+            let visible = self.visible(mailbox);
+            if leaves_out(LeftOut::StartIsTold) && visible.is_empty() {
                 self.unannounced.insert(mailbox);
                 continue;
-            };
+            }
             self.told.insert(mailbox, told);
             self.adopted.remove(&mailbox);
+            if self.pending.contains_key(&mailbox) && !leaves_out(LeftOut::WaitedIsTold) {
+                self.told_waiting.insert(mailbox);
+            }
             let beyond = self.touched_by.beyond(&visible);
             let at = writer.tick();
             let (account, incarnation) = (self.id(), writer.author().incarnation);
@@ -226,16 +231,16 @@ impl Account {
         }
     }
 
-    /// The records whose effects on a mailbox are all visible; none while it is not known what an entry waits for.
-    fn visible(&self, mailbox: MailboxId) -> Option<Vector> {
+    /// The records whose effects on a mailbox are all visible; none where it is not known what an entry waits for.
+    fn visible(&self, mailbox: MailboxId) -> Vector {
         let mut visible = self.touched_by.clone();
         if leaves_out(LeftOut::VisibleVector) {
-            return Some(visible);
+            return visible;
         }
         for pending in self.pending.get(&mailbox).into_iter().flatten().map(|(_, pending)| pending) {
-            pending.end_before(&mut visible)?;
+            pending.end_before(&mut visible);
         }
-        Some(visible)
+        visible
     }
 
     /// After the account was loaded on the node in slot `here`: what is visible now are effects of what touched it until now.
@@ -246,7 +251,13 @@ impl Account {
         let (own, of_peers): (Vec<_>, Vec<_>) =
             announcements.into_iter().partition(|announcement| announcement.slot() == here);
         for told in own {
-            self.told.insert(told.mailbox, told.told());
+            let waits = self.pending.contains_key(&told.mailbox);
+            if !told.beyond.is_empty() && waits {
+                self.told_waiting.insert(told.mailbox);
+            }
+            if told.beyond.is_empty() || waits {
+                self.told.insert(told.mailbox, told.told());
+            }
         }
         for announcement in of_peers {
             self.hear(announcement);

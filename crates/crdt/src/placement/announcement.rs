@@ -26,7 +26,7 @@ pub struct Announcement {
     pub uid_next: Uid,
     /// HIGHESTMODSEQ.
     pub modseq: Timestamp,
-    /// Records of the account whose effects on this mailbox clients of that node could see by then.
+    /// Records of the account whose effects on this mailbox clients of that node could see by then, as far as it knows.
     pub visible: Vector,
     /// How far it had more records of the account, where something waited: effects of those may have been visible as well.
     pub beyond: Vector,
@@ -41,6 +41,12 @@ impl Announcement {
     /// What clients were told: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
     pub(crate) fn told(&self) -> (Validity, Uid, Timestamp) {
         (self.validity, self.uid_next, self.modseq)
+    }
+
+    /// All records whose effects on the mailbox its author may have shown by then. After a start it does not know what an entry waits for,
+    /// and tells none as visible.
+    pub(crate) fn may_show(&self) -> &Vector {
+        if self.visible.is_empty() { &self.beyond } else { &self.visible }
     }
 
     /// Whether its author had told clients more, or something else, when it announced `before`.

@@ -8,7 +8,7 @@ use crate::clock::{HybridClock, Stamp};
 use crate::document::{self, Chain, ChangeError};
 use crate::identity::{AccountId, BodyHash, EntryId, Incarnation, MailboxId, NodeSlot, SLOTS};
 use crate::left_out::{LeftOut, leaves_out};
-use crate::operation::{DocumentId, Operation, OperationError};
+use crate::operation::{DocumentId, Operation, OperationError, Seal};
 use crate::placement::founding::GREATEST_VALIDITY_LEAD_SECONDS;
 use crate::record::Record;
 use crate::vector::{Sequence, Vector};
@@ -32,6 +32,16 @@ pub enum DeltaError {
         incarnation: Incarnation,
         /// Its number.
         sequence: Sequence,
+        /// What is here.
+        last: Sequence,
+    },
+    /// Records of the life that it seals are missing.
+    #[error("a life that seals {before} up to {sealed} came while its last record here is {last}", sealed = .sealed.0, last = .last.0)]
+    LifeBefore {
+        /// The life that it seals.
+        before: Incarnation,
+        /// The last record of that life.
+        sealed: Sequence,
         /// What is here.
         last: Sequence,
     },
@@ -104,7 +114,8 @@ struct Checking {
 }
 
 impl<A: Archive> Replica<A> {
-    /// Applies what is new of a delta, in whatever order across authors, each author's records in order.
+    /// Applies what is new of a delta, in whatever order across nodes, each life's records in order and after those of the life that
+    /// it seals.
     ///
     /// `body_is_here` tells for each new entry whether it can be shown; where it cannot, the entry waits for its body.
     pub fn apply(
@@ -188,6 +199,9 @@ impl<A: Archive> Replica<A> {
                 sequence,
                 error,
             })?;
+        }
+        if let Some((_, Operation::Start { seals: Some(seal), .. })) = checked.operations.first() {
+            check_life_before(checking, seal)?;
         }
         let slot = self
             .slot_of(checking, record, &checked.operations)
@@ -349,5 +363,16 @@ impl<A: Archive> Replica<A> {
                 }
             }
         }
+    }
+}
+
+/// Mail may be in a mailbox that a life before created: who has the one has to have the other, should the disk of both be lost.
+fn check_life_before(checking: &Checking, seal: &Seal) -> Result<(), DeltaError> {
+    let (before, sealed) = (seal.incarnation, seal.sequence);
+    let last = checking.vector.last(&before);
+    if last >= sealed || leaves_out(LeftOut::LivesInOrder) {
+        Ok(())
+    } else {
+        Err(DeltaError::LifeBefore { before, sealed, last })
     }
 }

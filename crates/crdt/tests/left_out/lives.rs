@@ -1,7 +1,8 @@
 //! Rule 8: disks that are put back, and lives that nobody confirmed.
 
 use peerpost_crdt::clock::Millis;
-use peerpost_crdt::identity::Validity;
+use peerpost_crdt::fold::entry::EntryState;
+use peerpost_crdt::identity::{SegmentId, Validity};
 use peerpost_crdt::placement::reach::LEAP;
 
 use super::*;
@@ -25,6 +26,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "a member is declared dead", tell: declared_dead },
     Story { name: "a busy life is lost", tell: busy_life_lost },
     Story { name: "a long life is lost", tell: long_life_lost },
+    Story { name: "a life without the one before", tell: without_the_one_before },
 ];
 
 const DAY: u64 = 24 * 60 * 60 * 1_000;
@@ -264,4 +266,21 @@ fn long_life_lost() -> Checked {
         world.nodes[1].stopped = None::<Millis>;
     }
     comes_above(&mut world, mailbox, &copy, &announced)
+}
+
+/// The life before created the mailbox that this one puts a message into, and the disk of both may be destroyed any time.
+fn without_the_one_before() -> Checked {
+    let mut world = World::new(2)?;
+    let (node, mailbox) = (1, OTHER);
+    world.tell(&[Step::Create { node, mailbox }, Step::Restart { node, continues: false }])?;
+    world.tell(&[deliver_to(node, mailbox)])?;
+    // Refused or not.
+    let _ = world.hear_of_life(0, 1);
+    let Some(account) = world.nodes[0].account() else { return violated("n0 has no account") };
+    let of_segment = |(segment, entries): (&SegmentId, &[EntryState])| {
+        let segment = *segment;
+        (0..entries.len()).map(move |index| EntryId { segment, index: index as u16 }).collect::<Vec<_>>()
+    };
+    let named = account.segments().flat_map(of_segment).all(|entry| account.mailbox_of(&entry).is_some());
+    expect(named, || "lost: a message is in a mailbox that nobody can name".to_owned())
 }

@@ -302,8 +302,9 @@ impl Node {
     fn news(&self, peer: &Node) -> Option<News> {
         let (own, told) = (self.life(), &peer.told);
         let mut records = Vec::new();
-        for (life, last) in told.vector.iter().filter(|(life, _)| *life != own) {
-            let known = self.replica.vector().last(&life);
+        let lives = told.vector.iter().map(|(life, _)| life).filter(|life| *life != own).collect();
+        for life in peer.replica.cluster().in_order(&lives) {
+            let (known, last) = (self.replica.vector().last(&life), told.vector.last(&life));
             if last > known {
                 let missing = peer.disk.records.range((life, known.next())..=(life, last));
                 let missing: Vec<_> = missing.map(|(_, record)| record.clone()).collect();

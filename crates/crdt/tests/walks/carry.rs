@@ -61,12 +61,14 @@ impl World {
         self.commit(to)
     }
 
-    /// Author by author, each in order. Tells whether they were taken.
+    /// Life by life, each in order. Tells whether they were taken.
     fn carry_records(&mut self, from: usize, to: usize, load: Load) -> Checked<bool> {
         let have = self.nodes[to].life.vector();
-        let missing = self.nodes[from].disk.log.iter().flat_map(|(life, records)| {
+        let peer = &self.nodes[from];
+        let lives = peer.life.cluster().in_order(&peer.disk.log.keys().copied().collect());
+        let missing = lives.iter().flat_map(|life| {
             let last = have.last(life).0 as usize;
-            records.get(last..).unwrap_or_default()
+            peer.disk.log.get(life).and_then(|records| records.get(last..)).unwrap_or_default()
         });
         let records: Vec<Record> = missing.take(load.most).cloned().collect();
         if records.is_empty() {

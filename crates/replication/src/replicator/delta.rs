@@ -2,6 +2,7 @@
 
 use crdt::clock::Millis;
 use crdt::left_out::{LeftOut, leaves_out};
+use crdt::operation::Seal;
 use crdt::record::Record;
 use crdt::vector::Vector;
 use tracing::{error, warn};
@@ -140,11 +141,13 @@ fn check_records_at_any_number(records: &[Record]) -> Result<(), crate::frame::F
 }
 
 /// What goes on where `sending` ends. The store may have more of a node whose records are left to itself than this node's links
-/// know of yet, and so give its newest without those before.
+/// know of yet, and so give its newest without those before; or a new life of it without the end of the one that is left to it.
 fn contiguous(records: Vec<Record>, sending: &Vector) -> Vec<Record> {
     let mut reached = sending.clone();
     let goes_on = |record: &Record| {
-        let next = record.sequence == reached.last(&record.incarnation).next();
+        let before_is_there = |seal: Seal| reached.last(&seal.incarnation) >= seal.sequence;
+        let next = record.sequence == reached.last(&record.incarnation).next()
+            && record.seals().is_none_or(before_is_there);
         if next {
             reached.raise(record.incarnation, record.sequence);
         }
@@ -176,8 +179,10 @@ pub(crate) fn batches(records: Vec<Record>) -> Vec<Vec<Record>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crdt::identity::Incarnation;
+    use crdt::identity::{Incarnation, NodeSlot};
+    use crdt::replica::{Beginning, NoArchive, Replica};
     use crdt::vector::Sequence;
+    use crdt::writer::Author;
 
     #[test]
     fn batches_are_bounded_and_keep_the_order() {
@@ -196,5 +201,24 @@ mod tests {
         let batches = batches(records.clone());
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
         assert_eq!(batches.concat(), records);
+    }
+
+    #[test]
+    fn a_life_is_not_sent_before_the_end_of_the_one_that_it_seals() {
+        let life = |n: u8| Incarnation([n; 16]);
+        let begin = |n: u8, predecessor, vector: &Vector| {
+            let author = Author { slot: NodeSlot::FIRST, incarnation: life(n) };
+            let beginning = Beginning { predecessor, vector: vector.clone(), ..Beginning::default() };
+            Replica::start(NoArchive, author, beginning, Millis(1_790_000_000_000)).commit().records
+        };
+        let first = begin(1, None, &Vector::new());
+        let mut ended = Vector::new();
+        first.iter().for_each(|record| ended.raise(record.incarnation, record.sequence));
+        let second = begin(2, Some(life(1)), &ended);
+        assert_eq!(second[0].seals().map(|seal| seal.incarnation), Some(life(1)));
+        assert_eq!(contiguous(second.clone(), &Vector::new()), []);
+        assert_eq!(contiguous(second.clone(), &ended), second);
+        let both = [first, second].concat();
+        assert_eq!(contiguous(both.clone(), &Vector::new()), both);
     }
 }

@@ -235,7 +235,9 @@ impl World {
             && !self.nodes[node].removed
             && !self.resting
             && !self.is_inviting(node);
-        Ok(may && self.are_witnessed(&self.contents_but(node)?))
+        let contents = self.contents_but(node)?;
+        // A node that it alone has admitted is a stranger to the others, whose links it could not use.
+        Ok(may && self.are_witnessed(&contents) && self.is_everybody_known(&contents))
     }
 
     /// What was declared dead is taken away in the end, with whatever it alone has.
