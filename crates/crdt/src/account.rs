@@ -558,7 +558,12 @@ impl Account {
             }
             Operation::Move { entries, to } => self.each(segment, entries, |state| state.move_to(stamp, *to)),
             Operation::Expunge { entries, moved, deleted } => {
-                self.each(segment, entries, |state| state.expunge(*moved, *deleted));
+                let comes_first = |state: &EntryState| state.facts().is_none();
+                self.each(segment, entries, |state| {
+                    if !(leaves_out(LeftOut::ExpungeComesFirst) && comes_first(state)) {
+                        state.expunge(*moved, *deleted);
+                    }
+                });
             }
             Operation::Place { mailbox, validity, runs } => {
                 for (index, uid) in runs.iter().flat_map(|run| run.iter()) {

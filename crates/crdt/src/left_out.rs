@@ -68,6 +68,7 @@ left_out! {
 
     "3, place on a look":
     PlaceOnLook = "Messages are placed when they are accepted, whether somebody looks or not.",
+    AppendIsALook = "APPEND, COPY and MOVE do not place what they answer for.",
     PlaceInTurn = "Whoever looks places at once.",
     SparseLeaves = "A node whose blocks lie far apart places all that it accepts.",
     LookGossip = "Nodes do not hear who looks where.",
@@ -88,6 +89,7 @@ left_out! {
     "6, one placer":
     LeaperReissues = "What lies below a leap is left to the placer, which did not leap as far.",
     OnePlacer = "Whoever finds an entry late reissues it at once.",
+    TurnBeginsAnew = "A turn is counted from when an entry first waited, whatever UID it got since.",
     OthersReissue = "Where the placer does not reissue, nobody does.",
     Adoption = "Announcements of others are not adopted.",
     AdoptedIsTold = "What was adopted from a life that was lost since is told by nobody.",
@@ -134,6 +136,7 @@ left_out! {
     ValidityAtRandom = "A life that was not confirmed founds like any other.",
     ValidityRises = "A new UIDVALIDITY follows the clock alone.",
     ReorderPolicy = "uid.on_reorder says nothing.",
+    LimitIsThePlacers = "Whoever reissues decides by itself whether a merge reissues too much.",
     ReissueLimit = "uid.reissue_limit says nothing.",
     SpaceEnds = "UIDs go on above 2^31.",
     NewObject = "MAILBOXID stays what it was.",
@@ -141,6 +144,8 @@ left_out! {
     "flags, expunges, moves, mailboxes":
     FlagByFlag = "A change writes all flags of a message, not only those that it changes.",
     ClockIsChecked = "A clock far ahead is followed.",
+    LatestWriteCounts = "Of two writes of a register the one that arrives last counts, not the later.",
+    ExpungeComesFirst = "An expunge that comes before its message is forgotten.",
     ExpungeKnowsMove = "An expunge strikes wherever the message was moved.",
     ExpungeKnowsDeleted = "An expunge strikes though \\Deleted was taken off meanwhile.",
     OnlyUndeletedRevives = "Any flag that is set meanwhile revives an expunged message.",
@@ -179,9 +184,11 @@ left_out! {
     ; above:
     "1, own blocks" in "simulation":
     CommitFirst = "Clients are answered and shown things before they are committed.",
-    PeersLast = "Peers are told of records before they are committed.",
     SyncFirst = "A commit comes back before it is synced.",
     BodiesFirst = "Bodies are not synced before the tables name them.",
+
+    "1, own blocks" in "mailstore":
+    PeersLast = "Peers are told of records before they are committed.",
 
     "3, place on a look" in "mailstore":
     StatusIsALook = "A STATUS does not count as a look.",
@@ -203,6 +210,11 @@ left_out! {
 
     "U3, sessions" in "imap":
     OwnMap = "A session takes numbers for those of the newest view, not of the one that it told.",
+
+    "MODSEQ" in "imap":
+    SinceIsTranslated = "CHANGEDSINCE and QRESYNC take a value of another node as an own one.",
+    ConditionIsTranslated = "UNCHANGEDSINCE takes a value of another node as an own one.",
+    SearchIsTranslated = "SEARCH MODSEQ takes a value of another node as an own one.",
 
     "POP3" in "simulation":
     UidlIsTheEntry = "UIDL is the UID.",

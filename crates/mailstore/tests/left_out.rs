@@ -23,6 +23,7 @@ fn whatever_is_left_out_is_noticed() {
 
 fn checks() -> Box<dyn Iterator<Item = Check>> {
     harness::told(&[
+        ("a commit that fails", failed_commit),
         ("STATUS before SELECT", status_before_select),
         ("a notice that is lost", lost_notice),
         ("a start at the end of a line", start_at_the_end),
@@ -105,5 +106,23 @@ fn start_at_the_end() -> Result<(), String> {
     match a.store.verdicts().get(&last) {
         Some(Verdict::Confirmed) => Ok(()),
         other => Err(format!("cost: it leaps after every start: the other end says {other:?}")),
+    }
+}
+
+/// The disk breaks while it stores what peers might have been told already, and the machine goes down with it.
+fn failed_commit() -> Result<(), String> {
+    let mut node = Node::new(0);
+    let account = node.add_account("alice");
+    node.disk.fail_next_sync();
+    let created = Request::CreateMailbox { account, name: "work".into(), special_use: None };
+    if node.ask(created).is_ok() {
+        return Err("the story needs a commit that fails".to_owned());
+    }
+    let told = node.store.vector();
+    let survives = |seed| common::open(node.disk.survivor(seed), 0, 1, node.now).store.vector().covers(&told);
+    if (1..=8).all(survives) {
+        Ok(())
+    } else {
+        Err("U1: peers were told of a record that is not stored, and its UIDs may be given again".to_owned())
     }
 }

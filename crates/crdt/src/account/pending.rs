@@ -2,6 +2,7 @@
 
 use crate::clock::Millis;
 use crate::identity::{Incarnation, Uid};
+use crate::left_out::{LeftOut, leaves_out};
 use crate::placement::admission::{BODY_WAIT_MILLISECONDS, COURTESY_MILLISECONDS};
 use crate::vector::{Sequence, Vector};
 
@@ -27,7 +28,7 @@ impl Pending {
     pub(crate) fn set_uid(&mut self, uid: Option<Uid>, now: Millis) {
         if self.uid != uid {
             self.uid = uid;
-            self.turn_since = now;
+            self.turn_since = if leaves_out(LeftOut::TurnBeginsAnew) { self.since } else { now };
         }
     }
 

@@ -432,7 +432,7 @@ impl Account {
         let of_merge =
             reissues + if circumstances.now < since.after(MERGE_MILLISECONDS) { before } else { 0 };
         let messages = self.count_live(circumstances.mailbox);
-        let over = circumstances.is_placer()
+        let over = (circumstances.is_placer() || leaves_out(LeftOut::LimitIsThePlacers))
             && surroundings.policy.is_over_limit(of_merge, messages)
             && !leaves_out(LeftOut::ReissueLimit);
         if !over {

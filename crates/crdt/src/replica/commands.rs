@@ -205,7 +205,9 @@ impl<A: Archive> Replica<A> {
         entries: &[EntryId],
     ) -> Result<(Validity, Vec<(EntryId, Uid)>), CommandError> {
         let wanted: BTreeSet<EntryId> = entries.iter().copied().collect();
-        self.admit(id, mailbox, Eagerness::Now(&wanted));
+        if !leaves_out(LeftOut::AppendIsALook) {
+            self.admit(id, mailbox, Eagerness::Now(&wanted));
+        }
         let account = self.existing(id)?;
         let validity = account.shown_validity(mailbox).ok_or(CommandError::NoUids)?;
         let shown = |entry: &EntryId| {

@@ -19,6 +19,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "two bumps within a second", tell: two_bumps },
     Story { name: "uid.on_reorder", tell: on_reorder },
     Story { name: "uid.reissue_limit", tell: reissue_limit },
+    Story { name: "uid.reissue_limit, and a placer that hears nothing", tell: limit_of_another },
     Story { name: "a hundred starts alone", tell: many_leaps },
 ];
 
@@ -180,7 +181,9 @@ fn on_reorder() -> Checked {
     expect(after > before, || format!("rule 9: a merge reordered, and UIDVALIDITY is still {after:?}"))
 }
 
-fn reissue_limit() -> Checked {
+/// While they are apart the first of two nodes gets most of what is in a large mailbox then, and the second so much that all of it comes
+/// late there.
+fn large_on_two_sides() -> Checked<(World, MailboxId)> {
     let mut world = World::new(2)?;
     named(world.wake(0).create_mailbox(account(), "large", None))?;
     world.commit(0)?;
@@ -192,7 +195,6 @@ fn reissue_limit() -> Checked {
         world.commit(node)?;
     }
     world.tell(&[Step::Exchange, part(0)])?;
-    let validity: Option<Validity> = world.view_of(0, mailbox)?.validity;
     for node in [1, 0] {
         for _ in 0..(if node == 0 { 600 } else { 420 }) {
             let new = world.new_message(node);
@@ -200,9 +202,28 @@ fn reissue_limit() -> Checked {
         }
         world.commit(node)?;
     }
+    Ok((world, mailbox))
+}
+
+fn reissue_limit() -> Checked {
+    let (mut world, mailbox) = large_on_two_sides()?;
+    let before: Option<Validity> = world.view_of(0, mailbox)?.validity;
     world.calm_down()?;
     let after = world.view_of(0, mailbox)?.validity;
-    expect(after > validity, || "rule 9: most of a large mailbox was renumbered".to_owned())
+    expect(after > before, || "rule 9: most of a large mailbox was renumbered".to_owned())
+}
+
+/// The placer hears nothing; it would decide as well once it does, and the mailbox would be bumped twice.
+fn limit_of_another() -> Checked {
+    let (mut world, mailbox) = large_on_two_sides()?;
+    let before = world.view_of(1, mailbox)?.validity;
+    world.tell(&[Step::HealAll])?;
+    for _ in 0..4 {
+        world.tell(&[carry(0, 1), pass(700)])?;
+    }
+    expect(world.view_of(1, mailbox)?.rows.len() == 1_020, || "the story needs a reissue".to_owned())?;
+    let after = world.view_of(1, mailbox)?.validity;
+    expect(after == before, || "rule 9: another node than the placer bumped a mailbox".to_owned())
 }
 
 fn many_leaps() -> Checked {

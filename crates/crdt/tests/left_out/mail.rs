@@ -15,6 +15,8 @@ pub const STORIES: &[Story] = &[
     Story { name: "moved here, moved there", tell: moved_twice },
     Story { name: "two mailboxes renamed to one name", tell: renamed_to_one },
     Story { name: "deleted here, mail there", tell: deleted_and_delivered },
+    Story { name: "renamed here, renamed there", tell: renamed_twice },
+    Story { name: "an expunge before its message", tell: expunge_comes_first },
 ];
 
 /// Two nodes with clients and a message, \Deleted where wanted, and then a cut.
@@ -111,4 +113,32 @@ fn deleted_and_delivered() -> Checked {
     let mut world = World::new(2)?;
     world.tell(&[part(0), Step::Delete { node: 0, mailbox: WORK }, deliver_to(1, WORK)])?;
     world.come_to_rest()
+}
+
+fn renamed_twice() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[Step::Create { node: 0, mailbox: WORK }, Step::Exchange, part(0)])?;
+    for (node, name) in [(0, "here"), (1, "there")] {
+        world.now += 1;
+        let renamed = world.wake(node).rename_mailbox(account(), NAMES[usize::from(WORK)], name);
+        expect(renamed.is_ok(), || format!("renaming is refused: {renamed:?}"))?;
+        world.commit(node)?;
+    }
+    world.calm_down()?;
+    for node in 0..2 {
+        expect(world.mailbox(node, "there").is_ok(), || {
+            format!("U4: the later name is not there on n{node}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Of two nodes that are cut off from each other a third hears the one first that expunged what the other accepted.
+fn expunge_comes_first() -> Checked {
+    let mut world = World::new(3)?;
+    world.tell(&[look(0), deliver(0), carry(0, 1), expunge(1)])?;
+    world.hear_of_life(2, 1)?;
+    world.tell(&[carry(0, 2), Step::Glance { node: 2, mailbox: INBOX }])?;
+    let left = world.rows(2, INBOX)?.len();
+    expect(left == 0, || "back: what was expunged on another node is there again".to_owned())
 }

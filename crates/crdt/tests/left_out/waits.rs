@@ -7,6 +7,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "a lower body that does not come", tell: body_does_not_come },
     Story { name: "the placer hears nothing", tell: placer_is_deaf },
     Story { name: "a meeting that does not end", tell: endless_meeting },
+    Story { name: "a reissue that comes late as well", tell: late_again },
     Story { name: "MAILBOXID after a bump", tell: another_object },
 ];
 
@@ -69,5 +70,22 @@ fn another_object() -> Checked {
     expect(before.validity < after.validity, || "the story needs a bump".to_owned())?;
     expect(before.object != after.object, || {
         "rule 9: a mailbox that was bumped has the same MAILBOXID".to_owned()
+    })
+}
+
+/// The first node reissues what the second could not show; meanwhile a client of the second is told a UID above. It is the turn of
+/// the first again.
+fn late_again() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[look(0), look(1), Step::Exchange, part(0), deliver(0)])?;
+    let late = world.rows(0, INBOX)?.first().map(|(_, entry)| *entry);
+    for _ in 0..64 {
+        world.tell(&[deliver(1)])?;
+    }
+    world.tell(&[Step::HealAll, carry(0, 1), pass(400), carry(1, 0)])?;
+    world.tell(&[Step::Append { node: 1, mailbox: INBOX, count: 1 }, carry(0, 1), pass(200)])?;
+    let shown = world.rows(1, INBOX)?;
+    expect(!shown.iter().any(|(_, entry)| Some(*entry) == late), || {
+        "cost: both nodes reissue at once what came late again".to_owned()
     })
 }

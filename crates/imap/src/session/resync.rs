@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use mailstore::crdt::identity::Uid;
+use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::MailboxView;
 
 use super::answer::Answer;
@@ -33,13 +34,21 @@ impl Session {
     /// What a MODSEQ counts as by which a client makes a change depend in the selected mailbox.
     pub(super) fn unchanged_since(&self, brought: u64) -> u64 {
         let told = self.selected.as_ref().map(|selected| selected.told());
-        told.map_or(0, |told| self.store.condition_from_client(told, brought))
+        let translate = |told: &MailboxView| match leaves_out(LeftOut::ConditionIsTranslated) {
+            true => brought,
+            false => self.store.condition_from_client(told, brought),
+        };
+        told.map_or(0, |told| translate(told))
     }
 
     /// What a MODSEQ that a client brings means here.
     pub(super) fn since(&self, brought: u64) -> Since {
         let told = self.selected.as_ref().map(|selected| selected.told());
-        let modseq = told.map_or(0, |told| self.store.modseq_from_client(told, brought));
+        let translate = |told: &MailboxView| match leaves_out(LeftOut::SinceIsTranslated) {
+            true => brought,
+            false => self.store.modseq_from_client(told, brought),
+        };
+        let modseq = told.map_or(0, |told| translate(told));
         Since { modseq, elsewhere: modseq != brought }
     }
 

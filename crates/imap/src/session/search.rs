@@ -6,6 +6,7 @@ mod test;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::modseq;
 
@@ -58,7 +59,11 @@ impl Session {
         selected.tell_flags(condstore, out);
         let told = selected.told().clone();
         let store = &self.store;
-        let key = test::with_modseqs(search.key, &|since| store.modseq_from_client(&told, since));
+        let known = |since| match leaves_out(LeftOut::SearchIsTranslated) {
+            true => since,
+            false => store.modseq_from_client(&told, since),
+        };
+        let key = test::with_modseqs(search.key, &known);
         let searching = Searching {
             tag,
             uid: search.uid,

@@ -12,6 +12,7 @@ use mailstore::request::Request;
 
 use super::client::{Client, MAIL, Store, store};
 use super::model::between;
+use super::moving::moved;
 
 #[test]
 fn whatever_is_left_out_is_noticed() {
@@ -22,6 +23,9 @@ fn checks() -> Box<dyn Iterator<Item = Check>> {
     harness::told(&[
         ("a bump under a session", bump_under_a_session),
         ("an expunge under a session", expunge_under_a_session),
+        ("what changed since, at another node", changed_since_elsewhere),
+        ("a store unless it changed since, at another node", unchanged_since_elsewhere),
+        ("a search for what changed since, at another node", search_elsewhere),
     ])
 }
 
@@ -72,4 +76,23 @@ fn expunge_under_a_session() -> Result<(), String> {
     } else {
         Err("U3: number 2 names another message before any EXPUNGE was told".to_owned())
     }
+}
+
+fn changed_since_elsewhere() -> Result<(), String> {
+    let (known, mut client) = moved();
+    let answer = client.send(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {known})"));
+    if answer.contains("* 1 FETCH ") { Ok(()) } else { Err("U5: a client never hears of a flag".to_owned()) }
+}
+
+fn unchanged_since_elsewhere() -> Result<(), String> {
+    let (known, mut client) = moved();
+    client.send(&format!("UID STORE 1 (UNCHANGEDSINCE {known}) FLAGS (\\Draft)"));
+    let kept = client.send("FETCH 1 (FLAGS)").contains("(FLAGS (\\Flagged))");
+    if kept { Ok(()) } else { Err("lost: a flag that the client had not heard of is overwritten".to_owned()) }
+}
+
+fn search_elsewhere() -> Result<(), String> {
+    let (known, mut client) = moved();
+    let answer = client.send(&format!("SEARCH MODSEQ {}", known + 1));
+    if answer.contains("* SEARCH 1 ") { Ok(()) } else { Err("U5: a search misses a change".to_owned()) }
 }

@@ -11,7 +11,7 @@ fn highest(client: &mut Client) -> u64 {
 
 /// Two nodes with the same messages; while they are apart, 1 is flagged on the first, and later 2 on the second. Gives what a
 /// client of the second knows then, and a client that it becomes on the first after the merge.
-fn moved() -> (u64, Client) {
+pub(super) fn moved() -> (u64, Client) {
     let nodes = [store(), Store::new(1)];
     let mut first = Client::selected(&nodes[0], "INBOX");
     for _ in 0..3 {
