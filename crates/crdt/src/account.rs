@@ -114,6 +114,8 @@ pub struct Account {
     /// What peers announced, the newest of each.
     pub(crate) heard: BTreeMap<MailboxId, BTreeMap<NodeSlot, Announcement>>,
     /// What peers had shown when this node last issued a HIGHESTMODSEQ above theirs.
+    /// Of each mailbox and slot the most that a life told which was lost since: its successors tell less. Known until the next start.
+    pub(crate) fallen: BTreeMap<(MailboxId, NodeSlot), Announcement>,
     pub(crate) raised_above: BTreeMap<(MailboxId, NodeSlot), Vector>,
     /// What this node told peers last: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ.
     pub(crate) told: BTreeMap<MailboxId, (Validity, Uid, Timestamp)>,
@@ -184,6 +186,7 @@ impl Account {
             ordered: BTreeMap::new(),
             reissued: BTreeMap::new(),
             heard: BTreeMap::new(),
+            fallen: BTreeMap::new(),
             raised_above: BTreeMap::new(),
             told: BTreeMap::new(),
             told_waiting: BTreeSet::new(),

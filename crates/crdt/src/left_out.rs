@@ -93,6 +93,7 @@ left_out! {
     OthersReissue = "Where the placer does not reissue, nobody does.",
     Adoption = "Announcements of others are not adopted.",
     AdoptedIsTold = "What was adopted from a life that was lost since is told by nobody.",
+    FallenIsKept = "What a lost life told is forgotten as soon as its successor tells less.",
     WaitedIsTold = "What was told while something waited is not told again when nothing waits any more.",
     StartIsTold = "A mailbox in which something waits since a start is not announced.",
     MergeBeforeAdopting = "An announcement is adopted before what it covers is here.",

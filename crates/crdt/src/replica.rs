@@ -341,10 +341,21 @@ impl<A: Archive> Replica<A> {
     }
 
     fn admit(&mut self, account: AccountId, mailbox: MailboxId, eagerness: Eagerness<'_>) {
+        self.with_surroundings(account, |account, writer, surroundings| {
+            account.settle(writer);
+            account.admit(writer, surroundings, mailbox, eagerness);
+        });
+    }
+
+    /// Does something to an account that depends on more than the account.
+    fn with_surroundings(
+        &mut self,
+        account: AccountId,
+        run: impl FnOnce(&mut Account, &mut Writer, &Surroundings<'_>),
+    ) {
         let members = self.members();
         let ground = self.ground();
         let Some(account) = self.accounts.get_mut(&account) else { return };
-        account.settle(&mut self.writer);
         let surroundings = Surroundings {
             looks: &self.looks,
             members: &members,
@@ -353,7 +364,7 @@ impl<A: Archive> Replica<A> {
             meeting_until: self.meetings.until(self.writer.now()),
             policy: self.policy,
         };
-        account.admit(&mut self.writer, &surroundings, mailbox, eagerness);
+        run(account, &mut self.writer, &surroundings);
     }
 
     /// Brings views up to date after operations on an account, and admits what can be seen now.

@@ -24,16 +24,32 @@ impl Account {
         if known.is_some_and(|known| known.at >= announcement.at) {
             return false;
         }
-        let mailbox = announcement.mailbox;
-        let fell = known.filter(|known| announcement.falls_behind(known)).map(Announcement::told);
-        of_mailbox.insert(announcement.slot(), announcement);
-        // Its author's disk was put back: if it was adopted here, nobody else tells of it any more.
-        if fell.is_some() && self.told.get(&mailbox) == fell.as_ref() && !leaves_out(LeftOut::AdoptedIsTold) {
-            self.told.remove(&mailbox);
-            self.unannounced.insert(mailbox);
+        let (mailbox, slot) = (announcement.mailbox, announcement.slot());
+        let fell = known.filter(|known| announcement.falls_behind(known)).cloned();
+        of_mailbox.insert(slot, announcement);
+        if let Some(fell) = fell {
+            self.keep_fallen((mailbox, slot), fell);
         }
         self.learn_values(mailbox);
         true
+    }
+
+    /// The disk of who announced this was put back, and it tells less now. Clients that were told more come from there.
+    fn keep_fallen(&mut self, key: (MailboxId, NodeSlot), fell: Announcement) {
+        // If it was adopted here, nobody else tells of it any more.
+        if self.told.get(&key.0) == Some(&fell.told()) && !leaves_out(LeftOut::AdoptedIsTold) {
+            self.tell_again(key.0);
+        }
+        let is_greatest = self.fallen.get(&key).is_none_or(|before| !fell.falls_behind(before));
+        if is_greatest && !leaves_out(LeftOut::FallenIsKept) {
+            self.fallen.insert(key, fell);
+        }
+    }
+
+    /// Adopts what lives told that are lost, whether anybody looks or not: this node alone may still know of it.
+    pub(crate) fn adopt_fallen(&mut self, writer: &mut Writer, surroundings: &Surroundings<'_>) {
+        let mailboxes: BTreeSet<MailboxId> = self.fallen.keys().map(|(mailbox, _)| *mailbox).collect();
+        mailboxes.into_iter().for_each(|mailbox| self.adopt(writer, surroundings, mailbox));
     }
 
     /// What was told of a mailbox has to be told again: a life that this disk has lost told more, and later, so that peers passed it
@@ -74,11 +90,12 @@ impl Account {
         }
     }
 
-    /// What peers announced of the epoch that this node shows of a mailbox.
+    /// What peers announced of the epoch that this node shows of a mailbox, also in lives that are lost.
     fn heard_of(&self, mailbox: MailboxId) -> impl Iterator<Item = &Announcement> {
         let validity = self.views.get(&mailbox).and_then(|view| view.validity);
         let heard = self.heard.get(&mailbox).into_iter().flat_map(|heard| heard.values());
-        heard.filter(move |announcement| Some(announcement.validity) == validity)
+        let fallen = self.fallen.iter().filter(move |((of, _), _)| *of == mailbox).map(|(_, fell)| fell);
+        heard.chain(fallen).filter(move |announcement| Some(announcement.validity) == validity)
     }
 
     /// The greatest UIDNEXT that any peer is known to have announced in the current epoch.

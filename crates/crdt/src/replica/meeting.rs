@@ -97,6 +97,9 @@ impl<A: Archive> Replica<A> {
         }
         concerned.dedup();
         for account in concerned {
+            self.with_surroundings(account, |account, writer, surroundings| {
+                account.adopt_fallen(writer, surroundings);
+            });
             self.settle(account);
         }
         Ok(())

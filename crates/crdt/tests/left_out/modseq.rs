@@ -18,6 +18,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "read, and not read after all", tell: set_and_taken_off },
     Story { name: "expunged where something waits", tell: beyond_what_waits },
     Story { name: "adopted from a life that is lost", tell: adopted_and_lost },
+    Story { name: "told by a life that is lost, and by its successor", tell: told_and_lost },
     Story { name: "told while something waited", tell: told_while_waiting },
     Story { name: "told where something waits since a start", tell: told_since_a_start },
 ];
@@ -200,4 +201,16 @@ fn told_since_a_start() -> Checked {
     world.tell(&[expunge(1), carry_bare(1, 0), pass(700), look(0), carry_bare(1, 0)])?;
     let (here, there) = (world.view(0, INBOX)?.uid_next, world.view(1, INBOX)?.uid_next);
     expect(here >= there, || format!("U5: UIDNEXT is {} where a client was told {}", here.0, there.0))
+}
+
+/// Found by the walks, 680272: a client was told of a message that was expunged at once. The other node, where nobody looked, had
+/// heard both when the disk was put back, and then heard of less.
+fn told_and_lost() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[Step::Glance { node: 1, mailbox: ARCHIVE }, deliver_to(1, ARCHIVE)])?;
+    let copy = world.nodes[1].disk.clone();
+    world.tell(&[Step::Visit { client: 0, node: 1, mailbox: ARCHIVE }])?;
+    world.tell(&[Step::Expunge { node: 1, mailbox: ARCHIVE, place: 0 }, Step::Exchange])?;
+    world.put_back(1, &copy)?;
+    world.come_to_rest()
 }

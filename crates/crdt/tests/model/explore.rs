@@ -120,6 +120,15 @@ impl Search {
         }
     }
 
+    /// Counts steps; a line every few million tells how far it is.
+    fn tell_progress(&self, more: u64) {
+        const PROGRESS: u64 = 2_000_000;
+        let before = self.steps.fetch_add(more, Relaxed);
+        if before / PROGRESS < (before + more) / PROGRESS {
+            eprintln!("{} states after {} steps", self.known.len(), before + more);
+        }
+    }
+
     fn expand(&self, world: &World, open: &mut Vec<World>) {
         let steps = world.steps();
         if steps.is_empty() {
@@ -127,7 +136,7 @@ impl Search {
             let _story = Story { search: self, world, next: "rest".to_owned() };
             return world.clone().check_rest();
         }
-        self.steps.fetch_add(steps.len() as u64, Relaxed);
+        self.tell_progress(steps.len() as u64);
         for step in steps {
             let story = Story { search: self, world, next: format!("{step:?}") };
             let mut next = world.clone();

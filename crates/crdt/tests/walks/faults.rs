@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use peerpost_crdt::clock::Timestamp;
 use peerpost_crdt::identity::{Incarnation, NodeSlot};
 
-use super::disk::Disk;
+use super::disk::{Disk, Life};
 use super::step::Step;
 use super::world::{Checked, Copy, World, member};
 
@@ -125,6 +125,15 @@ impl World {
             let slots = life.cluster().reserve(life.author().slot).count_ones();
             life.is_confirmed() && life.may_place() && slots >> asking > 0
         })
+    }
+
+    /// Whether a node waits for another slot, and nobody has one to give: each disk that was put back took its reserve with it.
+    pub fn is_out_of_slots(&self) -> bool {
+        let lives = || self.living().into_iter().map(|node| &self.nodes[node].life);
+        let grants = |life: &Life| {
+            life.may_place() && life.is_confirmed() && life.cluster().reserve(life.author().slot) != 0
+        };
+        lives().any(|life| !life.may_place()) && !lives().any(grants)
     }
 
     /// Whether of everything that was ever lost somebody else still has a record, should this disk be put back: somebody of whom

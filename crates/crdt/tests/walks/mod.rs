@@ -40,6 +40,8 @@ pub struct Walked {
     pub records: u64,
     pub bumps: u64,
     pub rolled_back: u64,
+    /// Of the walks those that ended where no slot was left to give: an operator has to help there.
+    pub out_of_slots: u64,
 }
 
 impl Walked {
@@ -48,6 +50,7 @@ impl Walked {
         self.records += other.records;
         self.bumps += other.bumps;
         self.rolled_back += other.rolled_back;
+        self.out_of_slots += other.out_of_slots;
     }
 }
 
@@ -94,6 +97,7 @@ fn walk_along(seed: u64, plan: &Plan, steps: &[Step]) -> Result<Walked, Violatio
         records: world.survives().values().sum(),
         bumps: world.witness.bumps,
         rolled_back: world.lost.len() as u64,
+        out_of_slots: u64::from(world.is_out_of_slots()),
     })
 }
 

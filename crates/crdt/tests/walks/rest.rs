@@ -91,6 +91,9 @@ impl World {
     }
 
     fn check_rest(&mut self) -> Checked {
+        if self.is_out_of_slots() {
+            return Ok(());
+        }
         let living = self.living();
         let first = self.picture(living[0]);
         for node in &living {
