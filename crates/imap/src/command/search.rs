@@ -1,5 +1,7 @@
 //! What SEARCH can ask for.
 
+use std::num::NonZeroU32;
+
 use jiff::civil::Date;
 use mailstore::crdt::flag::Flag;
 
@@ -67,6 +69,10 @@ pub enum SearchKey {
     On(Date),
     /// SINCE
     Since(Date),
+    /// OLDER: INTERNALDATE is at least so many seconds ago (RFC 5032)
+    Older(NonZeroU32),
+    /// YOUNGER: INTERNALDATE is at most so many seconds ago (RFC 5032)
+    Younger(NonZeroU32),
     /// SENTBEFORE: the Date field in its own zone is earlier than the day
     SentBefore(Date),
     /// SENTON

@@ -381,6 +381,7 @@ fn commands() -> impl Strategy<Value = String> {
         "MESSAGES",
         "KEYWORD",
         "LARGER",
+        "OLDER",
         "1-Feb-1994",
         "BEFORE",
         "MODSEQ",

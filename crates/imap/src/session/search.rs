@@ -69,7 +69,7 @@ impl Session {
             uid: search.uid,
             by_number,
             returned: search.returned,
-            test: Test::new(key, &told),
+            test: Test::new(key, &told, self.last_heard),
             flags: selected.flags_told().clone(),
             told,
             next: 0,

@@ -123,6 +123,8 @@ impl Keys {
             "BEFORE" => SearchKey::Before(date(cursor)?),
             "ON" => SearchKey::On(date(cursor)?),
             "SINCE" => SearchKey::Since(date(cursor)?),
+            "OLDER" => SearchKey::Older(cursor.positive("a number of seconds, not 0")?),
+            "YOUNGER" => SearchKey::Younger(cursor.positive("a number of seconds, not 0")?),
             "SENTBEFORE" => SearchKey::SentBefore(date(cursor)?),
             "SENTON" => SearchKey::SentOn(date(cursor)?),
             "SENTSINCE" => SearchKey::SentSince(date(cursor)?),
@@ -149,7 +151,7 @@ impl Keys {
     }
 }
 
-const TAKE_ARGUMENTS: [&str; 24] = [
+const TAKE_ARGUMENTS: [&str; 26] = [
     "BCC",
     "BEFORE",
     "BODY",
@@ -161,6 +163,7 @@ const TAKE_ARGUMENTS: [&str; 24] = [
     "LARGER",
     "MODSEQ",
     "NOT",
+    "OLDER",
     "ON",
     "OR",
     "SENTBEFORE",
@@ -174,6 +177,7 @@ const TAKE_ARGUMENTS: [&str; 24] = [
     "TO",
     "UID",
     "UNKEYWORD",
+    "YOUNGER",
 ];
 
 /// The keys that are one word.

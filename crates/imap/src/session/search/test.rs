@@ -1,9 +1,11 @@
 //! Search keys made ready for many messages: numbers resolved in the told view, texts folded once, cheap tests first.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use mailstore::crdt::clock::Millis;
 use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::Uid;
 use mailstore::crdt::view::{MailboxView, Row};
@@ -28,6 +30,8 @@ pub(super) enum Test {
     Uid(Vec<RangeInclusive<Uid>>),
     Flag(Flag),
     Received(std::cmp::Ordering, bool, Date),
+    /// Before a moment, in seconds since 1970, or after it; at that moment both hold.
+    ReceivedBy(std::cmp::Ordering, i64),
     Sent(std::cmp::Ordering, bool, Date),
     Larger(u64),
     Smaller(u64),
@@ -92,15 +96,15 @@ pub(super) fn with_modseqs(key: SearchKey, known: &impl Fn(u64) -> u64) -> Searc
 }
 
 impl Test {
-    /// The test for a key. Its depth is bounded by the decoder.
-    pub(super) fn new(key: SearchKey, told: &MailboxView) -> Self {
+    /// The test for a key, asked `now`. Its depth is bounded by the decoder.
+    pub(super) fn new(key: SearchKey, told: &MailboxView, now: Millis) -> Self {
         use std::cmp::Ordering::{Equal, Greater, Less};
         let field = |name: &str, text: &str| Test::Text(Place::Field(name.to_owned()), Needle::new(text));
         match key {
             SearchKey::All => Test::Always(true),
-            SearchKey::And(keys) => Test::And(sorted(keys, told)),
-            SearchKey::Or(one, other) => Test::Or(sorted(vec![*one, *other], told)),
-            SearchKey::Not(key) => Test::Not(Box::new(Test::new(*key, told))),
+            SearchKey::And(keys) => Test::And(sorted(keys, told, now)),
+            SearchKey::Or(one, other) => Test::Or(sorted(vec![*one, *other], told, now)),
+            SearchKey::Not(key) => Test::Not(Box::new(Test::new(*key, told, now))),
             SearchKey::Sequence(set) => {
                 let count = told.rows.len();
                 let last = count.checked_sub(1).map(|place| SequenceNumber(sequence(place)));
@@ -113,6 +117,8 @@ impl Test {
             SearchKey::Before(day) => Test::Received(Less, false, day),
             SearchKey::On(day) => Test::Received(Equal, false, day),
             SearchKey::Since(day) => Test::Received(Greater, true, day),
+            SearchKey::Older(seconds) => Test::ReceivedBy(Less, seconds_before(now, seconds)),
+            SearchKey::Younger(seconds) => Test::ReceivedBy(Greater, seconds_before(now, seconds)),
             SearchKey::SentBefore(day) => Test::Sent(Less, false, day),
             SearchKey::SentOn(day) => Test::Sent(Equal, false, day),
             SearchKey::SentSince(day) => Test::Sent(Greater, true, day),
@@ -142,6 +148,9 @@ impl Test {
                 let date =
                     InternalDate { seconds: received.seconds, offset_minutes: received.offset_minutes };
                 compares(date.local_date().cmp(day), *wanted, *or_equal)
+            }
+            Test::ReceivedBy(wanted, moment) => {
+                compares(row.facts.received.seconds.cmp(moment), *wanted, true)
             }
             Test::Sent(wanted, or_equal, day) => {
                 let sent = candidate.structure()?.envelope().sent;
@@ -203,8 +212,8 @@ impl<'a, 'b> Candidate<'a, 'b> {
 }
 
 /// The tests for these keys, those first that cost least.
-fn sorted(keys: Vec<SearchKey>, told: &MailboxView) -> Vec<Test> {
-    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::new(key, told)).collect();
+fn sorted(keys: Vec<SearchKey>, told: &MailboxView, now: Millis) -> Vec<Test> {
+    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::new(key, told, now)).collect();
     tests.sort_by_key(Test::cost);
     tests
 }
@@ -223,6 +232,12 @@ fn all(tests: &[Test], candidate: &mut Candidate<'_, '_>, expected: bool) -> Res
 fn holds_number<N: Ord + Copy>(ranges: &[RangeInclusive<N>], number: N) -> bool {
     let place = ranges.partition_point(|range| *range.end() < number);
     ranges.get(place).is_some_and(|range| range.contains(&number))
+}
+
+/// The moment that lies so many seconds before, as INTERNALDATE tells it.
+fn seconds_before(now: Millis, seconds: NonZeroU32) -> i64 {
+    let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
+    now.saturating_sub(i64::from(seconds.get()))
 }
 
 fn compares(found: std::cmp::Ordering, wanted: std::cmp::Ordering, or_equal: bool) -> bool {

@@ -69,6 +69,29 @@ fn keys_find_what_they_name() {
     assert!(client.send("SEARCH CHARSET KOI8-R ALL").starts_with("t NO [BADCHARSET (US-ASCII UTF-8)] "));
 }
 
+/// RFC 5032: both ends belong to it. The messages are of 17 July 1996, 09:44:25 UTC.
+#[test]
+fn by_age() {
+    let mut client = searched();
+    let age = client.now.seconds() - 837_596_665;
+    for (keys, expected) in [
+        (format!("OLDER {age}"), " 1 2 3"),
+        (format!("OLDER {}", age + 1), ""),
+        (format!("YOUNGER {age}"), " 1 2 3"),
+        (format!("YOUNGER {}", age - 1), ""),
+        (format!("NOT YOUNGER {}", age - 1), " 1 2 3"),
+        (format!("OLDER {} SEEN", u32::MAX), ""),
+        ("YOUNGER 4294967295 SEEN".to_owned(), " 3"),
+    ] {
+        let answer = client.send(&format!("SEARCH {keys}"));
+        assert_eq!(answer, format!("* SEARCH{expected}\r\nt OK Completed\r\n"), "{keys}");
+    }
+    for wrong in ["OLDER 0", "YOUNGER 4294967296", "OLDER", "OLDER x"] {
+        let answer = client.send(&format!("SEARCH {wrong}"));
+        assert!(answer.starts_with("t BAD "), "{wrong}: {answer}");
+    }
+}
+
 #[test]
 fn extended_results() {
     let mut client = searched();
