@@ -92,6 +92,8 @@ pub enum CommandBody {
         /// The initial response of RFC 4959, already out of its base64; `=` gives an empty one.
         initial_response: Option<SaslResponse>,
     },
+    /// UNAUTHENTICATE (RFC 8437)
+    Unauthenticate,
     /// ENABLE (RFC 5161)
     Enable {
         /// Names of extensions, in capitals.

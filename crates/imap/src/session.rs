@@ -238,6 +238,7 @@ impl Session {
 
     fn command_logged_in(&mut self, now: Millis, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
         match body {
+            CommandBody::Unauthenticate => self.unauthenticate(&tag, out),
             CommandBody::Enable { capabilities } => self.enable(&tag, &capabilities, out),
             CommandBody::Namespace => {
                 out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");

@@ -35,6 +35,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
         "CHECK" => CommandBody::Check,
         "CLOSE" => CommandBody::Close,
         "UNSELECT" => CommandBody::Unselect,
+        "UNAUTHENTICATE" => CommandBody::Unauthenticate,
         "IDLE" => CommandBody::Idle,
         "EXPUNGE" => CommandBody::Expunge { uids: None },
         _ => {

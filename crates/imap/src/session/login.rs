@@ -29,7 +29,9 @@ impl Session {
             }
             list.push_str(if self.password_allowed() { " AUTH=PLAIN SASL-IR" } else { " LOGINDISABLED" });
         }
-        list.push_str(" LITERAL+ ENABLE ID NAMESPACE IDLE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE");
+        list.push_str(
+            " LITERAL+ ENABLE ID NAMESPACE IDLE UIDPLUS MOVE UNSELECT UNAUTHENTICATE CHILDREN SPECIAL-USE",
+        );
         list.push_str(
             " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH WITHIN CONDSTORE QRESYNC OBJECTID",
         );
@@ -186,6 +188,15 @@ impl Session {
             return self.bye("Too many wrong passwords", out);
         }
         action
+    }
+
+    /// Back to the state before the login (RFC 8437): the next account on this connection inherits nothing but TLS.
+    pub(super) fn unauthenticate(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {
+        self.selected = None;
+        self.login = None;
+        (self.condstore, self.qresync) = (false, false);
+        let answer = Answer::ok("Log in again").code(self.capabilities());
+        self.finish(tag, Telling::Nothing, answer, out)
     }
 
     fn password_allowed(&self) -> bool {

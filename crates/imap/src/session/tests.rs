@@ -154,6 +154,30 @@ fn what_needs_no_mailbox() {
     assert!(client.closed);
 }
 
+/// RFC 8437: nothing of the first login is left, neither the mailbox nor what was enabled.
+#[test]
+fn one_connection_serves_several_logins() {
+    let store = store();
+    let (mut client, _) = Client::connect(&store, client::TLS);
+    assert!(client.send("UNAUTHENTICATE").starts_with("t BAD "), "nobody is logged in");
+    client.send("LOGIN alice secret");
+    assert!(client.send("CAPABILITY").contains(" UNAUTHENTICATE "));
+    client.append("INBOX", "(\\Deleted)", MAIL);
+    client.send("ENABLE QRESYNC");
+    client.send("SELECT INBOX");
+    let answer = client.send("UNAUTHENTICATE");
+    assert!(answer.starts_with("t OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR "), "{answer}");
+    for command in ["FETCH 1 FLAGS", "LIST \"\" *", "UNAUTHENTICATE"] {
+        assert!(client.send(command).starts_with("t BAD "), "{command}");
+    }
+    assert!(client.send("LOGIN alice wrong").starts_with("t NO [AUTHENTICATIONFAILED] "));
+    assert!(client.send("LOGIN alice secret").starts_with("t OK "));
+    assert!(client.send("FETCH 1 FLAGS").starts_with("t BAD "), "no mailbox is selected");
+    let answer = client.send("SELECT INBOX (QRESYNC (1 1))");
+    assert!(answer.starts_with("t BAD "), "QRESYNC is not enabled any more: {answer}");
+    assert!(client.send("SELECT INBOX").contains("* 1 EXISTS\r\n"), "what is \\Deleted was not expunged");
+}
+
 #[test]
 fn a_node_that_goes_down_says_so() {
     let store = store();
