@@ -181,7 +181,7 @@ impl<T: Clone> Lately<T> {
     }
 
     fn insert(&mut self, word: Word, new: T) {
-        const MOST: usize = 200_000 / SHARDS;
+        const MOST: usize = 20_000 / SHARDS;
         if self.young.len() >= MOST {
             self.old = std::mem::take(&mut self.young);
         }
