@@ -247,7 +247,9 @@ impl Mailstore {
         let own = self.vector();
         let lacking = own.iter().filter(|(life, last)| vector.last(life) < *last);
         let lacking: BTreeSet<Incarnation> = lacking.map(|(life, _)| life).collect();
-        for incarnation in self.published.cluster().borrow().in_order(&lacking) {
+        // Bound before the log is read: a commit waits for whoever borrows.
+        let lives = self.published.cluster().borrow().in_order(&lacking);
+        for incarnation in lives {
             let (known, last) = (vector.last(&incarnation), own.last(&incarnation));
             let (first, end) = (rows::log_key(&incarnation, known.next()), rows::log_key(&incarnation, last));
             for row in reader.range(Table::Log, Bound::Included(&first), Bound::Included(&end))? {

@@ -3,6 +3,7 @@
 //! Without adoption UIDNEXT and HIGHESTMODSEQ would go backwards for a client that moves. A node first shows everything that an
 //! announcement covers: adopting before would make late what is only about to be shown, and that would be reissued for ever.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::announcement::Announcement;
@@ -28,28 +29,34 @@ impl Account {
         let fell = known.filter(|known| announcement.falls_behind(known)).cloned();
         of_mailbox.insert(slot, announcement);
         if let Some(fell) = fell {
-            self.keep_fallen((mailbox, slot), fell);
+            self.keep_fallen(fell);
         }
         self.learn_values(mailbox);
         true
     }
 
     /// The disk of who announced this was put back, and it tells less now. Clients that were told more come from there.
-    fn keep_fallen(&mut self, key: (MailboxId, NodeSlot), fell: Announcement) {
+    fn keep_fallen(&mut self, fell: Announcement) {
         // If it was adopted here, nobody else tells of it any more.
-        if self.told.get(&key.0) == Some(&fell.told()) && !leaves_out(LeftOut::AdoptedIsTold) {
-            self.tell_again(key.0);
+        if self.told.get(&fell.mailbox) == Some(&fell.told()) && !leaves_out(LeftOut::AdoptedIsTold) {
+            self.tell_again(fell.mailbox);
         }
-        let is_greatest = self.fallen.get(&key).is_none_or(|before| !fell.falls_behind(before));
+        let of_mailbox = self.fallen.entry(fell.mailbox).or_default();
+        let is_greatest = of_mailbox.get(&fell.slot()).is_none_or(|before| !fell.falls_behind(before));
         if is_greatest && !leaves_out(LeftOut::FallenIsKept) {
-            self.fallen.insert(key, fell);
+            of_mailbox.insert(fell.slot(), fell);
         }
     }
 
     /// Adopts what lives told that are lost, whether anybody looks or not: this node alone may still know of it.
     pub(crate) fn adopt_fallen(&mut self, writer: &mut Writer, surroundings: &Surroundings<'_>) {
-        let mailboxes: BTreeSet<MailboxId> = self.fallen.keys().map(|(mailbox, _)| *mailbox).collect();
+        let mailboxes: Vec<MailboxId> = self.fallen.keys().copied().collect();
         mailboxes.into_iter().for_each(|mailbox| self.adopt(writer, surroundings, mailbox));
+        let views = &self.views;
+        self.fallen.retain(|mailbox, of_slots| {
+            of_slots.retain(|_, fell| views.get(mailbox).is_none_or(|view| tells_more(fell, view)));
+            !of_slots.is_empty()
+        });
     }
 
     /// What was told of a mailbox has to be told again: a life that this disk has lost told more, and later, so that peers passed it
@@ -93,9 +100,9 @@ impl Account {
     /// What peers announced of the epoch that this node shows of a mailbox, also in lives that are lost.
     fn heard_of(&self, mailbox: MailboxId) -> impl Iterator<Item = &Announcement> {
         let validity = self.views.get(&mailbox).and_then(|view| view.validity);
-        let heard = self.heard.get(&mailbox).into_iter().flat_map(|heard| heard.values());
-        let fallen = self.fallen.iter().filter(move |((of, _), _)| *of == mailbox).map(|(_, fell)| fell);
-        heard.chain(fallen).filter(move |announcement| Some(announcement.validity) == validity)
+        let heard = self.heard.get(&mailbox).into_iter().chain(self.fallen.get(&mailbox));
+        let announcements = heard.flat_map(|of_slots| of_slots.values());
+        announcements.filter(move |announcement| Some(announcement.validity) == validity)
     }
 
     /// The greatest UIDNEXT that any peer is known to have announced in the current epoch.
@@ -106,10 +113,7 @@ impl Account {
     /// Whether a peer is known to have announced more than this node.
     pub(crate) fn is_behind(&self, mailbox: MailboxId) -> bool {
         let Some(view) = self.views.get(&mailbox) else { return false };
-        let more = |announcement: &Announcement| {
-            announcement.uid_next > view.uid_next || announcement.modseq > view.highest_modseq
-        };
-        self.heard_of(mailbox).any(more)
+        self.heard_of(mailbox).any(|announcement| tells_more(announcement, view))
     }
 
     /// Adopts what peers announced, as far as everything that they had shown by then is shown or held here.
@@ -298,5 +302,14 @@ impl Account {
                 self.dirty.foreign.insert(*mailbox);
             }
         }
+    }
+}
+
+/// Whether what was announced is above what is shown here.
+fn tells_more(announcement: &Announcement, view: &MailboxView) -> bool {
+    match view.validity.cmp(&Some(announcement.validity)) {
+        Ordering::Less => true,
+        Ordering::Equal => announcement.uid_next > view.uid_next || announcement.modseq > view.highest_modseq,
+        Ordering::Greater => false,
     }
 }

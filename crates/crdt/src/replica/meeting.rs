@@ -97,9 +97,11 @@ impl<A: Archive> Replica<A> {
         }
         concerned.dedup();
         for account in concerned {
-            self.with_surroundings(account, |account, writer, surroundings| {
-                account.adopt_fallen(writer, surroundings);
-            });
+            if self.accounts.get(&account).is_some_and(|state| !state.fallen.is_empty()) {
+                self.with_surroundings(account, |account, writer, surroundings| {
+                    account.adopt_fallen(writer, surroundings);
+                });
+            }
             self.settle(account);
         }
         Ok(())

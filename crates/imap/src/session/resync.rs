@@ -33,22 +33,20 @@ pub(super) struct Since {
 impl Session {
     /// What a MODSEQ counts as by which a client makes a change depend in the selected mailbox.
     pub(super) fn unchanged_since(&self, brought: u64) -> u64 {
+        if leaves_out(LeftOut::ConditionIsTranslated) {
+            return brought;
+        }
         let told = self.selected.as_ref().map(|selected| selected.told());
-        let translate = |told: &MailboxView| match leaves_out(LeftOut::ConditionIsTranslated) {
-            true => brought,
-            false => self.store.condition_from_client(told, brought),
-        };
-        told.map_or(0, |told| translate(told))
+        told.map_or(0, |told| self.store.condition_from_client(told, brought))
     }
 
     /// What a MODSEQ that a client brings means here.
     pub(super) fn since(&self, brought: u64) -> Since {
+        if leaves_out(LeftOut::SinceIsTranslated) {
+            return Since { modseq: brought, elsewhere: false };
+        }
         let told = self.selected.as_ref().map(|selected| selected.told());
-        let translate = |told: &MailboxView| match leaves_out(LeftOut::SinceIsTranslated) {
-            true => brought,
-            false => self.store.modseq_from_client(told, brought),
-        };
-        let modseq = told.map_or(0, |told| translate(told));
+        let modseq = told.map_or(0, |told| self.store.modseq_from_client(told, brought));
         Since { modseq, elsewhere: modseq != brought }
     }
 
