@@ -159,6 +159,8 @@ fn measure(delay: u64, rounds: usize) -> Vec<Window> {
             for writer in &mut writers {
                 scope.spawn(|| writer.write_until(&ended, &messages));
             }
+            // Also where a probe panics.
+            let _ended = EndOnDrop(&ended);
             let until = Instant::now() + BURST;
             for pause in PROBE_PAUSES.into_iter().cycle() {
                 thread::sleep(Duration::from_millis(pause));
@@ -167,7 +169,6 @@ fn measure(delay: u64, rounds: usize) -> Vec<Window> {
                 }
                 loaded.push(probe.measure());
             }
-            ended.store(true, Ordering::Relaxed);
         });
         stopped.push(probe.measure());
         let number = messages.fetch_add(1, Ordering::Relaxed);
@@ -178,6 +179,15 @@ fn measure(delay: u64, rounds: usize) -> Vec<Window> {
     }
     let kinds = [("under load", loaded), ("when it stops", stopped), ("after one came and went", left)];
     kinds.into_iter().flat_map(|(when, times)| Window::both(delay, when, &times)).collect()
+}
+
+/// Tells writers to end.
+struct EndOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A client that moves from the first node to the second.

@@ -24,6 +24,7 @@ use crate::identity::{
 };
 use crate::modseq::OwnValues;
 use crate::placement::announcement::Announcement;
+use crate::placement::limit::Merge;
 use crate::placement::reach::Reach;
 use crate::vector::{Sequence, Vector};
 use crate::view::MailboxView;
@@ -103,8 +104,8 @@ pub struct Account {
     pub(crate) reaches: BTreeMap<MailboxId, Reach>,
     /// Until when the placer alone places (rule 7).
     pub(crate) ordered: BTreeMap<MailboxId, Millis>,
-    /// When this node last gave messages new UIDs because of a merge, and how many.
-    pub(crate) reissued: BTreeMap<MailboxId, (Millis, usize)>,
+    /// What the last merge made this node reissue.
+    pub(crate) merges: BTreeMap<MailboxId, Merge>,
     /// What peers announced, the newest of each.
     pub(crate) heard: BTreeMap<MailboxId, BTreeMap<NodeSlot, Announcement>>,
     /// The most that a life of each told which was lost since, until it is adopted: its successors tell less. Known until the next start.
@@ -178,7 +179,7 @@ impl Account {
             deadlines: BTreeMap::new(),
             reaches: BTreeMap::new(),
             ordered: BTreeMap::new(),
-            reissued: BTreeMap::new(),
+            merges: BTreeMap::new(),
             heard: BTreeMap::new(),
             fallen: BTreeMap::new(),
             raised_above: BTreeMap::new(),

@@ -104,6 +104,8 @@ left_out! {
 
     "7, ordered mode":
     OrderedMode = "After a reissue everybody goes on placing its own messages.",
+    AnswersWait = "APPEND, COPY and MOVE place at once in ordered mode, too.",
+    AnswersLinger = "Nobody hears of mailboxes to which clients append without selecting them.",
 
     "8, restart and amnesia":
     PeerHoldsMore = "A member that holds more of the life before confirms.",
@@ -139,6 +141,7 @@ left_out! {
     ReorderPolicy = "uid.on_reorder says nothing.",
     LimitIsThePlacers = "Whoever reissues decides by itself whether a merge reissues too much.",
     ReissueLimit = "uid.reissue_limit says nothing.",
+    LimitIsOfMerges = "uid.reissue_limit counts what nodes reissue that are in touch.",
     SpaceEnds = "UIDs go on above 2^31.",
     NewObject = "MAILBOXID stays what it was.",
 

@@ -7,6 +7,7 @@ mod adoption;
 pub mod announcement;
 pub mod blocks;
 pub mod founding;
+pub(crate) mod limit;
 pub mod looks;
 pub mod reach;
 pub mod shown;

@@ -3,6 +3,7 @@
 //! Use: call commands (`deliver`, `append`, …) and [`Replica::apply`] within a batch, then [`Replica::commit`], make its
 //! [`Commit`] durable, and only then answer clients and tell peers. Time enters with [`Replica::begin`].
 
+mod answers;
 mod apply;
 mod commands;
 mod commit;
@@ -26,8 +27,9 @@ use crate::placement::surroundings::{Policy, Surroundings};
 use crate::vector::{Sequence, Vector};
 use crate::writer::{Author, Writer};
 
+pub use answers::{Placed, Wanted};
 pub use apply::{Applied, DeltaError};
-pub use commands::{CommandError, Placed};
+pub use commands::CommandError;
 pub use commit::{AccountCommit, Commit, FirmEnd};
 use meeting::Meetings;
 pub use meeting::{MEETING_MILLISECONDS, Meeting};
@@ -178,6 +180,7 @@ impl<A: Archive> Replica<A> {
     /// A batch begins, or time has passed.
     pub fn begin(&mut self, now: Millis) {
         self.writer.set_now(now);
+        self.looks.end_lingering(now);
     }
 
     /// The wall time of the present batch.
@@ -308,6 +311,11 @@ impl<A: Archive> Replica<A> {
         self.looks.end(account, mailbox);
     }
 
+    /// Whether own looks began or ended since this was asked last: peers are to be told.
+    pub fn take_looks_changed(&mut self) -> bool {
+        self.looks.take_changed()
+    }
+
     /// What a peer looks at; `None` when it cannot be reached.
     pub fn set_peer_looks(&mut self, slot: NodeSlot, looked_at: Option<LookedAt>) {
         self.looks.set_peer(slot, looked_at);
@@ -319,7 +327,7 @@ impl<A: Archive> Replica<A> {
         let deadline = |(account, mailbox): &(AccountId, MailboxId)| {
             self.accounts.get(account)?.deadlines.get(mailbox).copied()
         };
-        self.looks.own().iter().filter_map(deadline).min()
+        self.looks.own().iter().filter_map(deadline).chain(self.looks.lingering_until()).min()
     }
 
     /// Does what waited for this moment.
@@ -362,6 +370,7 @@ impl<A: Archive> Replica<A> {
             known: &self.vector,
             ground,
             meeting_until: self.meetings.until(self.writer.now()),
+            met: self.meetings.met,
             policy: self.policy,
         };
         run(account, &mut self.writer, &surroundings);

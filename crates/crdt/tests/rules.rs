@@ -13,7 +13,7 @@ use peerpost_crdt::identity::{
 };
 use peerpost_crdt::operation::{DefaultMailbox, FoundingReason};
 use peerpost_crdt::record::Record;
-use peerpost_crdt::replica::{Beginning, NoArchive, Replica};
+use peerpost_crdt::replica::{Beginning, Meeting, NoArchive, Replica};
 use peerpost_crdt::view::ReceivedAt;
 use peerpost_crdt::writer::Author;
 
@@ -90,6 +90,15 @@ impl Pair {
         for node in 0..2 {
             let peer = NodeSlot::new(1 - node as u8).expect("a slot");
             self.on(node).set_peer_looks(peer, None);
+        }
+    }
+
+    /// The link is up again; what each brings to the meeting comes before anything is reissued.
+    fn meet(&mut self) {
+        for node in 0..2 {
+            let meeting = Meeting { vector: self.nodes[1 - node].vector().clone(), ..Meeting::default() };
+            let peer = NodeSlot::new(1 - node as u8).expect("a slot");
+            self.on(node).meet(peer, Some(meeting));
         }
     }
 
@@ -431,6 +440,7 @@ fn met_again_with(here: usize, there: usize) -> Pair {
     pair.part();
     (0..here).for_each(|_| pair.deliver(0, inbox()));
     (0..there).for_each(|_| pair.deliver(1, inbox()));
+    pair.meet();
     for _ in 0..4 {
         pair.sync(0, 1);
         pair.sync(1, 0);

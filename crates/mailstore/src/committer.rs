@@ -2,6 +2,7 @@
 //!
 //! In production it has a thread of its own ([`crate::shell`]); in a simulation it is run in line.
 
+mod answers;
 mod carry_out;
 mod peers;
 
@@ -15,6 +16,8 @@ use crdt::placement::surroundings::Policy;
 use crdt::replica::{ArchiveError, Commit, Meeting, Replica};
 use crdt::writer::Author;
 use storage::{Batch, CommitError, Reader, Storage};
+
+use answers::Unanswered;
 
 use crate::history::{Foreign, History, RETENTION_DAYS};
 use crate::identity::NodeIdentity;
@@ -56,9 +59,12 @@ pub struct Committer {
     published: Arc<Published>,
     pub(crate) queue: Queue,
     policy: Policy,
-    looks_changed: bool,
     /// Requests that need UIDs or slots, while it is not settled whether this life may give any (rule 8).
     deferred: Vec<Job>,
+    /// Requests that the present batch accepted, whose answers name UIDs.
+    accepted: Vec<Unanswered>,
+    /// The same of former batches: what they accepted is durable, and some of it has no UID yet.
+    unanswered: Vec<Unanswered>,
     /// After a batch that was not committed: nothing is tried again for the sake of time alone before this moment.
     failed_until: Option<Millis>,
     notices: Notices,
@@ -101,8 +107,9 @@ impl Committer {
             published: Arc::clone(&published),
             queue,
             policy: Policy::default(),
-            looks_changed: false,
             deferred: Vec::new(),
+            accepted: Vec::new(),
+            unanswered: Vec::new(),
             failed_until: None,
             notices,
             heard_changed: false,
@@ -121,9 +128,12 @@ impl Committer {
 
     /// When there is something to do that nobody asked for.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        let settled = self.replica.waits_until().filter(|_| !self.deferred.is_empty());
+        let asked = match self.replica.waits_until() {
+            Some(until) => Some(until).filter(|_| !self.deferred.is_empty() || !self.unanswered.is_empty()),
+            None => self.answers_until(),
+        };
         let over = self.history.poll_timeout();
-        let due = self.replica.poll_timeout().into_iter().chain(settled).chain(over).min();
+        let due = self.replica.poll_timeout().into_iter().chain(asked).chain(over).min();
         due.map(|due| self.failed_until.map_or(due, |until| due.max(until)))
     }
 
@@ -136,6 +146,7 @@ impl Committer {
     pub(crate) fn run(&mut self, now: Millis, jobs: Vec<Job>) {
         if let Some(reason) = &self.stopped {
             let error = RequestError::Storage(reason.clone());
+            std::mem::take(&mut self.unanswered).into_iter().for_each(|one| one.refuse(error.clone()));
             jobs.into_iter().for_each(|job| job.refuse(error.clone()));
             return;
         }
@@ -158,6 +169,7 @@ impl Committer {
             // They wait on, and are shown when a peer sends the bodies once more.
             tracing::warn!(%error, "it cannot be read which messages wait for bodies that came in");
         }
+        self.place_wanted();
         self.replica.handle_timeout();
         let commit = self.replica.commit();
         if leaves_out(LeftOut::PeersLast) {
@@ -229,7 +241,7 @@ impl Committer {
         if !commit.records.is_empty() {
             self.published.set_vector(self.replica.vector().clone());
         }
-        let looks_changed = std::mem::take(&mut self.looks_changed);
+        let looks_changed = self.replica.take_looks_changed();
         if looks_changed {
             self.published.set_looks(self.replica.looks().own());
         }
@@ -244,6 +256,7 @@ impl Committer {
         for outcome in outcomes {
             outcome(Ok(&mut finished));
         }
+        self.answer_placed();
         self.forget_idle_accounts();
         if let Some(slot) = self.replica.successor().filter(|slot| *slot != self.identity.slot) {
             self.move_to(slot);
@@ -280,6 +293,7 @@ impl Committer {
         for outcome in outcomes {
             outcome(Err(answer.clone()));
         }
+        std::mem::take(&mut self.accepted).into_iter().for_each(|one| one.refuse(answer.clone()));
     }
 
     fn begin_new_life(&mut self, now: Millis) -> Result<(), ArchiveError> {

@@ -186,11 +186,11 @@ pub enum Reply {
     Created(MailboxId),
     /// The mailbox has this UIDVALIDITY now.
     Bumped(Validity),
-    /// The messages are visible in `view` under these UIDs, in order.
+    /// The messages are visible in `view` under these UIDs.
     Appended {
         /// UIDVALIDITY.
         validity: Validity,
-        /// UIDs in the order of the messages, ascending.
+        /// UIDs in the order of the messages; none at all where somebody took one of them out again before it had a UID.
         uids: Vec<Uid>,
         /// The mailbox afterwards.
         view: Arc<MailboxView>,

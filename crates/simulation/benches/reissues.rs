@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use peerpost_simulation::cost::{Cost, Load, Scenario, measure};
 use serde_json::{Value, json};
 
-const LOADS: [(Load, &str, u64); 3] = [
+const LOADS: [(Load, &str, u64); 4] = [
     (Load::Quiet, "quiet (a message every 100 s on each node)", 100),
     (Load::Hot, "hot (20 messages a second on each node)", 20),
+    (Load::Appended, "the same, appended by clients where there are any", 20),
     (Load::HourApart, "an hour apart, quiet, both sides deliver", 100),
 ];
 const NODES: [usize; 2] = [2, 3];
@@ -125,7 +126,7 @@ fn table(cells: &[Cell]) -> String {
         let clients = if cell.scenario.clients_everywhere { "every node" } else { "one node" };
         let times = match cell.scenario.load {
             Load::HourApart => format!("{mean:.2}, {most:.2}"),
-            Load::Quiet | Load::Hot => String::new(),
+            Load::Quiet | Load::Hot | Load::Appended => String::new(),
         };
         table += &format!(
             "| {} | {} | {clients} | {:.4} | {:.1} | {times} | {} |\n",

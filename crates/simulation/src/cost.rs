@@ -17,6 +17,8 @@ pub enum Load {
     Quiet,
     /// Twenty messages a second on each node, for 15 seconds.
     Hot,
+    /// As hot, and clients append the messages where there are any.
+    Appended,
     /// As quiet, for two hours, in the middle of which the first node and the rest are cut apart for one.
     HourApart,
 }
@@ -26,7 +28,7 @@ impl Load {
     pub(crate) fn interval(self) -> u64 {
         match self {
             Load::Quiet | Load::HourApart => 100_000,
-            Load::Hot => 50,
+            Load::Hot | Load::Appended => 50,
         }
     }
 
@@ -34,7 +36,7 @@ impl Load {
     pub(crate) fn duration(self) -> u64 {
         match self {
             Load::Quiet => 5_000_000,
-            Load::Hot => 15_000,
+            Load::Hot | Load::Appended => 15_000,
             Load::HourApart => 7_200_000,
         }
     }
@@ -61,7 +63,7 @@ pub struct Scenario {
 pub struct Cost {
     /// How many nodes there were.
     pub nodes: u64,
-    /// How many messages were delivered.
+    /// How many messages were delivered or appended.
     pub messages: u64,
     /// How often clients of a node saw a message again under another UID, over all nodes.
     pub reissues: u64,

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::surroundings::{Ground, OnReorder, Surroundings};
+use super::surroundings::{Ground, Surroundings};
 use crate::account::Account;
 use crate::account::Pending;
 use crate::account::events::Event;
@@ -17,6 +17,7 @@ use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, SegmentId, Uid};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DocumentId, FoundingReason, Operation, PlacedRun};
 use crate::placement::blocks::Dealing;
+use crate::placement::looks::Looks;
 use crate::placement::reach::Reach;
 use crate::writer::Writer;
 
@@ -26,9 +27,6 @@ pub const COURTESY_MILLISECONDS: u64 = 500;
 pub const BODY_WAIT_MILLISECONDS: u64 = 2_000;
 /// For how long the placer alone places in a mailbox after a reissue, in milliseconds.
 pub const ORDERED_MILLISECONDS: u64 = 10 * 60 * 1000;
-/// Reissues less than this apart count as those of one merge, in milliseconds: what each side has to reissue comes in turn.
-const MERGE_MILLISECONDS: u64 = 10_000;
-
 /// How hard to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eagerness<'a> {
@@ -50,16 +48,16 @@ struct Queue {
 }
 
 /// The circumstances under which a mailbox admits entries.
-struct Circumstances<'a> {
+pub(super) struct Circumstances<'a> {
     account: AccountId,
-    mailbox: MailboxId,
+    pub(super) mailbox: MailboxId,
     epoch: Epoch,
     /// The slots that look, this one included.
     lookers: BTreeSet<NodeSlot>,
     /// The lowest rank of those that look: it has the most blocks.
     placer: NodeSlot,
     here: NodeSlot,
-    now: Millis,
+    pub(super) now: Millis,
     /// Whether the placer alone places (rule 7).
     ordered: bool,
     eagerness: Eagerness<'a>,
@@ -70,7 +68,7 @@ impl Circumstances<'_> {
         matches!(self.eagerness, Eagerness::Now(entries) if entries.contains(entry))
     }
 
-    fn is_placer(&self) -> bool {
+    pub(super) fn is_placer(&self) -> bool {
         self.placer == self.here
     }
 
@@ -243,29 +241,42 @@ impl Account {
         mailbox: MailboxId,
         eagerness: Eagerness<'a>,
     ) -> Option<Circumstances<'a>> {
-        let unit = self.unit(mailbox)?;
         let here = writer.author().slot;
-        let peers = surroundings.looks.peers_at(self.id(), unit).filter(|_| !leaves_out(LeftOut::LookGossip));
-        let lookers: BTreeSet<NodeSlot> = peers.chain([here]).collect();
+        let lookers = self.lookers(mailbox, surroundings.looks, here)?;
         let mut epoch = self.epoch(mailbox)?.clone();
         if leaves_out(LeftOut::FoundersDeal) {
             epoch.dealing = Dealing::new(surroundings.members.to_vec());
         }
-        let placer = lookers.iter().copied().min_by_key(|slot| epoch.dealing.rank(*slot)).unwrap_or(here);
+        let placer = first_in_rank(&lookers, &epoch).unwrap_or(here);
         let now = writer.now();
-        let is_ordered = |until: &Millis| now < *until && !leaves_out(LeftOut::OrderedMode);
-        let ordered = self.ordered.get(&mailbox).is_some_and(is_ordered);
         Some(Circumstances {
             account: self.id(),
             mailbox,
+            ordered: self.is_ordered(mailbox, now),
             epoch,
             lookers,
             placer,
             here,
             now,
-            ordered,
             eagerness,
         })
+    }
+
+    /// The slots that look at a mailbox, this one included.
+    fn lookers(&self, mailbox: MailboxId, looks: &Looks, here: NodeSlot) -> Option<BTreeSet<NodeSlot>> {
+        let unit = self.unit(mailbox)?;
+        let peers = looks.peers_at(self.id(), unit).filter(|_| !leaves_out(LeftOut::LookGossip));
+        Some(peers.chain([here]).collect())
+    }
+
+    /// The one of those who look at a mailbox that places in ordered mode: the lowest rank, which has the most blocks.
+    pub(crate) fn placer(&self, mailbox: MailboxId, looks: &Looks, here: NodeSlot) -> Option<NodeSlot> {
+        first_in_rank(&self.lookers(mailbox, looks, here)?, self.epoch(mailbox)?)
+    }
+
+    /// Whether the placer alone places in a mailbox (rule 7).
+    pub(crate) fn is_ordered(&self, mailbox: MailboxId, now: Millis) -> bool {
+        self.ordered.get(&mailbox).is_some_and(|until| now < *until) && !leaves_out(LeftOut::OrderedMode)
     }
 
     /// The least UID at which something new may be shown.
@@ -341,7 +352,7 @@ impl Account {
     ) -> Placed {
         let queue = self.queue(circumstances.mailbox);
         self.hold(writer, circumstances, &queue.late);
-        if !queue.late.is_empty() && circumstances.lookers.len() > 1 {
+        if !queue.late.is_empty() {
             let until = circumstances.now.after(ORDERED_MILLISECONDS);
             self.ordered.insert(circumstances.mailbox, until);
         }
@@ -352,8 +363,8 @@ impl Account {
             let uid = self.current_uid(entry, circumstances.mailbox);
             !circumstances.must(entry) && uid.is_some_and(|uid| uid < next)
         };
-        let reissues = chosen.iter().filter(reorders).count();
-        if let Some(reason) = self.reason_to_bump(surroundings, circumstances, reissues) {
+        let reordered: Vec<EntryId> = chosen.iter().filter(reorders).copied().collect();
+        if let Some(reason) = self.reason_to_bump(writer, surroundings, circumstances, &reordered) {
             return Placed::MustFound(reason);
         }
         for entry in &queue.unplaced {
@@ -412,33 +423,6 @@ impl Account {
             *deadline = until.min(*deadline);
         }
         due
-    }
-
-    /// Whether so many reissues are not to be had, by the operator's will (rule 9). The placer alone decides.
-    fn reason_to_bump(
-        &mut self,
-        surroundings: &Surroundings<'_>,
-        circumstances: &Circumstances<'_>,
-        reissues: usize,
-    ) -> Option<FoundingReason> {
-        if reissues == 0 {
-            return None;
-        }
-        if surroundings.policy.on_reorder == OnReorder::Bump && !leaves_out(LeftOut::ReorderPolicy) {
-            return Some(FoundingReason::Policy);
-        }
-        let (since, before) =
-            self.reissued.get(&circumstances.mailbox).copied().unwrap_or((circumstances.now, 0));
-        let of_merge =
-            reissues + if circumstances.now < since.after(MERGE_MILLISECONDS) { before } else { 0 };
-        let messages = self.count_live(circumstances.mailbox);
-        let over = (circumstances.is_placer() || leaves_out(LeftOut::LimitIsThePlacers))
-            && surroundings.policy.is_over_limit(of_merge, messages)
-            && !leaves_out(LeftOut::ReissueLimit);
-        if !over {
-            self.reissued.insert(circumstances.mailbox, (circumstances.now, of_merge));
-        }
-        over.then_some(FoundingReason::ReissueLimit)
     }
 
     /// Rule 4: tells the others what cannot be shown here, since lateness is local and nobody else can see it.
@@ -516,6 +500,10 @@ impl Account {
             || self.must_bear_name(mailbox)
             || self.is_behind(mailbox)
     }
+}
+
+fn first_in_rank(slots: &BTreeSet<NodeSlot>, epoch: &Epoch) -> Option<NodeSlot> {
+    slots.iter().copied().min_by_key(|slot| epoch.dealing.rank(*slot))
 }
 
 /// Whether what was known at the start may be shown. While members may still know better it waits for them, as what is new does,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::clock::Millis;
 use crate::fold::mailbox::Unit;
 use crate::identity::{AccountId, MailboxId, NodeSlot};
 
@@ -12,29 +13,55 @@ pub type LookedAt = BTreeSet<(AccountId, MailboxId)>;
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Looks {
     own: BTreeMap<(AccountId, MailboxId), usize>,
+    /// Looks that no session ends, and when each ends by itself.
+    lingering: BTreeMap<(AccountId, MailboxId), Millis>,
     peers: BTreeMap<NodeSlot, LookedAt>,
+    /// Whether peers are to be told of own looks that began or ended.
+    changed: bool,
 }
 
 impl Looks {
-    /// A session looks here. Tells whether it is the first.
-    pub fn begin(&mut self, account: AccountId, mailbox: MailboxId) -> bool {
+    /// A session looks here.
+    pub fn begin(&mut self, account: AccountId, mailbox: MailboxId) {
         let sessions = self.own.entry((account, mailbox)).or_default();
         *sessions += 1;
-        *sessions == 1
+        self.changed |= *sessions == 1;
     }
 
-    /// A session looks no more. Tells whether it was the last.
-    pub fn end(&mut self, account: AccountId, mailbox: MailboxId) -> bool {
+    /// A session looks no more.
+    pub fn end(&mut self, account: AccountId, mailbox: MailboxId) {
         let key = (account, mailbox);
-        let Some(sessions) = self.own.get_mut(&key) else {
-            return false;
-        };
+        let Some(sessions) = self.own.get_mut(&key) else { return };
         *sessions -= 1;
-        let last = *sessions == 0;
-        if last {
+        if *sessions == 0 {
             self.own.remove(&key);
+            self.changed = true;
         }
-        last
+    }
+
+    /// Somebody looks for a moment, and may do so again soon: it counts as a look until then.
+    pub(crate) fn linger(&mut self, account: AccountId, mailbox: MailboxId, until: Millis) {
+        if self.lingering.insert((account, mailbox), until).is_none() {
+            self.begin(account, mailbox);
+        }
+    }
+
+    /// Ends the lingering looks whose time is over.
+    pub(crate) fn end_lingering(&mut self, now: Millis) {
+        let over = self.lingering.extract_if(.., |_, until| *until <= now);
+        for ((account, mailbox), _) in over.collect::<Vec<_>>() {
+            self.end(account, mailbox);
+        }
+    }
+
+    /// When the next lingering look ends.
+    pub(crate) fn lingering_until(&self) -> Option<Millis> {
+        self.lingering.values().min().copied()
+    }
+
+    /// Whether own looks began or ended since this was asked last.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// What is looked at here.

@@ -76,5 +76,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) ground: Ground,
     /// Until when what a peer brings to a meeting is waited for.
     pub(crate) meeting_until: Option<Millis>,
+    /// What was accepted up to then, by this node's peer or by itself, was accepted before the last link came up.
+    pub(crate) met: Timestamp,
     pub(crate) policy: Policy,
 }

@@ -1,17 +1,14 @@
 //! Commands of clients, MTAs and operators on one node.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{Archive, ArchiveError, Replica};
 use crate::account::mailboxes::{INBOX, SEPARATOR};
-use crate::account::{Account, NewEntry, REDELIVERY_MILLISECONDS, Relocated, Stored};
+use crate::account::{Account, NewEntry, REDELIVERY_MILLISECONDS, Stored};
 use crate::clock::{Millis, Timestamp};
 use crate::flag::{Flag, FlagChange};
 use crate::fold::mailbox::Unit;
-use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Uid, Validity};
+use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Validity};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DefaultMailbox, FoundingReason, LONGEST_TEXT};
-use crate::placement::admission::Eagerness;
 use crate::placement::surroundings::Surroundings;
 
 /// Why a command did nothing.
@@ -100,26 +97,9 @@ impl<A: Archive> Replica<A> {
         let entry = with(self, id, |account, writer| account.add(writer, public, new))?;
         self.settle(id);
         if leaves_out(LeftOut::PlaceOnLook) {
-            self.place_now(id, public, &[entry])?;
+            self.place_at_once(id, public, &[entry]);
         }
         Ok(true)
-    }
-
-    /// Accepts messages that a client appends: they are visible at once, under the UIDs returned.
-    pub fn append(
-        &mut self,
-        id: AccountId,
-        mailbox: MailboxId,
-        new: Vec<NewEntry>,
-    ) -> Result<(Validity, Vec<Uid>), CommandError> {
-        self.check_ground()?;
-        let public = self.public(id, mailbox)?;
-        let add = |account: &mut Account, writer: &mut _| {
-            new.into_iter().map(|new| account.add(writer, public, new)).collect::<Vec<_>>()
-        };
-        let entries = with(self, id, add)?;
-        let (validity, placed) = self.place_now(id, public, &entries)?;
-        Ok((validity, placed.into_iter().map(|(_, uid)| uid).collect()))
     }
 
     /// Changes flags.
@@ -151,71 +131,6 @@ impl<A: Archive> Replica<A> {
         with(self, id, |account, writer| account.expunge(writer, public, entries))?;
         self.settle(id);
         Ok(())
-    }
-
-    /// Copies messages; the pairs are in ascending order of the new UIDs.
-    pub fn copy(
-        &mut self,
-        id: AccountId,
-        from: MailboxId,
-        entries: &[EntryId],
-        to: MailboxId,
-    ) -> Result<Placed, CommandError> {
-        self.check_ground()?;
-        let (from, to) = (self.public(id, from)?, self.public(id, to)?);
-        let relocated = with(self, id, |account, writer| account.copy(writer, from, entries, to))?;
-        self.relocated(id, to, relocated)
-    }
-
-    /// Moves messages; the pairs are in ascending order of the new UIDs.
-    pub fn move_entries(
-        &mut self,
-        id: AccountId,
-        from: MailboxId,
-        entries: &[EntryId],
-        to: MailboxId,
-    ) -> Result<Placed, CommandError> {
-        self.check_ground()?;
-        let (from, to) = (self.public(id, from)?, self.public(id, to)?);
-        let relocated = with(self, id, |account, writer| account.move_entries(writer, from, entries, to))?;
-        self.relocated(id, to, relocated)
-    }
-
-    fn relocated(
-        &mut self,
-        id: AccountId,
-        to: MailboxId,
-        relocated: Relocated,
-    ) -> Result<Placed, CommandError> {
-        let targets: Vec<EntryId> = relocated.pairs.iter().map(|(_, target)| *target).collect();
-        let (validity, placed) = self.place_now(id, to, &targets)?;
-        self.settle(id);
-        let source_of: BTreeMap<EntryId, EntryId> =
-            relocated.pairs.iter().map(|(source, target)| (*target, *source)).collect();
-        let pairs =
-            placed.into_iter().filter_map(|(target, uid)| Some((*source_of.get(&target)?, uid))).collect();
-        Ok(Placed { validity, pairs, gone: relocated.gone })
-    }
-
-    /// Makes entries visible at once and tells their UIDs, ascending.
-    fn place_now(
-        &mut self,
-        id: AccountId,
-        mailbox: MailboxId,
-        entries: &[EntryId],
-    ) -> Result<(Validity, Vec<(EntryId, Uid)>), CommandError> {
-        let wanted: BTreeSet<EntryId> = entries.iter().copied().collect();
-        if !leaves_out(LeftOut::AppendIsALook) {
-            self.admit(id, mailbox, Eagerness::Now(&wanted));
-        }
-        let account = self.existing(id)?;
-        let validity = account.shown_validity(mailbox).ok_or(CommandError::NoUids)?;
-        let shown = |entry: &EntryId| {
-            account.shown_at(entry).filter(|(at, _)| *at == mailbox).map(|(_, uid)| (*entry, uid))
-        };
-        let mut placed: Vec<(EntryId, Uid)> = entries.iter().filter_map(shown).collect();
-        placed.sort_by_key(|(_, uid)| *uid);
-        Ok((validity, placed))
     }
 
     /// Creates a mailbox, and superiors that are missing.
@@ -315,6 +230,7 @@ impl<A: Archive> Replica<A> {
             known: &self.vector,
             ground,
             meeting_until: None,
+            met: Timestamp::ZERO,
             policy: self.policy,
         };
         let state = self.accounts.get_mut(&id).ok_or(CommandError::NoSuchAccount)?;
@@ -326,7 +242,7 @@ impl<A: Archive> Replica<A> {
         Ok(validity)
     }
 
-    fn check_ground(&self) -> Result<(), CommandError> {
+    pub(super) fn check_ground(&self) -> Result<(), CommandError> {
         if self.may_place() { Ok(()) } else { Err(CommandError::RolledBack) }
     }
 
@@ -337,7 +253,7 @@ impl<A: Archive> Replica<A> {
     }
 
     /// The public identity of a mailbox that a session may know by another.
-    fn public(&mut self, id: AccountId, mailbox: MailboxId) -> Result<MailboxId, CommandError> {
+    pub(super) fn public(&mut self, id: AccountId, mailbox: MailboxId) -> Result<MailboxId, CommandError> {
         self.existing(id)?.unit(mailbox).map(|unit| unit.public).ok_or(CommandError::NoSuchMailbox)
     }
 }
@@ -346,19 +262,8 @@ fn is_renamed(renames: &[(Vec<MailboxId>, String)], unit: &Unit) -> bool {
     renames.iter().any(|(mailboxes, _)| mailboxes.contains(&unit.public))
 }
 
-/// What became of a COPY or MOVE.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// UIDVALIDITY of the target.
-    pub validity: Validity,
-    /// The entries that the client named, and the UIDs in the target, ascending.
-    pub pairs: Vec<(EntryId, Uid)>,
-    /// No longer in the source.
-    pub gone: Vec<EntryId>,
-}
-
 /// Runs something on an account with the pen of this node.
-fn with<A: Archive, T>(
+pub(super) fn with<A: Archive, T>(
     replica: &mut Replica<A>,
     id: AccountId,
     run: impl FnOnce(&mut Account, &mut crate::writer::Writer) -> T,

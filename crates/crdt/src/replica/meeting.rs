@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Archive, ArchiveError, Replica};
-use crate::clock::{Millis, Timestamp};
+use crate::clock::{HybridClock, Millis, Timestamp};
 use crate::identity::NodeSlot;
 use crate::left_out::{LeftOut, leaves_out};
 use crate::placement::announcement::Announcement;
@@ -26,6 +26,8 @@ pub struct Meeting {
 pub(super) struct Meetings {
     open: BTreeMap<NodeSlot, (Meeting, Millis)>,
     heard: BTreeMap<NodeSlot, Timestamp>,
+    /// What either side of the last meeting had told clients by its beginning was accepted up to then.
+    pub(super) met: Timestamp,
 }
 
 impl Meetings {
@@ -54,6 +56,10 @@ impl<A: Archive> Replica<A> {
         match meeting {
             Some(mut meeting) => {
                 meeting.heard.remove(&own);
+                let told =
+                    meeting.heard.values().copied().filter(|at| !HybridClock::is_ahead(*at, self.now()));
+                let present = Timestamp::from_parts(self.now(), 0, own).max(self.writer.last());
+                self.meetings.met = told.fold(present, Timestamp::max);
                 let ends = !leaves_out(LeftOut::MeetingEnds);
                 let until = self.now().after(if ends { MEETING_MILLISECONDS } else { u64::MAX / 4 });
                 self.meetings.open.insert(slot, (meeting, until));

@@ -20,6 +20,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "uid.on_reorder", tell: on_reorder },
     Story { name: "uid.reissue_limit", tell: reissue_limit },
     Story { name: "uid.reissue_limit, and a placer that hears nothing", tell: limit_of_another },
+    Story { name: "uid.reissue_limit, and a large mailbox that is busy", tell: busy_and_large },
     Story { name: "a hundred starts alone", tell: many_leaps },
 ];
 
@@ -194,7 +195,7 @@ fn large_on_two_sides() -> Checked<(World, MailboxId)> {
         named(world.wake(node).look(account(), mailbox))?;
         world.commit(node)?;
     }
-    world.tell(&[Step::Exchange, part(0)])?;
+    world.tell(&[Step::Exchange, part(0), pass(3_000)])?;
     for node in [1, 0] {
         for _ in 0..(if node == 0 { 600 } else { 420 }) {
             let new = world.new_message(node);
@@ -224,6 +225,30 @@ fn limit_of_another() -> Checked {
     expect(world.view_of(1, mailbox)?.rows.len() == 1_020, || "the story needs a reissue".to_owned())?;
     let after = world.view_of(1, mailbox)?.validity;
     expect(after == before, || "rule 9: another node than the placer bumped a mailbox".to_owned())
+}
+
+/// A mailbox of a thousand messages was bumped though no link had been cut: what the nodes reissued as they both appended to it was
+/// added up until it was half of it.
+fn busy_and_large() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[look(0), look(1), Step::Exchange])?;
+    let inbox = world.mailbox(0, "INBOX")?;
+    for node in 0..2 {
+        for _ in 0..520 {
+            let new = world.new_message(node);
+            named(world.wake(node).deliver(account(), inbox, new))?;
+        }
+        world.commit(node)?;
+    }
+    world.tell(&[Step::Exchange, Step::Exchange])?;
+    let before = world.view(0, INBOX)?.validity;
+    for _ in 0..160 {
+        let append = |node| Step::Append { node, mailbox: INBOX, count: 4 };
+        world.tell(&[append(0), append(1), pass(40), carry(0, 1), carry(1, 0), pass(40)])?;
+    }
+    expect(world.in_vain(0, INBOX)? > 600, || "the story needs reissues".to_owned())?;
+    let after = world.view(0, INBOX)?.validity;
+    expect(after == before, || "rule 9: nodes that were in touch bumped a mailbox".to_owned())
 }
 
 fn many_leaps() -> Checked {

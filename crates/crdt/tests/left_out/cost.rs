@@ -5,6 +5,8 @@ use super::*;
 pub const STORIES: &[Story] = &[
     Story { name: "three nodes meet, one by one", tell: meet },
     Story { name: "a mailbox that is busy on two nodes", tell: busy },
+    Story { name: "clients append to a mailbox on two nodes", tell: appended },
+    Story { name: "clients append on two nodes and select nothing", tell: unselected },
 ];
 
 /// What a load may cost: with the rules it costs less than half of it.
@@ -37,4 +39,31 @@ fn busy() -> Checked {
     }
     world.calm_down()?;
     below(&world, 20, 80)
+}
+
+/// Two clients append at the same time, and each with its next message once it has the UID of the last, for `rounds` of 80 ms.
+fn append_on_both(world: &mut World, rounds: usize) -> Checked {
+    let mut appended = 0;
+    for _ in 0..rounds {
+        for node in 0..2 {
+            if world.nodes[usize::from(node)].unanswered.is_empty() {
+                world.tell(&[Step::AppendInTurn { node, mailbox: INBOX, count: 1 }])?;
+                appended += 1;
+            }
+        }
+        world.tell(&[pass(40), carry(0, 1), carry(1, 0), pass(40)])?;
+    }
+    world.calm_down()?;
+    expect(appended > 60, || format!("cost: {appended} messages in {rounds} round trips"))?;
+    below(world, 20, appended)
+}
+
+fn appended() -> Checked {
+    let mut world = World::new(2)?;
+    world.tell(&[look(0), look(1), Step::Exchange])?;
+    append_on_both(&mut world, 60)
+}
+
+fn unselected() -> Checked {
+    append_on_both(&mut World::new(2)?, 60)
 }

@@ -10,17 +10,31 @@ use super::ledger::Written;
 use super::step::{NAMES, Step};
 use super::world::{Checked, World, account, violated};
 
+/// How messages come into another mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Copy,
+    Move,
+    MoveInTurn,
+}
+
 impl World {
     /// One step of a client. Tells whether anything was done.
     pub fn mail(&mut self, step: Step) -> Checked {
         match step {
             Step::Deliver { node, mailbox, delivery } => self.deliver(self.node(node), mailbox, delivery),
             Step::Append { node, mailbox, count } => self.append(self.node(node), mailbox, count),
+            Step::AppendInTurn { node, mailbox, count } => {
+                self.append_in_turn(self.node(node), mailbox, count)
+            }
             Step::Copy { node, mailbox, place, to } => {
-                self.relocate(self.node(node), (mailbox, to), place, true)
+                self.relocate(self.node(node), (mailbox, to), place, How::Copy)
             }
             Step::Move { node, mailbox, place, to } => {
-                self.relocate(self.node(node), (mailbox, to), place, false)
+                self.relocate(self.node(node), (mailbox, to), place, How::Move)
+            }
+            Step::MoveInTurn { node, mailbox, place, to } => {
+                self.relocate(self.node(node), (mailbox, to), place, How::MoveInTurn)
             }
             Step::Expunge { node, mailbox, place } => self.expunge(self.node(node), mailbox, place),
             Step::Flag { node, mailbox, place, flag, set } => {
@@ -135,6 +149,20 @@ impl World {
         Ok(())
     }
 
+    fn append_in_turn(&mut self, node: usize, mailbox: u8, count: u8) -> Checked {
+        let Some(mailbox) = self.nodes[node].named(usize::from(mailbox)) else { return Ok(()) };
+        let new: Vec<NewEntry> = (0..count).map(|_| self.new_entry(node, None)).collect();
+        let filled = self.filled(node);
+        match self.wake(node).append_in_turn(account(), mailbox, new) {
+            Ok(wanted) => self.nodes[node].unanswered.push((wanted, mailbox)),
+            Err(CommandError::RolledBack) => {}
+            Err(error) => return violated(format!("an APPEND is refused: {error}")),
+        }
+        self.commit(node)?;
+        self.accept(node, filled, None);
+        Ok(())
+    }
+
     /// A message that a client sees.
     fn visible(&mut self, node: usize, mailbox: MailboxId, place: u8) -> Checked<Option<EntryId>> {
         self.glance(node, mailbox)?;
@@ -144,7 +172,7 @@ impl World {
         Ok(row.map(|row| row.facts.entry))
     }
 
-    fn relocate(&mut self, node: usize, (from, to): (u8, u8), place: u8, copy: bool) -> Checked {
+    fn relocate(&mut self, node: usize, (from, to): (u8, u8), place: u8, how: How) -> Checked {
         let (Some(from), Some(to)) =
             (self.nodes[node].named(usize::from(from)), self.nodes[node].named(usize::from(to)))
         else {
@@ -153,28 +181,34 @@ impl World {
         let Some(entry) = self.visible(node, from, place)? else { return Ok(()) };
         let filled = self.filled(node);
         let life = self.wake(node);
-        let done = match copy {
-            true => life.copy(account(), from, &[entry], to),
-            false => life.move_entries(account(), from, &[entry], to),
+        let done = match how {
+            How::Copy => life.copy(account(), from, &[entry], to).map(Some),
+            How::Move => life.move_entries(account(), from, &[entry], to).map(Some),
+            How::MoveInTurn => life.move_in_turn(account(), from, &[entry], to).map(|wanted| {
+                self.nodes[node].unanswered.push((wanted, to));
+                None
+            }),
         };
         let placed = match done {
             Ok(placed) => placed,
             Err(CommandError::RolledBack) => return self.commit(node),
             Err(error) => return violated(format!("a COPY or MOVE is refused: {error}")),
         };
-        self.commit_seen(node, Some(to))?;
+        self.commit_seen(node, placed.is_some().then_some(to))?;
         self.accept(node, filled, None);
-        if !copy {
+        if how != How::Copy {
             // Within a mailbox it is a copy, and the original goes.
             match from == to {
                 true => self.ledger.remove(entry),
                 false => self.ledger.save(entry),
             }
         }
-        if placed.pairs.len() != 1 {
-            return violated(format!("a COPY or MOVE of {entry:?} was answered with {placed:?}"));
+        match placed {
+            Some(placed) if placed.pairs.len() != 1 => {
+                violated(format!("a COPY or MOVE of {entry:?} was answered with {placed:?}"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn expunge(&mut self, node: usize, mailbox: u8, place: u8) -> Checked {

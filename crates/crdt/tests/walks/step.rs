@@ -20,6 +20,12 @@ pub enum Step {
         mailbox: u8,
         count: u8,
     },
+    /// An APPEND that is left to the placer where another node is.
+    AppendInTurn {
+        node: u8,
+        mailbox: u8,
+        count: u8,
+    },
     Copy {
         node: u8,
         mailbox: u8,
@@ -27,6 +33,13 @@ pub enum Step {
         to: u8,
     },
     Move {
+        node: u8,
+        mailbox: u8,
+        place: u8,
+        to: u8,
+    },
+    /// A MOVE that is left to the placer where another node is.
+    MoveInTurn {
         node: u8,
         mailbox: u8,
         place: u8,
@@ -218,11 +231,15 @@ impl Weights {
     fn of_mail(&self, chance: &mut Chance) -> Step {
         let (node, place) = (chance.below(12) as u8, chance.below(60) as u8);
         let (mailbox, to) = (self.mailbox(chance), self.mailbox(chance));
+        // The upper numbers mean the same nodes as the lower ones.
+        let in_turn = node >= 6;
         match chance.below(20) {
             0..8 => Step::Deliver { node, mailbox, delivery: None },
             8 => Step::Deliver { node, mailbox, delivery: Some(chance.below(3) as u8) },
+            9..12 if in_turn => Step::AppendInTurn { node, mailbox, count: 1 + chance.below(3) as u8 },
             9..12 => Step::Append { node, mailbox, count: 1 + chance.below(3) as u8 },
             12 => Step::Copy { node, mailbox, place, to },
+            13 | 14 if in_turn => Step::MoveInTurn { node, mailbox, place, to },
             13 | 14 => Step::Move { node, mailbox, place, to },
             15 | 16 => Step::Expunge { node, mailbox, place },
             _ => Step::Flag { node, mailbox, place, flag: chance.below(3) as u8, set: chance.percent(60) },

@@ -7,7 +7,7 @@ use peerpost_crdt::clock::Millis;
 use peerpost_crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use peerpost_crdt::operation::{DefaultMailbox, Member};
 use peerpost_crdt::placement::surroundings::{OnReorder, Policy};
-use peerpost_crdt::replica::Replica;
+use peerpost_crdt::replica::{Replica, Wanted};
 use peerpost_crdt::writer::Author;
 
 use super::chance::Chance;
@@ -38,6 +38,8 @@ pub struct Node {
     pub life: Life,
     /// Whether it will never be heard of again.
     pub dead: bool,
+    /// Of which clients are still to be told UIDs, and in which mailbox.
+    pub unanswered: Vec<(Wanted, MailboxId)>,
     /// What its clock is off, in milliseconds.
     pub off: i64,
     /// What its clock shows while it stands.
@@ -183,6 +185,24 @@ impl World {
     }
 
     pub fn commit_seen(&mut self, node: usize, seen: Option<MailboxId>) -> Checked {
+        let unanswered = std::mem::take(&mut self.nodes[node].unanswered);
+        let waits = self.nodes[node].life.waits_until().is_some();
+        for (wanted, _) in unanswered.iter().filter(|_| !waits) {
+            self.nodes[node].life.place_wanted(wanted);
+        }
+        self.commit_batch(node, seen)?;
+        for (wanted, mailbox) in unanswered {
+            let answer = Some(()).filter(|()| !waits).and_then(|()| self.nodes[node].life.answer(&wanted));
+            match answer {
+                None => self.nodes[node].unanswered.push((wanted, mailbox)),
+                // The client sees what it is answered.
+                Some(_) => self.witness.observe(node, &self.nodes[node], Some(mailbox), self.policy)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_batch(&mut self, node: usize, seen: Option<MailboxId>) -> Checked {
         for _ in 0..4 {
             let Node { life, disk, .. } = &mut self.nodes[node];
             let commit = life.commit();
@@ -206,7 +226,7 @@ impl World {
     pub fn add_node(&mut self, slot: NodeSlot) -> Checked<usize> {
         let disk = Disk::empty(slot);
         let life = self.first_breath(&disk, START, false);
-        let node = Node { disk, life, dead: false, off: 0, stopped: None };
+        let node = Node { disk, life, dead: false, unanswered: vec![], off: 0, stopped: None };
         self.nodes.push(node);
         let node = self.nodes.len() - 1;
         self.begin_life(node, false)?;
@@ -229,6 +249,9 @@ impl World {
         life.account(account()).map_err(|error| Violation(error.to_string()))?;
         let incarnation = life.author().incarnation;
         self.nodes[node].life = life;
+        if !continues {
+            self.nodes[node].unanswered.clear();
+        }
         self.nodes[node].disk.lives.push(incarnation);
         let heard = self.nodes[node].disk.heard();
         self.commit(node)?;

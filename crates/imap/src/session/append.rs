@@ -117,8 +117,10 @@ impl Session {
                 if let Some(selected) = &mut self.selected {
                     selected.offer(&view);
                 }
-                let uids = put::set_text(uids.iter().map(|uid| uid.0));
-                Answer::ok("Appended").code(format!("APPENDUID {validity} {uids}"))
+                match put::set_text(uids.iter().map(|uid| uid.0)) {
+                    uids if uids.is_empty() => Answer::ok("Appended, and gone again"),
+                    uids => Answer::ok("Appended").code(format!("APPENDUID {validity} {uids}")),
+                }
             }
             Ok(_) => Answer::misfit(),
             Err(error) => Answer::refused_target(&error),

@@ -25,7 +25,7 @@ use crate::structures;
 impl Committer {
     pub(super) fn carry_out(&mut self, job: Job, batch: &mut Batch) -> Option<Outcome> {
         match job {
-            Job::Request(request, answer) => Some(self.request(request, answer, batch)),
+            Job::Request(request, answer) => self.request(request, answer, batch),
             Job::Apply(records, answer) => Some(self.apply(records, answer, batch)),
             Job::Body(staged, hash, structure, answer) => {
                 keep(batch, &hash, &structure, staged);
@@ -34,7 +34,6 @@ impl Committer {
             Job::Open(account, answer) => Some(self.open_account(account, answer)),
             Job::LookAway(account, mailbox) => {
                 self.replica.look_away(account, mailbox);
-                self.looks_changed = true;
                 None
             }
             Job::PeerLooks(slot, looks) => {
@@ -152,10 +151,21 @@ impl Committer {
         request: Request,
         answer: Answer<Reply, RequestError>,
         batch: &mut Batch,
-    ) -> Outcome {
-        match request {
+    ) -> Option<Outcome> {
+        Some(match request {
             Request::Append { account, mailbox, messages } => {
-                self.append(account, mailbox, messages, answer, batch)
+                self.append(account, mailbox, messages, answer, batch);
+                return None;
+            }
+            Request::Copy { account, from, entries, to } => {
+                let wanted = self.replica.copy_in_turn(account, from, &entries, to);
+                self.relocated(account, from, wanted, answer);
+                return None;
+            }
+            Request::Move { account, from, entries, to } => {
+                let wanted = self.replica.move_in_turn(account, from, &entries, to);
+                self.relocated(account, from, wanted, answer);
+                return None;
             }
             Request::Deliver { account, mailbox, sender, message } => {
                 let reply = self.deliver(account, &mailbox, &sender, message, batch);
@@ -179,39 +189,11 @@ impl Committer {
                 let expunged = self.replica.expunge(account, mailbox, &entries);
                 with(answer, expunged, move |finished, ()| Ok(Reply::View(view(finished, account, mailbox)?)))
             }
-            Request::Copy { account, from, entries, to } => {
-                let placed = self.replica.copy(account, from, &entries, to);
-                copied(answer, placed, account, from)
-            }
-            Request::Move { account, from, entries, to } => {
-                let placed = self.replica.move_entries(account, from, &entries, to);
-                copied(answer, placed, account, from)
-            }
             Request::Look { account, mailbox, lasting } => self.look(account, mailbox, lasting, answer),
             other => {
                 let reply = self.administer(other);
                 settled(answer, reply)
             }
-        }
-    }
-
-    fn append(
-        &mut self,
-        account: AccountId,
-        mailbox: MailboxId,
-        messages: Vec<NewMessage>,
-        answer: Answer<Reply, RequestError>,
-        batch: &mut Batch,
-    ) -> Outcome {
-        // Staged bodies join the batch only with entries that name them.
-        let (entries, bodies): (Vec<_>, Vec<_>) =
-            messages.into_iter().map(|message| self.entry(message, None)).unzip();
-        let appended = self.replica.append(account, mailbox, entries);
-        if appended.is_ok() {
-            bodies.into_iter().for_each(|(hash, structure, staged)| keep(batch, &hash, &structure, staged));
-        }
-        with(answer, appended, move |finished, (validity, uids)| {
-            Ok(Reply::Appended { validity, uids, view: view(finished, account, mailbox)? })
         })
     }
 
@@ -239,7 +221,7 @@ impl Committer {
         Ok(Reply::Delivered { duplicate: !new })
     }
 
-    fn entry(
+    pub(super) fn entry(
         &self,
         message: NewMessage,
         delivery: Option<DeliveryKey>,
@@ -278,7 +260,6 @@ impl Committer {
             };
             done.map(|()| public).map_err(CommandError::from)
         });
-        self.looks_changed |= lasting && looked.is_ok();
         // Made before the commit: when that fails, the guard is dropped with the answer and the look ends.
         let queue = self.queue.clone();
         let guarded = looked.map(|public| {
@@ -360,13 +341,18 @@ impl Committer {
     }
 }
 
-fn keep(batch: &mut Batch, hash: &BodyHash, structure: &message::Structure, staged: storage::StagedBody) {
+pub(super) fn keep(
+    batch: &mut Batch,
+    hash: &BodyHash,
+    structure: &message::Structure,
+    staged: storage::StagedBody,
+) {
     structures::put(batch, hash, structure);
     batch.add_body(staged);
 }
 
 /// The mailbox as it is now, under whichever identity the session knows it.
-fn view(
+pub(super) fn view(
     finished: &mut Finished<'_>,
     account: AccountId,
     mailbox: MailboxId,
@@ -388,20 +374,8 @@ fn with<T: Send + 'static>(
     }
 }
 
-fn copied(
-    answer: Answer<Reply, RequestError>,
-    placed: Result<crdt::replica::Placed, CommandError>,
-    account: AccountId,
-    from: MailboxId,
-) -> Outcome {
-    with(answer, placed, move |finished, placed| {
-        let source = view(finished, account, from)?;
-        Ok(Reply::Copied { validity: placed.validity, pairs: placed.pairs, gone: placed.gone, source })
-    })
-}
-
 /// The error of the core in the words of a client's request.
-fn explain(error: CommandError, name: &str) -> RequestError {
+pub(super) fn explain(error: CommandError, name: &str) -> RequestError {
     match error {
         CommandError::NoSuchAccount => RequestError::NoSuchAccount(name.to_owned()),
         CommandError::NoSuchMailbox => RequestError::NoSuchMailbox(name.to_owned()),

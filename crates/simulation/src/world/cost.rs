@@ -50,7 +50,7 @@ pub fn measure(scenario: Scenario, seed: u64) -> Result<Cost, Violation> {
 /// What happens at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    Deliver { node: usize },
+    Accept { node: usize },
     Expunge { node: usize },
     Cut,
     Mend,
@@ -66,6 +66,8 @@ struct Course<'a> {
     chance: Chance,
     refusals: (Sender<RequestError>, Receiver<RequestError>),
     everywhere: bool,
+    /// Whether clients append what comes in where they are.
+    appends: bool,
 }
 
 impl<'a> Course<'a> {
@@ -80,6 +82,7 @@ impl<'a> Course<'a> {
             chance: Chance::new(seed ^ 0x0c05_7ab1),
             refusals: channel(),
             everywhere: scenario.clients_everywhere,
+            appends: scenario.load == Load::Appended,
         }
     }
 
@@ -103,7 +106,7 @@ impl<'a> Course<'a> {
         for node in 0..self.looks.len() {
             let mut at = self.pause(load.interval());
             while at < load.duration() {
-                plan.push((at, Step::Deliver { node }));
+                plan.push((at, Step::Accept { node }));
                 if self.chance.percent(EXPUNGED_PERCENT) {
                     plan.push((at + self.chance.below(1_000), Step::Expunge { node }));
                 }
@@ -126,7 +129,7 @@ impl<'a> Course<'a> {
 
     fn take(&mut self, step: Step) -> Result<(), Violation> {
         match step {
-            Step::Deliver { node } => self.deliver(node),
+            Step::Accept { node } => self.accept(node),
             Step::Expunge { node } => {
                 self.expunge(node);
                 Ok(())
@@ -189,7 +192,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn deliver(&mut self, node: usize) -> Result<(), Violation> {
+    fn accept(&mut self, node: usize) -> Result<(), Violation> {
         let Some(life) = &self.world.nodes[node].life else { return Err(broken(node, "it is gone".into())) };
         let number = self.tally.cost.messages;
         let octets = format!(
@@ -202,11 +205,12 @@ impl<'a> Course<'a> {
         scanner.push(octets.as_bytes());
         let structure = Arc::new(scanner.finish());
         self.tally.cost.messages += 1;
-        let request = Request::Deliver {
-            account: self.world.account,
-            mailbox: INBOX.into(),
-            sender: "a@example.com".into(),
-            message: NewMessage { body, structure, flags: vec![], received: None },
+        let message = NewMessage { body, structure, flags: vec![], received: None };
+        let (account, mailbox, sender) = (self.world.account, INBOX.into(), "a@example.com".into());
+        let request = if self.appends && self.looks[node].is_some() {
+            Request::Append { account, mailbox: self.inbox, messages: vec![message] }
+        } else {
+            Request::Deliver { account, mailbox, sender, message }
         };
         self.submit(node, request);
         Ok(())
