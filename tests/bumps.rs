@@ -12,7 +12,7 @@ mod kit;
 use std::collections::BTreeSet;
 
 use kit::cluster::{ACCOUNT, Cluster, Setup};
-use kit::imap::Client;
+use kit::imap::{Client, Listing};
 use kit::node::Node;
 use kit::wait::eventually;
 use kit::witness::Witness;
@@ -30,6 +30,34 @@ fn reasons(node: &Node) -> BTreeSet<String> {
     let merges = history["merges"].as_array().unwrap();
     let mailboxes = merges.iter().flat_map(|merge| merge["mailboxes"].as_array().unwrap());
     mailboxes.filter_map(|mailbox| mailbox["bumped"]["reason"].as_str()).map(str::to_owned).collect()
+}
+
+/// Delivers while the nodes cannot talk, until a session shows so many messages in all.
+fn deliver_apart(node: &Node, session: &mut Client, count: usize, all: usize) {
+    deliver(node, &format!("apart-{}", node.name), count);
+    eventually("the session sees it", || {
+        session.follow();
+        if session.view().len() == all { Ok(()) } else { Err(session.view().len().to_string()) }
+    });
+}
+
+fn await_reason(node: &Node, wanted: &str) {
+    eventually("the history gives the reason", || {
+        let reasons = reasons(node);
+        if reasons.iter().any(|reason| reason.contains(wanted)) {
+            Ok(())
+        } else {
+            Err(format!("{reasons:?}"))
+        }
+    });
+}
+
+fn await_bump(node: &Node, before: &Listing, messages: usize) {
+    eventually("the mailbox has another UIDVALIDITY, and all mail", || {
+        let listing = Client::open(node, &Witness::default()).list("INBOX");
+        let bumped = listing.uid_validity > before.uid_validity && listing.messages.len() == messages;
+        if bumped { Ok(()) } else { Err(format!("{} {}", listing.uid_validity, listing.messages.len())) }
+    });
 }
 
 fn mailbox_id(client: &mut Client) -> String {
@@ -63,19 +91,12 @@ fn an_operator_bumps_a_mailbox() {
             if whole { Ok(listing) } else { Err(format!("{}", listing.uid_validity)) }
         });
         assert!(listing.uid_validity > before.uid_validity);
-        let emails = |listing: &kit::imap::Listing| -> Vec<String> {
+        let emails = |listing: &Listing| -> Vec<String> {
             listing.messages.values().map(|message| message.email_id.clone()).collect()
         };
         assert_eq!(emails(&listing), emails(&before), "EMAILID stays, in the order of acceptance");
         assert_ne!(mailbox_id(&mut Client::open(node, &Witness::default())), object, "MAILBOXID changes");
-        eventually("the history gives the reason", || {
-            let reasons = reasons(node);
-            if reasons.iter().any(|reason| reason.contains("operator")) {
-                Ok(())
-            } else {
-                Err(format!("{reasons:?}"))
-            }
-        });
+        await_reason(node, "operator");
     }
 }
 
@@ -91,26 +112,33 @@ fn a_reorder_bumps_where_the_operator_wants_it() {
     sessions.iter_mut().for_each(|session| drop(session.select("INBOX")));
     cluster.part();
     for (node, session) in [a, b].into_iter().zip(&mut sessions) {
-        deliver(node, &format!("apart-{}", node.name), 2);
-        eventually("the session sees it", || {
-            session.follow();
-            if session.view().len() == 4 { Ok(()) } else { Err(session.view().len().to_string()) }
-        });
+        deliver_apart(node, session, 2, 4);
     }
     cluster.meet();
     for node in [a, b] {
-        eventually("the mailbox has another UIDVALIDITY, and all mail", || {
-            let listing = Client::open(node, &Witness::default()).list("INBOX");
-            let bumped = listing.uid_validity > before.uid_validity && listing.messages.len() == 6;
-            if bumped { Ok(()) } else { Err(format!("{} {}", listing.uid_validity, listing.messages.len())) }
-        });
-        eventually("the history gives the reason", || {
-            let reasons = reasons(node);
-            if reasons.iter().any(|reason| reason.contains("on_reorder")) {
-                Ok(())
-            } else {
-                Err(format!("{reasons:?}"))
-            }
-        });
+        await_bump(node, &before, 6);
+        await_reason(node, "on_reorder");
+    }
+}
+
+#[test]
+fn a_merge_that_would_renumber_most_of_a_large_mailbox_bumps_it() {
+    const APART: [usize; 2] = [900, 500];
+    let cluster = Cluster::two();
+    let witness = Witness::default();
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    deliver(a, "before", 1);
+    let before = Client::open(a, &witness).list("INBOX");
+    let mut sessions = [Client::open(a, &witness), Client::open(b, &witness)];
+    sessions.iter_mut().for_each(|session| drop(session.select("INBOX")));
+    cluster.part();
+    for ((node, session), count) in [a, b].into_iter().zip(&mut sessions).zip(APART) {
+        deliver_apart(node, session, count, 1 + count);
+    }
+    cluster.meet();
+    let all = 1 + APART.iter().sum::<usize>();
+    for node in [a, b] {
+        await_bump(node, &before, all);
+        await_reason(node, "reissue_limit");
     }
 }

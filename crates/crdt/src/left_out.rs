@@ -97,6 +97,7 @@ left_out! {
     WaitedIsTold = "What was told while something waited is not told again when nothing waits any more.",
     StartIsTold = "A mailbox in which something waits since a start is not announced.",
     MergeBeforeAdopting = "An announcement is adopted before what it covers is here.",
+    BeyondIsMerged = "An announcement is adopted before all that its author may have shown is here, where something waits there.",
     ShowBeforeAdopting = "An announcement is adopted before what it covers is shown.",
     Forwarding = "Announcements are not passed on.",
     MeetFirst = "Nodes that meet again reissue before they have heard each other.",

@@ -123,11 +123,14 @@ impl Account {
         }
         let announcements: Vec<Announcement> = self.heard_of(mailbox).cloned().collect();
         for announcement in announcements {
-            let covered = announcement.may_show();
-            let merged = surroundings.known.covers(covered) || leaves_out(LeftOut::MergeBeforeAdopting);
-            let shown =
-                !self.is_about_to_show(writer, mailbox, covered) || leaves_out(LeftOut::ShowBeforeAdopting);
-            if !merged || !shown {
+            // UIDs that lie below its UIDNEXT may have been given by any of these.
+            let Announcement { visible, beyond, .. } = &announcement;
+            let beyond = Some(beyond).filter(|_| visible.is_empty() || !leaves_out(LeftOut::BeyondIsMerged));
+            let mut shown_there = std::iter::once(visible).chain(beyond);
+            let merged = shown_there.clone().all(|records| surroundings.known.covers(records));
+            let waits = shown_there.any(|records| self.is_about_to_show(writer, mailbox, records));
+            let merged = merged || leaves_out(LeftOut::MergeBeforeAdopting);
+            if !merged || waits && !leaves_out(LeftOut::ShowBeforeAdopting) {
                 continue;
             }
             if announcement.uid_next > self.uid_next(mailbox) {

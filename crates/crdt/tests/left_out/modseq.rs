@@ -102,12 +102,12 @@ fn set_and_taken_off() -> Checked {
 }
 
 /// At the second node a body is waited for, and effects of records that came after it are visible. The client has seen them there,
-/// and the first node has not heard of them.
+/// and the first node has heard of the message alone.
 fn beyond_what_waits() -> Checked {
     let mut world = World::new(3)?;
     world.tell(&[look(0), look(1), look(2), Step::Exchange, deliver(0)])?;
     world.calm_down()?;
-    world.tell(&[deliver(2), expunge(2), carry_bare(2, 1), visit(1)])?;
+    world.tell(&[deliver(2), carry(2, 0), expunge(2), carry_bare(2, 1), visit(1)])?;
     world.carry_announcements(1, 0, usize::MAX)?;
     world.tell(&[visit(0)])
 }

@@ -12,6 +12,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "a body that is long in coming", tell: late_body },
     Story { name: "a small message after a large one", tell: small_after_large },
     Story { name: "announcements before records", tell: announced_first },
+    Story { name: "announcements of a node where something waits", tell: announced_while_waiting },
     Story { name: "announcements before bodies", tell: announced_without_body },
     Story { name: "an announcement by way of a third node", tell: forwarded },
 ];
@@ -109,6 +110,21 @@ fn announced_first() -> Checked {
     world.calm_down()?;
     let in_vain = world.in_vain(0, INBOX)?;
     expect(in_vain == 0, || format!("cost: {in_vain} of 5 messages renumbered that were announced"))
+}
+
+/// The body of one message never came to a node. What that node announced covered no record after it, and was adopted before
+/// the placements were there that it had shown: all were late, given anew, and late again, without end.
+fn announced_while_waiting() -> Checked {
+    let mut world = World::new(3)?;
+    world.tell(&[look(0), look(1), look(2), Step::Exchange, deliver(0), carry_bare(0, 1), carry(0, 2)])?;
+    world.tell(&[pass(3_000)])?;
+    let announcements = Step::Carry { from: 1, to: 2, most: None, bodies: true, announcements_first: true };
+    for _ in 0..5 {
+        world.tell(&[deliver(0), carry(0, 1), announcements, carry(0, 2), carry(2, 0)])?;
+    }
+    world.calm_down()?;
+    let in_vain = world.in_vain(0, INBOX)?;
+    expect(in_vain == 0, || format!("cost: {in_vain} of 6 messages renumbered that were announced"))
 }
 
 fn announced_without_body() -> Checked {
