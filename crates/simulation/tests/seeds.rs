@@ -45,6 +45,7 @@ fn even_seeds_hold_and_repeat() {
 /// - 1231: a disk was put back to before its node had told a HIGHESTMODSEQ that the other had adopted, and nobody told it any more.
 /// - 1453: a node that had just joined had no room to start.
 /// - 1698: the disks of both nodes were put back, and none could give the other a slot: an operator has to help there.
+/// - 2608: a mailbox was renumbered without end, as UIDNEXT of a node that lacked octets was adopted before what it had shown was there.
 /// - 1767, 2664: a mailbox in which a message waited since a start, for octets that were lost, was never announced again.
 #[test]
 fn seeds_that_failed_once() {
