@@ -45,11 +45,12 @@ fn even_seeds_hold_and_repeat() {
 /// - 1231: a disk was put back to before its node had told a HIGHESTMODSEQ that the other had adopted, and nobody told it any more.
 /// - 1453: a node that had just joined had no room to start.
 /// - 1698: the disks of both nodes were put back, and none could give the other a slot: an operator has to help there.
+/// - 2150: a disk was put back to a copy that was made while it was full, and the copy counted as full as well.
 /// - 2608: a mailbox was renumbered without end, as UIDNEXT of a node that lacked octets was adopted before what it had shown was there.
 /// - 1767, 2664: a mailbox in which a message waited since a start, for octets that were lost, was never announced again.
 #[test]
 fn seeds_that_failed_once() {
-    for seed in [494, 764, 1093, 1231, 1453, 1698, 1767, 2608, 2664] {
+    for seed in [494, 764, 1093, 1231, 1453, 1698, 1767, 2150, 2608, 2664] {
         play(seed);
     }
 }

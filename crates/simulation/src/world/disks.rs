@@ -75,7 +75,10 @@ impl World {
             return Ok(());
         }
         let memory = self.ledger.memory(node);
-        state.backup = Some(Backup { disk: state.disk.snapshot(), memory });
+        let disk = state.disk.snapshot();
+        // It goes on a disk of its own: that this one is full is no matter there (seed 2150).
+        disk.set_capacity(None);
+        state.backup = Some(Backup { disk, memory });
         self.note(format!("! the disk of n{node} is copied"));
         Ok(())
     }
