@@ -8,6 +8,7 @@ mod list;
 mod number_set;
 mod resync;
 mod search;
+mod sort;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use number_set::{Bound, Messages, Number, NumberSet, SequenceNumber, Sequenc
 pub(crate) use resync::match_runs;
 pub use resync::{MatchRun, Resync};
 pub use search::{Search, SearchCharset, SearchKey, SearchReturn};
+pub use sort::{Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm};
 
 /// The longest tag that is accepted, in octets.
 pub const LONGEST_TAG: usize = 256;
@@ -186,6 +188,10 @@ pub enum CommandBody {
     },
     /// SEARCH, UID SEARCH
     Search(Search),
+    /// SORT, UID SORT
+    Sort(Sort),
+    /// THREAD, UID THREAD
+    Thread(Thread),
     /// FETCH, UID FETCH
     Fetch {
         /// Of which messages; [`Messages::Uids`] where it was UID FETCH.

@@ -270,6 +270,8 @@ impl Session {
             CommandBody::Unselect => self.unselect(&tag, out),
             CommandBody::Expunge { uids } => self.expunge(tag, uids.as_ref(), out),
             CommandBody::Search(search) => self.search(tag, search, out),
+            CommandBody::Sort(sort) => self.sort(tag, sort, out),
+            CommandBody::Thread(thread) => self.thread(tag, thread, out),
             CommandBody::Fetch { messages, items, changed_since, vanished } => {
                 let changed_since = changed_since.map(|since| self.since(since));
                 let wish = fetch::Wish { items, changed_since, vanished };

@@ -6,6 +6,7 @@ use crate::budget::Budget;
 use crate::header::{is_space, trim};
 use crate::limits::ADDRESS_COST;
 use crate::octets::Octets;
+use crate::words::decode_words;
 
 /// One member of an address list, in the terms of RFC 9051 7.5.2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,30 @@ pub enum Address {
     GroupStart(Octets),
     /// The end of the group that started last.
     GroupEnd,
+}
+
+impl Address {
+    /// The `addr-mailbox` of ENVELOPE, by which SORT orders CC, FROM and TO (RFC 5256 section 3): of a group its name.
+    pub fn sorted_mailbox(&self) -> &[u8] {
+        match self {
+            Address::Mailbox { mailbox, .. } => mailbox,
+            Address::GroupStart(name) => name,
+            Address::GroupEnd => &[],
+        }
+    }
+
+    /// What a client shows of it, by which SORT orders DISPLAYFROM and DISPLAYTO (RFC 5957 section 3): the name, or else
+    /// the address.
+    pub fn displayed(&self) -> String {
+        match self {
+            Address::Mailbox { name: Some(name), .. } | Address::GroupStart(name) => decode_words(name),
+            Address::Mailbox { mailbox, host, .. } => {
+                let at: &[u8] = if mailbox.is_empty() || host.is_empty() { b"" } else { b"@" };
+                decode_words(&[mailbox, at, host].concat())
+            }
+            Address::GroupEnd => String::new(),
+        }
+    }
 }
 
 /// Reads an unfolded address list; stops where the budget ends. Groups that start also end.
@@ -322,6 +347,24 @@ mod tests {
             .map(show)
             .collect::<Vec<_>>()
             .join(" | ")
+    }
+
+    /// RFC 5256 section 3 and RFC 5957 section 3.
+    #[test]
+    fn what_sort_takes_of_an_address() {
+        for (value, mailbox, displayed) in [
+            ("Fred =?utf-8?q?F=C3=B6?= <foobar@example.com>", "foobar", "Fred Fö"),
+            ("foobar@example.com", "foobar", "foobar@example.com"),
+            ("foobar", "foobar", "foobar"),
+            ("\"Bar, Fred\" <@route:foobar@example.com>", "foobar", "Bar, Fred"),
+            ("friends: a@b, c@d;", "friends", "friends"),
+            ("Only A Name", "", "Only A Name"),
+        ] {
+            let list = parse_list(value.as_bytes(), &mut Budget::new(100_000));
+            let first = list.first().expect("an address");
+            assert_eq!(String::from_utf8_lossy(first.sorted_mailbox()), mailbox, "{value}");
+            assert_eq!(first.displayed(), displayed, "{value}");
+        }
     }
 
     fn show(address: &Address) -> String {

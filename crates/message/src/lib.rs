@@ -8,8 +8,10 @@
 //! a range and not taken apart.
 
 mod address;
+mod base_subject;
 mod budget;
 mod charset;
+mod collation;
 mod content;
 mod date;
 pub mod encode;
@@ -18,6 +20,7 @@ mod frame;
 mod header;
 mod internal_date;
 pub mod limits;
+mod message_id;
 mod octets;
 mod scanner;
 mod search;
@@ -27,11 +30,14 @@ mod transfer;
 mod words;
 
 pub use address::Address;
+pub use base_subject::BaseSubject;
 pub use charset::CharsetDecoder;
+pub use collation::casemap;
 pub use date::SentDate;
 pub use envelope::Envelope;
 pub use header::{Field, Fields, fields};
 pub use internal_date::{InternalDate, InternalDateError};
+pub use message_id::MessageId;
 pub use octets::Octets;
 pub use scanner::Scanner;
 pub use search::{Needle, Scope, search_text};

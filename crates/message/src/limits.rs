@@ -42,3 +42,12 @@ pub const SEARCH_FIELD_OCTETS_MAX: usize = 1024 * 1024;
 
 /// White space held back by the quoted-printable decoder until it is known not to end a line.
 pub const TRAILING_SPACE_MAX: usize = 1024;
+
+/// About the octets of what stands for a text where texts are compared; longer texts are compared by their beginning.
+pub const COLLATION_OCTETS_MAX: usize = 1024;
+
+/// Octets of a message identifier; a line of RFC 5322 has no more.
+pub const MESSAGE_ID_OCTETS_MAX: usize = 998;
+
+/// Message identifiers taken of one `References` field, the last ones.
+pub const REFERENCES_MAX: usize = 200;

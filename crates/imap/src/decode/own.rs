@@ -4,6 +4,7 @@ mod fetch;
 mod list;
 mod resync;
 pub(super) mod search;
+mod sort;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -51,7 +52,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 21] = [
+const TAKE_ARGUMENTS: [&str; 23] = [
     "APPEND",
     "AUTHENTICATE",
     "COPY",
@@ -68,9 +69,11 @@ const TAKE_ARGUMENTS: [&str; 21] = [
     "RENAME",
     "SEARCH",
     "SELECT",
+    "SORT",
     "STATUS",
     "STORE",
     "SUBSCRIBE",
+    "THREAD",
     "UID",
     "UNSUBSCRIBE",
 ];
@@ -116,6 +119,8 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
 fn on_messages(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding, uid: bool) -> Read<CommandBody> {
     match name {
         "SEARCH" => search::search(cursor, uid).map(CommandBody::Search),
+        "SORT" => sort::sort(cursor, uid).map(CommandBody::Sort),
+        "THREAD" => sort::thread(cursor, uid).map(CommandBody::Thread),
         "FETCH" => fetch::fetch(cursor, uid),
         "STORE" => store(cursor, uid),
         "COPY" | "MOVE" => {

@@ -1,23 +1,30 @@
-//! SEARCH and UID SEARCH (RFC 9051 section 6.4.4, RFC 4731, RFC 7162 section 3.1.5): a bounded number of messages and octets
-//! at a time, so that a long search holds nobody up.
+//! SEARCH, SORT and THREAD with their UID forms (RFC 9051 section 6.4.4, RFC 4731, RFC 5256, RFC 7162 section 3.1.5): a
+//! bounded number of messages and octets at a time, so that a long search holds nobody up.
 
+mod found;
+mod gather;
+mod sort;
 mod test;
+mod thread;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use mailstore::ReadError;
 use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::modseq;
 
 use super::answer::Answer;
 use super::bodies::Bodies;
-use super::numbers::sequence;
-use super::put::{self, put};
 use super::selected::current;
 use super::{Action, Running, Session, Telling};
-use crate::command::{Search, SearchCharset, SearchReturn, Tag};
+use crate::command::{Search, SearchCharset, Sort, Tag, Thread};
+use found::{Found, Report};
+use gather::{Gather, Gathered};
+use sort::Sorting;
 use test::{Candidate, Test};
+use thread::Threading;
 
 /// How many messages are looked at before others get a turn.
 const MESSAGES_A_PIECE: usize = 4096;
@@ -26,25 +33,40 @@ const STRUCTURES_A_PIECE: usize = 256;
 /// How many octets of bodies are read before others get a turn; a message that was begun is finished.
 const OCTETS_A_PIECE: u64 = 1024 * 1024;
 
-/// A SEARCH that is not through yet.
+/// The most octets of texts and identifiers that one SORT or THREAD keeps: some 500,000 messages of usual headers.
+const MOST_OCTETS: usize = 64 * 1024 * 1024;
+
+/// A SEARCH, SORT or THREAD that is not through yet.
 pub(super) struct Searching {
     tag: Tag,
-    uid: bool,
     /// Whether sequence numbers are among the keys; no EXPUNGE may be told then (RFC 7162 section 3.2.10.2).
     by_number: bool,
-    returned: Option<SearchReturn>,
+    report: Report,
     test: Test,
     told: Arc<MailboxView>,
     flags: Arc<MailboxView>,
     next: usize,
-    found: Vec<u32>,
-    /// The highest MODSEQ of what was found, where the client asked by MODSEQ.
-    highest: Option<u64>,
+    gather: Gather,
     failure: Option<String>,
 }
 
+/// More than [`MOST_OCTETS`] would have to be kept.
+struct TooMuch;
+
 impl Session {
     pub(super) fn search(&mut self, tag: Tag, search: Search, out: &mut Vec<u8>) -> Action {
+        self.look_for(tag, search, Gather::Places(Vec::new()), out)
+    }
+
+    pub(super) fn sort(&mut self, tag: Tag, sort: Sort, out: &mut Vec<u8>) -> Action {
+        self.look_for(tag, sort.search, Gather::Sorted(Sorting::new(sort.criteria)), out)
+    }
+
+    pub(super) fn thread(&mut self, tag: Tag, thread: Thread, out: &mut Vec<u8>) -> Action {
+        self.look_for(tag, thread.search, Gather::Threads(Box::new(Threading::new(thread.algorithm))), out)
+    }
+
+    fn look_for(&mut self, tag: Tag, search: Search, gather: Gather, out: &mut Vec<u8>) -> Action {
         if let SearchCharset::Unsupported(name) = &search.charset {
             let text = format!("The charset {name} is not known here");
             return self.fail(&tag, Answer::no("BADCHARSET (US-ASCII UTF-8)", text), out);
@@ -66,50 +88,56 @@ impl Session {
         let key = test::with_modseqs(search.key, &known);
         let searching = Searching {
             tag,
-            uid: search.uid,
             by_number,
-            returned: search.returned,
+            report: Report { uid: search.uid, returned: search.returned, asks_modseq },
             test: Test::new(key, &told, self.last_heard),
             flags: selected.flags_told().clone(),
             told,
             next: 0,
-            found: Vec::new(),
-            highest: asks_modseq.then_some(0),
+            gather,
             failure: None,
         };
         self.produce_search(searching, out)
     }
 
     pub(super) fn produce_search(&mut self, mut searching: Searching, out: &mut Vec<u8>) -> Action {
-        if !searching.look(&mut Bodies::new(&self.store)) {
-            self.running = Running::Search(searching);
-            return Action::Continue;
+        match searching.look(&mut Bodies::new(&self.store)) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.running = Running::Search(searching);
+                return Action::Continue;
+            }
+            Err(TooMuch) => {
+                let text = "There are too many messages with long headers to be ordered at once; name fewer";
+                return self.fail(&searching.tag, Answer::no("LIMIT", text), out);
+            }
         }
-        searching.write(out);
-        let answer = match &searching.failure {
+        let Searching { tag, by_number, report, gather, failure, .. } = searching;
+        match gather.finish() {
+            Gathered::Found(found) => report.write_search(&tag, &found, out),
+            Gathered::Sorted(found) => report.write_sort(&tag, &found, out),
+            Gathered::Threads(forest) => forest.write(report.uid, out),
+        }
+        let answer = match failure {
             Some(failure) => Answer::no("SERVERBUG", format!("Some messages could not be read: {failure}")),
             None => Answer::ok("Completed"),
         };
-        self.finish(&searching.tag, Telling::for_numbers(searching.uid && !searching.by_number), answer, out)
+        self.finish(&tag, Telling::for_numbers(report.uid && !by_number), answer, out)
     }
 }
 
 impl Searching {
     /// Looks at some more messages; whether all were looked at.
-    fn look(&mut self, bodies: &mut Bodies<'_>) -> bool {
+    fn look(&mut self, bodies: &mut Bodies<'_>) -> Result<bool, TooMuch> {
         let mut rows: VecDeque<Row> =
             self.told.rows.iter().skip(self.next).take(MESSAGES_A_PIECE).cloned().collect();
         let (mut structures, mut octets) = (0, 0);
         while let Some(row) = rows.pop_front() {
             let now = current(&self.flags, &self.told, &row).clone();
             let mut candidate = Candidate::new(self.next, now, bodies);
-            match self.test.holds(&mut candidate) {
-                Ok(true) => self.note(self.next, &candidate.row),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::error!(%error, "a message could not be searched");
-                    self.failure.get_or_insert(error.to_string());
-                }
+            if let Err(error) = self.try_message(&mut candidate) {
+                tracing::error!(%error, "a message could not be searched");
+                self.failure.get_or_insert(error.to_string());
             }
             self.next += 1;
             structures += usize::from(candidate.structure.is_some());
@@ -118,58 +146,16 @@ impl Searching {
                 break;
             }
         }
-        self.next >= self.told.rows.len()
+        if self.gather.octets() > MOST_OCTETS { Err(TooMuch) } else { Ok(self.next >= self.told.rows.len()) }
     }
 
-    fn note(&mut self, place: usize, row: &Row) {
-        self.found.push(if self.uid { row.uid.0 } else { sequence(place) });
-        if let Some(highest) = &mut self.highest {
-            *highest = modseq(row.modseq).max(*highest);
-        }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        match self.returned {
-            None => {
-                out.extend_from_slice(b"* SEARCH");
-                for number in &self.found {
-                    out.push(b' ');
-                    put::number((*number).into(), out);
-                }
-                if let Some(highest) = self.highest.filter(|_| !self.found.is_empty()) {
-                    put!(out, " (MODSEQ {highest})");
-                }
-            }
-            Some(returned) => self.write_extended(returned, out),
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-
-    /// `* ESEARCH` (RFC 4731 section 3.1); of no message neither MIN nor MAX nor ALL is told.
-    fn write_extended(&self, returned: SearchReturn, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"* ESEARCH (TAG ");
-        crate::encode::string(self.tag.as_str().as_bytes(), out);
-        out.push(b')');
-        if self.uid {
-            out.extend_from_slice(b" UID");
-        }
-        if let (Some(first), Some(last)) = (self.found.first(), self.found.last()) {
-            if returned.min {
-                put!(out, " MIN {first}");
-            }
-            if returned.max {
-                put!(out, " MAX {last}");
-            }
-            if returned.all {
-                out.extend_from_slice(b" ALL ");
-                put::set(self.found.iter().copied(), out);
-            }
-        }
-        if returned.count {
-            put!(out, " COUNT {}", self.found.len());
-        }
-        if let Some(highest) = self.highest.filter(|_| !self.found.is_empty()) {
-            put!(out, " MODSEQ {highest}");
+    /// Takes the message, if it passes.
+    fn try_message(&mut self, candidate: &mut Candidate<'_, '_>) -> Result<(), ReadError> {
+        let (place, row) = (candidate.place, &candidate.row);
+        let found = Found { place, uid: row.uid, modseq: modseq(row.modseq) };
+        match self.test.holds(candidate)? {
+            true => self.gather.take(found, candidate),
+            false => Ok(()),
         }
     }
 }

@@ -12,7 +12,9 @@ mod moving;
 mod resyncing;
 mod searching;
 mod sharing;
+mod sorting;
 mod storing;
+mod threading;
 
 use client::{Client, MAIL, store};
 

@@ -20,6 +20,11 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Read<Search> {
         charset = charset_of(&cursor.text("a charset")?);
         cursor.space()?;
     }
+    Ok(Search { returned, ..program(cursor, uid, charset)? })
+}
+
+/// The keys, which SORT and THREAD take as well.
+pub(super) fn program(cursor: &mut Cursor<'_>, uid: bool, charset: SearchCharset) -> Read<Search> {
     let mut keys = Keys { charset, count: 0 };
     let mut all = vec![keys.key(cursor, 0)?];
     while cursor.peek() == Some(b' ') {
@@ -29,7 +34,7 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Read<Search> {
         }
         all.push(keys.key(cursor, 0)?);
     }
-    Ok(Search { uid, returned, charset: keys.charset, key: together(all) })
+    Ok(Search { uid, returned: None, charset: keys.charset, key: together(all) })
 }
 
 /// The charset of this name.
@@ -52,7 +57,8 @@ pub(in super::super) fn together(mut keys: Vec<SearchKey>) -> SearchKey {
     }
 }
 
-fn return_options(cursor: &mut Cursor<'_>) -> Read<SearchReturn> {
+/// What stands between the parentheses of RETURN, for SEARCH and SORT.
+pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Read<SearchReturn> {
     let mut returned = SearchReturn::default();
     cursor.list(|cursor| {
         match cursor.word("a result option")?.as_str() {

@@ -50,7 +50,7 @@ pub(super) enum Place {
 
 /// A message that is being tested; what was read of it serves all tests.
 pub(super) struct Candidate<'a, 'b> {
-    place: usize,
+    pub(super) place: usize,
     pub(super) row: Row,
     pub(super) structure: Option<Arc<Structure>>,
     pub(super) octets_read: u64,
@@ -182,7 +182,7 @@ impl<'a, 'b> Candidate<'a, 'b> {
         Candidate { place, row, structure: None, octets_read: 0, body: None, bodies }
     }
 
-    fn structure(&mut self) -> Result<Arc<Structure>, ReadError> {
+    pub(super) fn structure(&mut self) -> Result<Arc<Structure>, ReadError> {
         match &self.structure {
             Some(structure) => Ok(structure.clone()),
             None => {

@@ -1,0 +1,94 @@
+//! The messages that were found, and how they are told: `* SEARCH`, `* SORT` and `* ESEARCH`.
+
+use mailstore::crdt::identity::Uid;
+
+use super::super::numbers::sequence;
+use super::super::put::{self, put};
+use crate::command::{SearchReturn, Tag};
+
+/// A message that was found; messages compare by their place in the mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Found {
+    pub(super) place: usize,
+    pub(super) uid: Uid,
+    pub(super) modseq: u64,
+}
+
+impl Found {
+    /// The number that the client is told of it.
+    pub(super) fn number(&self, uid: bool) -> u32 {
+        if uid { self.uid.0 } else { sequence(self.place) }
+    }
+}
+
+/// What is to be told, and by which numbers.
+pub(super) struct Report {
+    pub(super) uid: bool,
+    pub(super) returned: Option<SearchReturn>,
+    /// Whether the client asked by MODSEQ, so that the highest one is told (RFC 7162 section 3.1.5).
+    pub(super) asks_modseq: bool,
+}
+
+impl Report {
+    /// Appends `* SEARCH`, or `* ESEARCH` where the command had RETURN.
+    pub(super) fn write_search(&self, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
+        self.write("SEARCH", tag, found, out);
+    }
+
+    /// Appends `* SORT` (RFC 5256 section 4), or `* ESEARCH` with the messages in their order (RFC 5267 section 3).
+    pub(super) fn write_sort(&self, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
+        self.write("SORT", tag, found, out);
+    }
+
+    fn write(&self, name: &str, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
+        match self.returned {
+            None => self.write_list(name, found, out),
+            Some(returned) => self.write_extended(returned, tag, found, out),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_list(&self, name: &str, found: &[Found], out: &mut Vec<u8>) {
+        put!(out, "* {name}");
+        for message in found {
+            out.push(b' ');
+            put::number(message.number(self.uid).into(), out);
+        }
+        if let Some(highest) = self.highest(found) {
+            put!(out, " (MODSEQ {highest})");
+        }
+    }
+
+    /// `* ESEARCH` (RFC 4731 section 3.1); of no message neither MIN nor MAX nor ALL is told.
+    fn write_extended(&self, returned: SearchReturn, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"* ESEARCH (TAG ");
+        crate::encode::string(tag.as_str().as_bytes(), out);
+        out.push(b')');
+        if self.uid {
+            out.extend_from_slice(b" UID");
+        }
+        if let (Some(first), Some(last)) = (found.first(), found.last()) {
+            if returned.min {
+                put!(out, " MIN {}", first.number(self.uid));
+            }
+            if returned.max {
+                put!(out, " MAX {}", last.number(self.uid));
+            }
+            if returned.all {
+                out.extend_from_slice(b" ALL ");
+                put::set(found.iter().map(|message| message.number(self.uid)), out);
+            }
+        }
+        if returned.count {
+            put!(out, " COUNT {}", found.len());
+        }
+        if let Some(highest) = self.highest(found) {
+            put!(out, " MODSEQ {highest}");
+        }
+    }
+
+    fn highest(&self, found: &[Found]) -> Option<u64> {
+        let highest = || found.iter().map(|message| message.modseq).max();
+        self.asks_modseq.then(highest).flatten()
+    }
+}

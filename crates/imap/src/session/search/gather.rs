@@ -1,0 +1,54 @@
+//! What is kept of the messages that were found, until all were looked at.
+
+use mailstore::ReadError;
+
+use super::found::Found;
+use super::sort::Sorting;
+use super::test::Candidate;
+use super::thread::{Forest, Threading};
+
+/// What is being made of the messages that are found.
+pub(super) enum Gather {
+    /// Their numbers in the order of the mailbox.
+    Places(Vec<Found>),
+    /// Another order.
+    Sorted(Sorting),
+    /// Threads.
+    Threads(Box<Threading>),
+}
+
+/// What was made of them.
+pub(super) enum Gathered {
+    Found(Vec<Found>),
+    Sorted(Vec<Found>),
+    Threads(Forest),
+}
+
+impl Gather {
+    /// Takes a message that was found.
+    pub(super) fn take(&mut self, found: Found, candidate: &mut Candidate<'_, '_>) -> Result<(), ReadError> {
+        match self {
+            Gather::Places(all) => all.push(found),
+            Gather::Sorted(sorting) => return sorting.take(found, candidate),
+            Gather::Threads(threading) => return threading.take(found, candidate),
+        }
+        Ok(())
+    }
+
+    /// About what is kept of texts and identifiers.
+    pub(super) fn octets(&self) -> usize {
+        match self {
+            Gather::Places(_) => 0,
+            Gather::Sorted(sorting) => sorting.octets(),
+            Gather::Threads(threading) => threading.octets(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Gathered {
+        match self {
+            Gather::Places(all) => Gathered::Found(all),
+            Gather::Sorted(sorting) => Gathered::Sorted(sorting.finish()),
+            Gather::Threads(threading) => Gathered::Threads(threading.finish()),
+        }
+    }
+}
