@@ -6,6 +6,7 @@
 mod fetch;
 mod list;
 mod number_set;
+mod partial_range;
 mod resync;
 mod search;
 mod sort;
@@ -18,6 +19,7 @@ use mailstore::crdt::view::ReceivedAt;
 pub use fetch::{FetchItem, Partial, Section, SectionText};
 pub use list::{ListReturn, ListSelection, StatusItem};
 pub use number_set::{Bound, Messages, Number, NumberSet, SequenceNumber, SequenceSet, UidSet};
+pub use partial_range::PartialRange;
 pub(crate) use resync::match_runs;
 pub use resync::{MatchRun, Resync};
 pub use search::{Search, SearchCharset, SearchKey, SearchReturn};
@@ -183,8 +185,8 @@ pub enum CommandBody {
     Idle,
     /// EXPUNGE, or UID EXPUNGE (RFC 4315) with its set
     Expunge {
-        /// The messages that UID EXPUNGE is restricted to.
-        uids: Option<UidSet>,
+        /// The messages that UID EXPUNGE is restricted to, by UID.
+        messages: Option<Messages>,
     },
     /// SEARCH, UID SEARCH
     Search(Search),
@@ -202,6 +204,8 @@ pub enum CommandBody {
         changed_since: Option<u64>,
         /// VANISHED (RFC 7162 section 3.2.6); only with UIDs and CHANGEDSINCE.
         vanished: bool,
+        /// PARTIAL (RFC 9394 section 3.3); only with UIDs.
+        partial: Option<PartialRange>,
     },
     /// STORE, UID STORE
     Store {

@@ -268,13 +268,13 @@ impl Session {
         match body {
             CommandBody::Close => self.close(tag, out),
             CommandBody::Unselect => self.unselect(&tag, out),
-            CommandBody::Expunge { uids } => self.expunge(tag, uids.as_ref(), out),
+            CommandBody::Expunge { messages } => self.expunge(tag, messages.as_ref(), out),
             CommandBody::Search(search) => self.search(tag, search, out),
             CommandBody::Sort(sort) => self.sort(tag, sort, out),
             CommandBody::Thread(thread) => self.thread(tag, thread, out),
-            CommandBody::Fetch { messages, items, changed_since, vanished } => {
+            CommandBody::Fetch { messages, items, changed_since, vanished, partial } => {
                 let changed_since = changed_since.map(|since| self.since(since));
-                let wish = fetch::Wish { items, changed_since, vanished };
+                let wish = fetch::Wish { items, changed_since, vanished, partial };
                 self.fetch(tag, &messages, wish, out)
             }
             CommandBody::Store { messages, change, silent, flags, unchanged_since } => {

@@ -104,6 +104,22 @@ pub enum Messages {
     Sequence(SequenceSet),
     /// By UID: the UID form of the command.
     Uids(UidSet),
+    /// `$`: those of the last search with SAVE (RFC 5182).
+    Saved {
+        /// Whether it was the UID form of the command.
+        uid: bool,
+    },
+}
+
+impl Messages {
+    /// Whether it was the UID form of the command.
+    pub fn by_uid(&self) -> bool {
+        match self {
+            Messages::Sequence(_) => false,
+            Messages::Uids(_) => true,
+            Messages::Saved { uid } => *uid,
+        }
+    }
 }
 
 #[cfg(test)]

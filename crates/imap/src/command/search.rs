@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use mailstore::crdt::flag::Flag;
 
 use super::number_set::{SequenceSet, UidSet};
+use super::partial_range::PartialRange;
 
 /// SEARCH and UID SEARCH (RFC 9051 section 6.4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct SearchReturn {
     pub all: bool,
     /// How many there are.
     pub count: bool,
+    /// Keep what is found for `$` (RFC 5182).
+    pub save: bool,
+    /// Some of the numbers (RFC 9394); never with `all`.
+    pub partial: Option<PartialRange>,
 }
 
 /// The charset of the texts of a SEARCH.
@@ -59,6 +64,8 @@ pub enum SearchKey {
     Sequence(SequenceSet),
     /// UID
     Uid(UidSet),
+    /// `$`, as sequence numbers or as UIDs: what was saved last (RFC 5182)
+    Saved,
     /// SEEN, ANSWERED, FLAGGED, DELETED, DRAFT, KEYWORD
     Flag(Flag),
     /// RECENT (NEW is `And([Recent, Not(Flag(Seen))])`, OLD is `Not(Recent)`)

@@ -104,8 +104,10 @@ fn on_mailboxes(body: &Body<'_>, names: NameEncoding) -> Option<CommandBody> {
 /// Commands about messages of the selected mailbox.
 fn on_messages(body: Body<'_>, names: NameEncoding) -> Option<CommandBody> {
     Some(match body {
-        Body::Expunge => CommandBody::Expunge { uids: None },
-        Body::ExpungeUid { sequence_set } => CommandBody::Expunge { uids: Some(number_set(&sequence_set)?) },
+        Body::Expunge => CommandBody::Expunge { messages: None },
+        Body::ExpungeUid { sequence_set } => {
+            CommandBody::Expunge { messages: Some(messages(&sequence_set, true)?) }
+        }
         Body::Copy { sequence_set, mailbox, uid } => CommandBody::Copy {
             messages: messages(&sequence_set, uid)?,
             mailbox: mailbox_name(&mailbox, names)?,
@@ -134,6 +136,7 @@ fn on_messages(body: Body<'_>, names: NameEncoding) -> Option<CommandBody> {
             items: fetch::items(macro_or_item_names)?,
             changed_since: fetch::changed_since(&modifiers)?,
             vanished: false,
+            partial: None,
         },
         Body::Search { charset, criteria, uid } => {
             CommandBody::Search(search::search(charset.as_ref(), criteria.as_ref(), uid)?)

@@ -12,7 +12,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mailstore::crdt::flag::{Flag, FlagChange};
 use message::InternalDate;
 
-use crate::command::{AppendMessage, CommandBody, Messages, Number, NumberSet, Password, SaslResponse};
+use crate::command::{
+    AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password, SaslResponse,
+};
 use crate::mailbox_name::NameEncoding;
 
 use super::cursor::{Cursor, Expected, Read};
@@ -38,7 +40,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
         "UNSELECT" => CommandBody::Unselect,
         "UNAUTHENTICATE" => CommandBody::Unauthenticate,
         "IDLE" => CommandBody::Idle,
-        "EXPUNGE" => CommandBody::Expunge { uids: None },
+        "EXPUNGE" => CommandBody::Expunge { messages: None },
         _ => {
             // A command that is not known is told apart from one that lacks its arguments.
             if !TAKE_ARGUMENTS.contains(&name.as_str()) {
@@ -108,7 +110,7 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
             let name = cursor.word("the name of a command with UIDs")?;
             cursor.space()?;
             if name == "EXPUNGE" {
-                return Ok(CommandBody::Expunge { uids: Some(cursor.number_set()?) });
+                return Ok(CommandBody::Expunge { messages: Some(messages(cursor, true)?) });
             }
             on_messages(cursor, &name, names, true)
         }
@@ -140,7 +142,22 @@ fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Read<Messages> {
     fn set<N: Number>(cursor: &mut Cursor<'_>) -> Read<NumberSet<N>> {
         cursor.number_set()
     }
+    if cursor.accept(b'$') {
+        return Ok(Messages::Saved { uid });
+    }
     Ok(if uid { Messages::Uids(set(cursor)?) } else { Messages::Sequence(set(cursor)?) })
+}
+
+/// `partial-range` of RFC 9394 section 4.
+fn partial_range(cursor: &mut Cursor<'_>) -> Read<PartialRange> {
+    const EXPECTED: &str = "a range such as 1:100 or -1:-100";
+    let from_last = cursor.accept(b'-');
+    let start = cursor.positive(EXPECTED)?;
+    cursor.expect(b':', EXPECTED)?;
+    if cursor.accept(b'-') != from_last {
+        return Err(Expected::Grammar(EXPECTED));
+    }
+    Ok(PartialRange { start, end: cursor.positive(EXPECTED)?, from_last })
 }
 
 fn login(cursor: &mut Cursor<'_>) -> Read<CommandBody> {

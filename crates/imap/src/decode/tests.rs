@@ -198,6 +198,7 @@ fn what_imap_codec_does_not_know_is_decoded_as_well() {
             ],
             changed_since: None,
             vanished: false,
+            partial: None,
         }
     );
 }

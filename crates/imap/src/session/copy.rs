@@ -30,7 +30,7 @@ impl Session {
         let Some(view) = self.mailboxes() else { return self.waiting() };
         let Some(selected) = &self.selected else { return self.waiting() };
         let told = selected.told().clone();
-        let places = match places(messages, &told) {
+        let places = match places(messages, selected) {
             Ok(places) => places,
             Err(answer) => return self.fail(&tag, answer, out),
         };
@@ -47,7 +47,7 @@ impl Session {
         }
         let (account, from, to) = (view.account, selected.mailbox, target.mailbox);
         let sources = rows(&places, &told).map(|(_, row)| (row.facts.entry, row.uid)).collect();
-        let uid = matches!(messages, Messages::Uids(_));
+        let uid = messages.by_uid();
         self.running = Running::Copy(Copying { tag, moving, uid, sources });
         Action::Ask(if moving {
             Request::Move { account, from, entries, to }

@@ -4,10 +4,10 @@ use mailstore::crdt::flag::Flag;
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
-use super::numbers::{rows, uid_places};
+use super::numbers::{places, rows};
 use super::selected::entries;
 use super::{Action, Running, Session, Telling};
-use crate::command::{Tag, UidSet};
+use crate::command::{Messages, Tag};
 
 /// An expunge under way.
 pub(super) struct Expunging {
@@ -17,7 +17,7 @@ pub(super) struct Expunging {
 }
 
 impl Session {
-    pub(super) fn expunge(&mut self, tag: Tag, uids: Option<&UidSet>, out: &mut Vec<u8>) -> Action {
+    pub(super) fn expunge(&mut self, tag: Tag, messages: Option<&Messages>, out: &mut Vec<u8>) -> Action {
         let Some(account) = self.account() else { return self.waiting() };
         let Some(selected) = &mut self.selected else { return self.waiting() };
         if selected.read_only {
@@ -25,9 +25,10 @@ impl Session {
         }
         selected.refresh();
         let told = selected.told();
-        let places = match uids {
-            Some(uids) => uid_places(&uids.resolve(told.rows.last().map(|row| row.uid)), told),
-            None => std::iter::once(0..told.rows.len()).collect(),
+        let all = || std::iter::once(0..told.rows.len()).collect();
+        let places = match messages.map_or_else(|| Ok(all()), |messages| places(messages, selected)) {
+            Ok(places) => places,
+            Err(answer) => return self.fail(&tag, answer, out),
         };
         let deleted = |row: &&_| selected.current_newest(row).flags.contains(&Flag::Deleted);
         let candidates = entries(rows(&places, told).map(|(_, row)| row).filter(deleted));

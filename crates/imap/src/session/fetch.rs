@@ -15,11 +15,11 @@ use mailstore::request::{Reply, Request, RequestError, modseq};
 
 use super::answer::Answer;
 use super::bodies::Bodies;
-use super::numbers::{Places, places, rows};
+use super::numbers::{Places, part, places, rows};
 use super::resync::{Since, earlier, write_vanished_earlier};
 use super::selected::{Items, Selected, current};
 use super::{Action, PIECE_OCTETS, Running, Session, Telling};
-use crate::command::{FetchItem, Messages, Tag};
+use crate::command::{FetchItem, Messages, PartialRange, Tag};
 use open::OpenMessage;
 
 /// How many rows are looked at before others get a turn; one that takes a look into the message counts more.
@@ -36,6 +36,8 @@ pub(super) struct Wish {
     pub(super) changed_since: Option<Since>,
     /// Which of the UIDs vanished since, too.
     pub(super) vanished: bool,
+    /// Which part of the messages.
+    pub(super) partial: Option<PartialRange>,
 }
 
 /// A FETCH of which something may be told already.
@@ -63,7 +65,7 @@ pub(super) struct Fetching {
 
 impl Session {
     pub(super) fn fetch(&mut self, tag: Tag, messages: &Messages, wish: Wish, out: &mut Vec<u8>) -> Action {
-        let Wish { items, changed_since, vanished } = wish;
+        let Wish { items, changed_since, vanished, partial } = wish;
         if vanished && !self.qresync {
             return self.fail(&tag, Answer::bad("QRESYNC has to be enabled first").code("CLIENTBUG"), out);
         }
@@ -79,13 +81,17 @@ impl Session {
             let known = uids.resolve(Some(view.highest_known()));
             write_vanished_earlier(&earlier(view, since, known, Uid(0)), out);
         }
-        let places = match places(messages, selected.told()) {
-            Ok(places) => places,
+        let places = match places(messages, selected) {
+            Ok(places) => match partial {
+                // RFC 9394 section 3.4: CHANGEDSINCE tells some of the part; the part is not one of what changed.
+                Some(partial) => part(&places, &partial),
+                None => places,
+            },
             Err(answer) => return self.fail(&tag, answer, out),
         };
         // So that flags are as new as can be; they count as told, and who does not ask for them hears of them thereby.
         selected.tell_flags(condstore, out);
-        let uid = matches!(messages, Messages::Uids(_));
+        let uid = messages.by_uid();
         let changed_since = changed_since.map(|since| since.modseq);
         let fetching = Box::new(Fetching::new(tag, uid, items, changed_since, condstore, places, selected));
         match self.seen_request(&fetching) {

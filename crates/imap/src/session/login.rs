@@ -35,7 +35,9 @@ impl Session {
         list.push_str(
             " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH WITHIN CONDSTORE QRESYNC OBJECTID",
         );
-        list.push_str(" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
+        list.push_str(
+            " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL",
+        );
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={}", self.config.append_limit));
         list
     }

@@ -6,15 +6,18 @@ use mailstore::crdt::identity::Uid;
 use mailstore::crdt::view::{MailboxView, Row};
 
 use super::answer::Answer;
-use crate::command::{Messages, SequenceNumber};
+use super::selected::Selected;
+use crate::command::{Messages, PartialRange, SequenceNumber};
 
 /// Places of messages in a view, from 0: ascending ranges that neither touch nor overlap, none of them empty.
 pub(super) type Places = Vec<Range<usize>>;
 
 /// The places that a command names. UIDs of no message are passed over; a sequence number beyond the mailbox is an error
 /// of the client (RFC 9051 section 9: `seq-number`).
-pub(super) fn places(messages: &Messages, view: &MailboxView) -> Result<Places, Answer> {
+pub(super) fn places(messages: &Messages, selected: &Selected) -> Result<Places, Answer> {
+    let view = selected.told();
     match messages {
+        Messages::Saved { .. } => Ok(uid_places(selected.saved(), view)),
         Messages::Uids(uids) => Ok(uid_places(&uids.resolve(view.rows.last().map(|row| row.uid)), view)),
         Messages::Sequence(numbers) => {
             let count = u32::try_from(view.rows.len()).unwrap_or(u32::MAX);
@@ -44,6 +47,22 @@ pub(super) fn uid_places(ranges: &[std::ops::RangeInclusive<Uid>], view: &Mailbo
     places
 }
 
+/// Those of the places that a range of their order names.
+pub(super) fn part(places: &[Range<usize>], part: &PartialRange) -> Places {
+    let wanted = part.places(places.iter().map(ExactSizeIterator::len).sum());
+    let mut before = 0;
+    let mut kept = Places::new();
+    for range in places {
+        let place = |count: usize| range.start + count.saturating_sub(before).min(range.len());
+        let within = place(wanted.start)..place(wanted.end);
+        if !within.is_empty() {
+            kept.push(within);
+        }
+        before += range.len();
+    }
+    kept
+}
+
 /// The rows at these places, with their places, in ascending order.
 pub(super) fn rows<'a>(
     places: &'a [Range<usize>],
@@ -55,4 +74,26 @@ pub(super) fn rows<'a>(
 /// The sequence number of a place.
 pub(super) fn sequence(place: usize) -> u32 {
     u32::try_from(place).map_or(u32::MAX, |place| place.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_places_crosses_ranges() {
+        let range = |start: u32, end: u32, from_last| PartialRange {
+            start: NonZeroU32::new(start).unwrap(),
+            end: NonZeroU32::new(end).unwrap(),
+            from_last,
+        };
+        let places = [2..5, 7..8, 10..14];
+        assert_eq!(part(&places, &range(2, 4, false)), [3..5, 7..8]);
+        assert_eq!(part(&places, &range(3, 5, false)), [4..5, 7..8, 10..11]);
+        assert_eq!(part(&places, &range(1, 5, true)), [7..8, 10..14]);
+        assert_eq!(part(&places, &range(9, 20, false)), []);
+        assert_eq!(part(&[], &range(1, 5, true)), []);
+    }
 }

@@ -19,11 +19,11 @@ use super::answer::Answer;
 use super::bodies::Bodies;
 use super::selected::current;
 use super::{Action, Running, Session, Telling};
-use crate::command::{Search, SearchCharset, Sort, Tag, Thread};
+use crate::command::{Search, SearchCharset, SearchReturn, Sort, Tag, Thread};
 use found::{Found, Report};
 use gather::{Gather, Gathered};
 use sort::Sorting;
-use test::{Candidate, Test};
+use test::{Asked, Candidate, Test};
 use thread::Threading;
 
 /// How many messages are looked at before others get a turn.
@@ -68,6 +68,7 @@ impl Session {
 
     fn look_for(&mut self, tag: Tag, search: Search, gather: Gather, out: &mut Vec<u8>) -> Action {
         if let SearchCharset::Unsupported(name) = &search.charset {
+            self.save(search.returned, &[]);
             let text = format!("The charset {name} is not known here");
             return self.fail(&tag, Answer::no("BADCHARSET (US-ASCII UTF-8)", text), out);
         }
@@ -90,7 +91,7 @@ impl Session {
             tag,
             by_number,
             report: Report { uid: search.uid, returned: search.returned, asks_modseq },
-            test: Test::new(key, &told, self.last_heard),
+            test: Test::new(key, Asked { told: &told, saved: selected.saved(), now: self.last_heard }),
             flags: selected.flags_told().clone(),
             told,
             next: 0,
@@ -108,14 +109,21 @@ impl Session {
                 return Action::Continue;
             }
             Err(TooMuch) => {
+                self.save(searching.report.returned, &[]);
                 let text = "There are too many messages with long headers to be ordered at once; name fewer";
                 return self.fail(&searching.tag, Answer::no("LIMIT", text), out);
             }
         }
         let Searching { tag, by_number, report, gather, failure, .. } = searching;
         match gather.finish() {
-            Gathered::Found(found) => report.write_search(&tag, &found, out),
-            Gathered::Sorted(found) => report.write_sort(&tag, &found, out),
+            Gathered::Found(found) => {
+                report.write_search(&tag, &found, out);
+                self.save(report.returned, if failure.is_none() { &found } else { &[] });
+            }
+            Gathered::Sorted(found) => {
+                report.write_sort(&tag, &found, out);
+                self.save(report.returned, if failure.is_none() { &found } else { &[] });
+            }
             Gathered::Threads(forest) => forest.write(report.uid, out),
         }
         let answer = match failure {
@@ -123,6 +131,17 @@ impl Session {
             None => Answer::ok("Completed"),
         };
         self.finish(&tag, Telling::for_numbers(report.uid && !by_number), answer, out)
+    }
+}
+
+impl Session {
+    /// Keeps what was found for `$`, if SAVE was among the result options. A search that is answered NO keeps nothing
+    /// (RFC 5182 section 2.1).
+    fn save(&mut self, returned: Option<SearchReturn>, found: &[Found]) {
+        let (Some(returned), Some(selected)) = (returned, &mut self.selected) else { return };
+        if returned.save {
+            selected.save(found::meant(returned, found).map(|message| message.uid).collect());
+        }
     }
 }
 

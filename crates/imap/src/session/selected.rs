@@ -5,6 +5,7 @@
 //! changes may be told at any time that a command runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use mailstore::crdt::clock::Timestamp;
@@ -59,6 +60,9 @@ pub(super) struct Selected {
     /// HIGHESTMODSEQ as the client was told it last.
     highest_told: Timestamp,
     keywords: BTreeSet<Keyword>,
+    /// What `$` stands for (RFC 5182), in ascending ranges that neither touch nor overlap. A message that is gone is in no
+    /// view, and its UID never comes back.
+    saved: Vec<RangeInclusive<Uid>>,
 }
 
 impl Selected {
@@ -74,6 +78,7 @@ impl Selected {
             flags_told: view.clone(),
             highest_told: view.highest_modseq,
             keywords: keywords_of(&view),
+            saved: Vec::new(),
         }
     }
 
@@ -96,6 +101,23 @@ impl Selected {
     /// A told row as the newest view has it, where it is still there.
     pub(super) fn current_newest<'a>(&'a self, row: &'a Row) -> &'a Row {
         current(&self.newest, &self.told, row)
+    }
+
+    /// The UIDs that `$` stands for.
+    pub(super) fn saved(&self) -> &[RangeInclusive<Uid>] {
+        &self.saved
+    }
+
+    /// From now on `$` stands for these messages.
+    pub(super) fn save(&mut self, mut uids: Vec<Uid>) {
+        uids.sort_unstable();
+        self.saved.clear();
+        for uid in uids {
+            match self.saved.last_mut() {
+                Some(last) if uid <= last.end().next() => *last = *last.start()..=uid,
+                _ => self.saved.push(uid..=uid),
+            }
+        }
     }
 
     /// Takes note of a view that a request was answered with.

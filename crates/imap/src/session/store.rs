@@ -42,13 +42,13 @@ impl Session {
             return self.fail(&tag, Answer::no("READ-ONLY", "The mailbox is selected read-only"), out);
         }
         let told = selected.told();
-        let targets: Vec<(usize, Row)> = match places(messages, told) {
+        let targets: Vec<(usize, Row)> = match places(messages, selected) {
             Ok(places) => {
                 rows(&places, told).map(|(place, row)| (place, selected.current(row).clone())).collect()
             }
             Err(answer) => return self.fail(&tag, answer, out),
         };
-        let uid = matches!(messages, Messages::Uids(_));
+        let uid = messages.by_uid();
         if targets.is_empty() {
             return self.finish(&tag, Telling::for_numbers(uid), Answer::ok("No message was meant"), out);
         }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::command::{CommandBody, FetchItem, Partial, Section, SectionText};
+use crate::command::{CommandBody, FetchItem, Partial, PartialRange, Section, SectionText};
 
 use super::super::cursor::{Cursor, Expected, Read};
 
@@ -24,30 +24,44 @@ pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     } else {
         items.push(item(cursor)?);
     }
-    let (changed_since, vanished) = match cursor.accept_word(" (") {
+    let Modifiers { changed_since, vanished, partial } = match cursor.accept_word(" (") {
         true => modifiers(cursor)?,
-        false => (None, false),
+        false => Modifiers::default(),
     };
     if vanished && !(uid && changed_since.is_some()) {
         return Err(Expected::Rule("VANISHED goes with UID FETCH and CHANGEDSINCE alone".into()));
     }
-    Ok(CommandBody::Fetch { messages, items, changed_since, vanished })
+    if partial.is_some() && !uid {
+        return Err(Expected::Rule("PARTIAL goes with UID FETCH alone".into()));
+    }
+    Ok(CommandBody::Fetch { messages, items, changed_since, vanished, partial })
 }
 
-/// `fetch-modifiers` from behind the parenthesis on: CHANGEDSINCE and VANISHED, in any order.
-fn modifiers(cursor: &mut Cursor<'_>) -> Read<(Option<u64>, bool)> {
-    let (mut changed_since, mut vanished) = (None, false);
+#[derive(Default)]
+struct Modifiers {
+    changed_since: Option<u64>,
+    vanished: bool,
+    partial: Option<PartialRange>,
+}
+
+/// `fetch-modifiers` from behind the parenthesis on, in any order.
+fn modifiers(cursor: &mut Cursor<'_>) -> Read<Modifiers> {
+    let mut modifiers = Modifiers::default();
     loop {
         match cursor.word("a modifier of FETCH")?.as_str() {
-            "CHANGEDSINCE" if changed_since.is_none() => {
+            "CHANGEDSINCE" if modifiers.changed_since.is_none() => {
                 cursor.space()?;
                 let since = cursor.number64("a mod-sequence")?;
                 if since == 0 {
                     return Err(Expected::Grammar("a mod-sequence above 0"));
                 }
-                changed_since = Some(since);
+                modifiers.changed_since = Some(since);
             }
-            "VANISHED" if !vanished => vanished = true,
+            "VANISHED" if !modifiers.vanished => modifiers.vanished = true,
+            "PARTIAL" if modifiers.partial.is_none() => {
+                cursor.space()?;
+                modifiers.partial = Some(super::partial_range(cursor)?);
+            }
             other => {
                 return Err(Expected::Rule(
                     format!("FETCH has no modifier {other} here, or it stands twice").into(),
@@ -55,7 +69,7 @@ fn modifiers(cursor: &mut Cursor<'_>) -> Read<(Option<u64>, bool)> {
             }
         }
         if cursor.accept(b')') {
-            return Ok((changed_since, vanished));
+            return Ok(modifiers);
         }
         cursor.space()?;
     }

@@ -7,6 +7,7 @@ use crate::command::{Search, SearchCharset, SearchKey, SearchReturn};
 
 use super::super::cursor::{Cursor, Expected, Read, flag};
 use super::super::{DEEPEST_SEARCH, MOST_SEARCH_KEYS};
+use super::partial_range;
 
 /// `search` of RFC 9051 section 9.
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Read<Search> {
@@ -62,6 +63,11 @@ pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Read<SearchReturn> {
     let mut returned = SearchReturn::default();
     cursor.list(|cursor| {
         match cursor.word("a result option")?.as_str() {
+            "SAVE" => returned.save = true,
+            "PARTIAL" if returned.partial.is_none() => {
+                cursor.space()?;
+                returned.partial = Some(partial_range(cursor)?);
+            }
             "MIN" => returned.min = true,
             "MAX" => returned.max = true,
             "ALL" => returned.all = true,
@@ -72,6 +78,9 @@ pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Read<SearchReturn> {
     })?;
     if returned == SearchReturn::default() {
         returned.all = true;
+    }
+    if returned.all && returned.partial.is_some() {
+        return Err(Expected::Rule("PARTIAL and ALL exclude each other".into()));
     }
     Ok(returned)
 }
@@ -97,6 +106,7 @@ impl Keys {
                 let keys = cursor.list(|cursor| self.key(cursor, depth + 1))?;
                 if keys.is_empty() { Err(Expected::Grammar("a search key")) } else { Ok(together(keys)) }
             }
+            Some(b'$') if cursor.accept(b'$') => Ok(SearchKey::Saved),
             Some(b'0'..=b'9' | b'*') => Ok(SearchKey::Sequence(cursor.number_set()?)),
             _ => {
                 let name = cursor.word("a search key")?;
@@ -121,6 +131,7 @@ impl Keys {
                 cursor.space()?;
                 SearchKey::Or(Box::new(first), Box::new(self.key(cursor, depth + 1)?))
             }
+            "UID" if cursor.accept(b'$') => SearchKey::Saved,
             "UID" => SearchKey::Uid(cursor.number_set()?),
             "KEYWORD" => keyword(cursor.atom("a keyword")?)?,
             "UNKEYWORD" => not(keyword(cursor.atom("a keyword")?)?),

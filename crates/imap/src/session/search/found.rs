@@ -4,7 +4,7 @@ use mailstore::crdt::identity::Uid;
 
 use super::super::numbers::sequence;
 use super::super::put::{self, put};
-use crate::command::{SearchReturn, Tag};
+use crate::command::{PartialRange, SearchReturn, Tag};
 
 /// A message that was found; messages compare by their place in the mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,8 @@ impl Report {
     fn write(&self, name: &str, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
         match self.returned {
             None => self.write_list(name, found, out),
+            // RFC 5182 section 2.1: SAVE alone is answered by nothing.
+            Some(returned) if returned == (SearchReturn { save: true, ..SearchReturn::default() }) => return,
             Some(returned) => self.write_extended(returned, tag, found, out),
         }
         out.extend_from_slice(b"\r\n");
@@ -54,7 +56,7 @@ impl Report {
             out.push(b' ');
             put::number(message.number(self.uid).into(), out);
         }
-        if let Some(highest) = self.highest(found) {
+        if let Some(highest) = self.highest(found.iter()) {
             put!(out, " (MODSEQ {highest})");
         }
     }
@@ -79,16 +81,45 @@ impl Report {
                 put::set(found.iter().map(|message| message.number(self.uid)), out);
             }
         }
+        if let Some(partial) = returned.partial {
+            self.write_partial(&partial, found, out);
+        }
         if returned.count {
             put!(out, " COUNT {}", found.len());
         }
-        if let Some(highest) = self.highest(found) {
+        if let Some(highest) = self.highest(meant(returned, found)) {
             put!(out, " MODSEQ {highest}");
         }
     }
 
-    fn highest(&self, found: &[Found]) -> Option<u64> {
-        let highest = || found.iter().map(|message| message.modseq).max();
-        self.asks_modseq.then(highest).flatten()
+    /// `PARTIAL (range set)` (RFC 9394 section 3.1), the range as the client wrote it.
+    fn write_partial(&self, partial: &PartialRange, found: &[Found], out: &mut Vec<u8>) {
+        let sign = if partial.from_last { "-" } else { "" };
+        put!(out, " PARTIAL ({sign}{}:{sign}{} ", partial.start, partial.end);
+        match found.get(partial.places(found.len())).unwrap_or_default() {
+            [] => out.extend_from_slice(b"NIL"),
+            part => put::set(part.iter().map(|message| message.number(self.uid)), out),
+        }
+        out.push(b')');
     }
+
+    fn highest<'a>(&self, found: impl Iterator<Item = &'a Found>) -> Option<u64> {
+        if self.asks_modseq { found.map(|message| message.modseq).max() } else { None }
+    }
+}
+
+/// The messages that result options are about, of which SAVE keeps the UIDs (RFC 5182 section 2.1, RFC 9394 section 3.2)
+/// and MODSEQ tells the highest (RFC 4731 section 3.2): all with ALL or COUNT, else those of MIN, MAX and PARTIAL; without
+/// any of these all.
+pub(super) fn meant(returned: SearchReturn, found: &[Found]) -> impl Iterator<Item = &Found> {
+    let SearchReturn { min, max, all, count, save: _, partial } = returned;
+    let every = all || count || !(min || max || partial.is_some());
+    let part = match (every, partial) {
+        (true, _) => 0..found.len(),
+        (false, Some(partial)) => partial.places(found.len()),
+        (false, None) => 0..0,
+    };
+    let first = found.first().filter(|_| min && !every);
+    let last = found.last().filter(|_| max && !every);
+    found.get(part).unwrap_or_default().iter().chain(first).chain(last)
 }

@@ -95,22 +95,33 @@ pub(super) fn with_modseqs(key: SearchKey, known: &impl Fn(u64) -> u64) -> Searc
     }
 }
 
+/// What the numbers and times of a search mean.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) told: &'a MailboxView,
+    /// What `$` stands for.
+    pub(super) saved: &'a [RangeInclusive<Uid>],
+    pub(super) now: Millis,
+}
+
 impl Test {
-    /// The test for a key, asked `now`. Its depth is bounded by the decoder.
-    pub(super) fn new(key: SearchKey, told: &MailboxView, now: Millis) -> Self {
+    /// The test for a key. Its depth is bounded by the decoder.
+    pub(super) fn new(key: SearchKey, asked: Asked<'_>) -> Self {
+        let Asked { told, saved, now } = asked;
         use std::cmp::Ordering::{Equal, Greater, Less};
         let field = |name: &str, text: &str| Test::Text(Place::Field(name.to_owned()), Needle::new(text));
         match key {
             SearchKey::All => Test::Always(true),
-            SearchKey::And(keys) => Test::And(sorted(keys, told, now)),
-            SearchKey::Or(one, other) => Test::Or(sorted(vec![*one, *other], told, now)),
-            SearchKey::Not(key) => Test::Not(Box::new(Test::new(*key, told, now))),
+            SearchKey::And(keys) => Test::And(sorted(keys, asked)),
+            SearchKey::Or(one, other) => Test::Or(sorted(vec![*one, *other], asked)),
+            SearchKey::Not(key) => Test::Not(Box::new(Test::new(*key, asked))),
             SearchKey::Sequence(set) => {
                 let count = told.rows.len();
                 let last = count.checked_sub(1).map(|place| SequenceNumber(sequence(place)));
                 Test::Sequence(set.resolve(last))
             }
             SearchKey::Uid(set) => Test::Uid(set.resolve(told.rows.last().map(|row| row.uid))),
+            SearchKey::Saved => Test::Uid(saved.to_vec()),
             SearchKey::Flag(flag) => Test::Flag(flag),
             // \Recent is never set, THREADID is NIL everywhere.
             SearchKey::Recent | SearchKey::ThreadId(_) => Test::Always(false),
@@ -212,8 +223,8 @@ impl<'a, 'b> Candidate<'a, 'b> {
 }
 
 /// The tests for these keys, those first that cost least.
-fn sorted(keys: Vec<SearchKey>, told: &MailboxView, now: Millis) -> Vec<Test> {
-    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::new(key, told, now)).collect();
+fn sorted(keys: Vec<SearchKey>, asked: Asked<'_>) -> Vec<Test> {
+    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::new(key, asked)).collect();
     tests.sort_by_key(Test::cost);
     tests
 }
