@@ -25,6 +25,7 @@ mod select;
 mod selected;
 mod status;
 mod store;
+mod uid_only;
 
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub struct Session {
     condstore: bool,
     /// Whether QRESYNC was enabled; then CONDSTORE was, too (RFC 7162 section 3.2.3).
     qresync: bool,
+    /// Whether UIDONLY was enabled: sequence numbers are neither told nor taken (RFC 9586).
+    uid_only: bool,
     running: Running,
     last_heard: Millis,
     wrong_passwords: u32,
@@ -131,6 +134,7 @@ impl Session {
             selected: None,
             condstore: false,
             qresync: false,
+            uid_only: false,
             running: Running::Nothing,
             last_heard: now,
             wrong_passwords: 0,
@@ -265,6 +269,9 @@ impl Session {
     }
 
     fn command_selected(&mut self, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
+        if self.uid_only && uid_only::takes_sequence_numbers(&body) {
+            return self.fail(&tag, uid_only::refusal(), out);
+        }
         match body {
             CommandBody::Close => self.close(tag, out),
             CommandBody::Unselect => self.unselect(&tag, out),
@@ -429,7 +436,7 @@ impl Session {
 
     /// How messages that are gone are told.
     fn departing(&self) -> Departing {
-        if self.qresync { Departing::Vanished } else { Departing::Expunge }
+        if self.qresync || self.uid_only { Departing::Vanished } else { Departing::Expunge }
     }
 
     /// Finds out whether account and mailbox are still what the client was told.

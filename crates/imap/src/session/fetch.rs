@@ -44,6 +44,8 @@ pub(super) struct Wish {
 pub(super) struct Fetching {
     tag: Tag,
     uid: bool,
+    /// Whether UIDFETCH is the response, which has the UID whether it was asked for or not (RFC 9586 section 3.3).
+    uid_only: bool,
     items: Vec<FetchItem>,
     changed_since: Option<u64>,
     condstore: bool,
@@ -204,7 +206,7 @@ impl Fetching {
         selected: &Selected,
     ) -> Self {
         let has = |items: &[FetchItem], item: &FetchItem| items.contains(item);
-        if uid && !has(&items, &FetchItem::Uid) {
+        if uid && !selected.uid_only && !has(&items, &FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }
         // RFC 7162 section 3.1.4.1: CHANGEDSINCE asks for MODSEQ, too.
@@ -215,6 +217,7 @@ impl Fetching {
         Fetching {
             tag,
             uid,
+            uid_only: selected.uid_only,
             cost: if message { COST_OF_A_MESSAGE } else { 1 },
             items,
             changed_since,
@@ -281,13 +284,13 @@ impl Fetching {
     fn begin(&mut self, place: usize, row: Row, bodies: &mut Bodies<'_>, out: &mut Vec<u8>) {
         let became_seen = self.seen.contains(&row.uid);
         let extra = Items {
-            uid: became_seen && self.condstore && !self.items.contains(&FetchItem::Uid),
+            uid: became_seen && self.condstore && !self.uid_only && !self.items.contains(&FetchItem::Uid),
             modseq: became_seen && self.condstore && !self.items.contains(&FetchItem::Modseq),
         };
         let flags = became_seen && !self.items.contains(&FetchItem::Flags);
         match OpenMessage::new(place, row, &self.items, bodies) {
             Ok(mut open) => {
-                open.start(flags, extra, out);
+                open.start(self.uid_only, flags, extra, out);
                 self.open = Some(open);
             }
             Err(error) => self.note_failure(&error),

@@ -36,7 +36,7 @@ impl Session {
             " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH WITHIN CONDSTORE QRESYNC OBJECTID",
         );
         list.push_str(
-            " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL",
+            " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY",
         );
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={}", self.config.append_limit));
         list
@@ -73,7 +73,7 @@ impl Session {
 
     pub(super) fn enable(&mut self, tag: &Tag, capabilities: &[String], out: &mut Vec<u8>) -> Action {
         let asked = |wanted: &str| capabilities.iter().any(|name| name.eq_ignore_ascii_case(wanted));
-        let (condstore, qresync) = (asked("CONDSTORE"), asked("QRESYNC"));
+        let (condstore, qresync, uid_only) = (asked("CONDSTORE"), asked("QRESYNC"), asked("UIDONLY"));
         out.extend_from_slice(b"* ENABLED");
         if condstore {
             out.extend_from_slice(b" CONDSTORE");
@@ -81,8 +81,15 @@ impl Session {
         if qresync {
             out.extend_from_slice(b" QRESYNC");
         }
+        if uid_only {
+            out.extend_from_slice(b" UIDONLY");
+        }
         out.extend_from_slice(b"\r\n");
         self.qresync |= qresync;
+        self.uid_only |= uid_only;
+        if let Some(selected) = &mut self.selected {
+            selected.uid_only = self.uid_only;
+        }
         if condstore || qresync {
             self.enable_condstore(out);
         }
@@ -197,7 +204,7 @@ impl Session {
     pub(super) fn unauthenticate(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {
         self.selected = None;
         self.login = None;
-        (self.condstore, self.qresync) = (false, false);
+        (self.condstore, self.qresync, self.uid_only) = (false, false, false);
         let answer = Answer::ok("Log in again").code(self.capabilities());
         self.finish(tag, Telling::Nothing, answer, out)
     }

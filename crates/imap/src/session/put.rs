@@ -1,7 +1,7 @@
 //! Writing responses: numbers, texts, sets of numbers and object ids.
 
 use mailstore::crdt::flag::FlagSet;
-use mailstore::crdt::identity::{EmailId, MailboxId};
+use mailstore::crdt::identity::{EmailId, MailboxId, Uid};
 use mailstore::crdt::view::MailboxView;
 
 /// Appends formatted text; a `Vec` takes everything.
@@ -29,6 +29,13 @@ pub(super) fn number(mut value: u64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+}
+
+/// Appends the start of a FETCH response, or without a sequence number that of UIDFETCH (RFC 9586 section 3.3).
+pub(super) fn fetch(sequence: Option<u32>, uid: Uid, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* ");
+    number(sequence.unwrap_or(uid.0).into(), out);
+    out.extend_from_slice(if sequence.is_some() { b" FETCH (" } else { b" UIDFETCH (" });
 }
 
 /// Appends `text` as the human-readable end of a response (RFC 9051 section 9: `text`): one line, printable ASCII.

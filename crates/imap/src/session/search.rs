@@ -4,7 +4,7 @@
 mod found;
 mod gather;
 mod sort;
-mod test;
+pub(super) mod test;
 mod thread;
 
 use std::collections::VecDeque;

@@ -8,7 +8,7 @@ use super::expunge::Expunging;
 use super::numbers::sequence;
 use super::put::{self, put};
 use super::selected::{Selected, entries};
-use super::{Action, Running, Session, Telling};
+use super::{Action, Running, Session, Telling, uid_only};
 use crate::command::{Resync, Tag};
 
 /// A SELECT or EXAMINE whose mailbox is being looked at.
@@ -30,6 +30,9 @@ impl Session {
     pub(super) fn select(&mut self, tag: Tag, mailbox: &str, opening: Opening, out: &mut Vec<u8>) -> Action {
         if opening.resync.is_some() && !self.qresync {
             return self.fail(&tag, Answer::bad("QRESYNC has to be enabled first").code("CLIENTBUG"), out);
+        }
+        if self.uid_only && opening.resync.as_ref().is_some_and(|resync| !resync.matches.is_empty()) {
+            return self.fail(&tag, uid_only::refusal(), out);
         }
         // RFC 9051 section 6.3.2: whatever comes of it, the mailbox before is no longer selected.
         if self.selected.take().is_some() {
@@ -59,7 +62,7 @@ impl Session {
     }
 
     fn selected_now(&mut self, tag: Tag, look: Look, opening: &Opening, out: &mut Vec<u8>) -> Action {
-        let selected = Selected::new(look, opening.read_only);
+        let selected = Selected::new(look, opening.read_only, self.uid_only);
         let view = selected.told();
         let Some(validity) = view.validity else {
             let text = "The mailbox has no UIDVALIDITY yet; try again in a moment";
@@ -68,7 +71,7 @@ impl Session {
         selected.write_flags(out);
         put!(out, "* {} EXISTS\r\n* 0 RECENT\r\n", view.rows.len());
         let unseen = view.rows.iter().position(|row| !row.flags.contains(&Flag::Seen));
-        if let Some(place) = unseen {
+        if let (Some(place), false) = (unseen, self.uid_only) {
             put!(out, "* OK [UNSEEN {}] The first without \\Seen\r\n", sequence(place));
         }
         put!(out, "* OK [UIDVALIDITY {validity}] UIDs hold for this value\r\n");

@@ -35,7 +35,7 @@ pub(super) struct Items {
 pub(super) enum Departing {
     /// By EXPUNGE and sequence number.
     Expunge,
-    /// By VANISHED and UID, once QRESYNC is enabled (RFC 7162 section 3.2.10).
+    /// By VANISHED and UID, once QRESYNC or UIDONLY is enabled (RFC 7162 section 3.2.10, RFC 9586 section 3.3).
     Vanished,
 }
 
@@ -53,6 +53,8 @@ pub(super) enum Change {
 pub(super) struct Selected {
     pub(super) mailbox: MailboxId,
     pub(super) read_only: bool,
+    /// Whether the client is told UIDs in the place of sequence numbers (RFC 9586).
+    pub(super) uid_only: bool,
     look: Look,
     newest: Arc<MailboxView>,
     told: Arc<MailboxView>,
@@ -67,11 +69,12 @@ pub(super) struct Selected {
 
 impl Selected {
     /// The mailbox as a look at it begins.
-    pub(super) fn new(mut look: Look, read_only: bool) -> Self {
+    pub(super) fn new(mut look: Look, read_only: bool, uid_only: bool) -> Self {
         let view = look.view.borrow_and_update().clone();
         Selected {
             mailbox: view.mailbox,
             read_only,
+            uid_only,
             look,
             newest: view.clone(),
             told: view.clone(),
@@ -235,7 +238,7 @@ impl Selected {
         self.tell_keywords(rows.iter().map(|(_, row)| row.flags.as_ref()), out);
         for (change, row) in rows {
             if self.told.rows.find(row.uid).is_some() {
-                let place = self.told.rows.rank(row.uid);
+                let place = (!self.uid_only).then(|| self.told.rows.rank(row.uid));
                 fetch_line(place, &row, change, items, out);
             }
         }
@@ -300,12 +303,10 @@ fn add_keywords<'a>(sets: impl Iterator<Item = &'a FlagSet>, keywords: &mut BTre
     }
 }
 
-/// Appends one untagged FETCH about flags.
-fn fetch_line(place: usize, row: &Row, change: Change, items: Items, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"* ");
-    put::number(sequence(place).into(), out);
-    out.extend_from_slice(b" FETCH (");
-    if items.uid {
+/// Appends one untagged FETCH about flags, or a UIDFETCH where there is no place to tell.
+fn fetch_line(place: Option<usize>, row: &Row, change: Change, items: Items, out: &mut Vec<u8>) {
+    put::fetch(place.map(sequence), row.uid, out);
+    if items.uid && place.is_some() {
         out.extend_from_slice(b"UID ");
         put::number(row.uid.0.into(), out);
         out.push(b' ');

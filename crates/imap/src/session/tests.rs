@@ -17,6 +17,7 @@ mod sharing;
 mod sorting;
 mod storing;
 mod threading;
+mod uid_only;
 
 use client::{Client, MAIL, store};
 

@@ -50,10 +50,8 @@ impl OpenMessage {
     }
 
     /// Appends the start of the response, with what was not asked for where flags changed by asking.
-    pub(super) fn start(&mut self, flags: bool, extra: Items, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"* ");
-        put::number(sequence(self.place).into(), out);
-        out.extend_from_slice(b" FETCH (");
+    pub(super) fn start(&mut self, uid_only: bool, flags: bool, extra: Items, out: &mut Vec<u8>) {
+        put::fetch((!uid_only).then(|| sequence(self.place)), self.row.uid, out);
         if extra.uid {
             self.space(out);
             self.write_uid(out);

@@ -64,7 +64,7 @@ pub(super) fn asks_modseq(key: &SearchKey) -> bool {
 }
 
 /// Whether sequence numbers are among the keys.
-pub(super) fn asks_sequence(key: &SearchKey) -> bool {
+pub(in super::super) fn asks_sequence(key: &SearchKey) -> bool {
     any(key, &|key| matches!(key, SearchKey::Sequence(_)))
 }
 
