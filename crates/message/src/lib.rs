@@ -9,6 +9,7 @@
 
 mod address;
 mod base_subject;
+mod binary;
 mod budget;
 mod charset;
 mod collation;
@@ -22,6 +23,7 @@ mod internal_date;
 pub mod limits;
 mod message_id;
 mod octets;
+mod preview;
 mod scanner;
 mod search;
 mod section;
@@ -31,6 +33,7 @@ mod words;
 
 pub use address::Address;
 pub use base_subject::BaseSubject;
+pub use binary::PartDecoder;
 pub use charset::CharsetDecoder;
 pub use collation::casemap;
 pub use date::SentDate;
@@ -39,6 +42,7 @@ pub use header::{Field, Fields, fields};
 pub use internal_date::{InternalDate, InternalDateError};
 pub use message_id::MessageId;
 pub use octets::Octets;
+pub use preview::preview;
 pub use scanner::Scanner;
 pub use search::{Needle, Scope, search_text};
 pub use section::{Section, SectionText};

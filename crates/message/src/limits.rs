@@ -40,6 +40,10 @@ pub const READ_OCTETS: u64 = 64 * 1024;
 /// Octets of one header field that are searched as one piece; a longer field is searched in pieces.
 pub const SEARCH_FIELD_OCTETS_MAX: usize = 1024 * 1024;
 
+/// Octets of the first text of a message that are read for its preview: what the store verifies at once, so that fewer would
+/// cost as much.
+pub const PREVIEW_OCTETS_MAX: u64 = 64 * 1024;
+
 /// White space held back by the quoted-printable decoder until it is known not to end a line.
 pub const TRAILING_SPACE_MAX: usize = 1024;
 

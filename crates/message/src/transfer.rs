@@ -7,7 +7,7 @@ use crate::structure::Part;
 /// How the body of a part is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferEncoding {
-    /// `7bit`, `8bit`, `binary` or none: the octets as they are.
+    /// `7bit`, `8bit`, `binary` or none: the octets as they are. Some write `7-bit` and `8-bit`.
     Identity,
     /// `quoted-printable`
     QuotedPrintable,
@@ -21,7 +21,7 @@ impl TransferEncoding {
     /// The encoding of this name, in any case.
     pub fn from_name(name: &[u8]) -> Self {
         match name.to_ascii_lowercase().as_slice() {
-            b"7bit" | b"8bit" | b"binary" => Self::Identity,
+            b"7bit" | b"8bit" | b"binary" | b"7-bit" | b"8-bit" => Self::Identity,
             b"quoted-printable" => Self::QuotedPrintable,
             b"base64" => Self::Base64,
             _ => Self::Unknown,

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use common::scan;
 use peerpost_message::{
-    CharsetDecoder, Content, Fields, InternalDate, Needle, Part, Scanner, Scope, Section, SectionText,
-    SentDate, Structure, TransferDecoder, TransferEncoding, decode_words, encode, fields, search_text,
+    CharsetDecoder, Content, Fields, InternalDate, Needle, Part, PartDecoder, Scanner, Scope, Section,
+    SectionText, SentDate, Structure, TransferDecoder, TransferEncoding, decode_words, encode, fields,
+    search_text,
 };
 use proptest::prelude::*;
 
@@ -196,6 +197,59 @@ fn check_all(message: &[u8]) {
     assert_eq!(postcard::from_bytes::<Structure>(&stored).unwrap(), structure);
 }
 
+/// A part of this type in this transfer encoding.
+fn part(media: &str, encoding: &str) -> Part {
+    let header = format!("Content-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+    scan(header.as_bytes()).message.root
+}
+
+/// What a part that is no text comes to, in this transfer encoding.
+fn decode_part(encoding: &str, text: &[u8], cuts: &[usize]) -> Vec<u8> {
+    let mut decoder = PartDecoder::new(&part("application/octet-stream", encoding)).unwrap();
+    let mut out = Vec::new();
+    pieces(text, cuts).for_each(|piece| decoder.push(piece, &mut out));
+    decoder.finish(&mut out);
+    out
+}
+
+/// The octets cut at these places.
+fn pieces<'a>(octets: &'a [u8], cuts: &[usize]) -> impl Iterator<Item = &'a [u8]> {
+    let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (octets.len() + 1)).collect();
+    places.extend([0, octets.len()]);
+    places.sort();
+    (1..places.len()).map(move |end| &octets[places[end - 1]..places[end]])
+}
+
+/// RFC 2045 6.8, in one line.
+fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in octets.chunks(3) {
+        let bits =
+            group.iter().chain(&[0, 0]).take(3).fold(0usize, |bits, octet| bits << 8 | usize::from(*octet));
+        for place in 0..4 {
+            let digit = char::from(DIGITS[bits >> (18 - 6 * place) & 63]);
+            text.push(if place > group.len() { '=' } else { digit });
+        }
+    }
+    text
+}
+
+/// RFC 2045 6.7, with a soft line break after every so many octets.
+fn quoted_printable(octets: &[u8], width: usize) -> String {
+    let mut text = String::new();
+    for line in octets.chunks(width) {
+        for octet in line {
+            match octet {
+                b'!'..=b'~' if *octet != b'=' => text.push(char::from(*octet)),
+                octet => text.push_str(&format!("={octet:02X}")),
+            }
+        }
+        text.push_str("=\r\n");
+    }
+    text
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -280,6 +334,38 @@ proptest! {
         prop_assert!(label == "utf-7" || whole == decode(&[first, second]));
         decode_words(&octets);
         decode_words(format!("=?{label}?q?{}?=", String::from_utf8_lossy(&octets)).as_bytes());
+    }
+
+    /// Whatever was encoded comes out again, however the encoded form is cut and, for base64, whatever stands between its digits.
+    #[test]
+    fn what_was_encoded_is_decoded(
+        octets in prop::collection::vec(any::<u8>(), 0..300),
+        width in 1usize..80,
+        between in prop::sample::select(vec!["\r\n", "\n", " \r\n", "!\r\n\t", "\u{e9}"]),
+        cuts in prop::collection::vec(any::<usize>(), 0..20),
+        padded in any::<bool>(),
+    ) {
+        let digits = base64(&octets);
+        let digits = if padded { &digits } else { digits.trim_end_matches('=') };
+        let lines: Vec<String> = digits.as_bytes().chunks(width).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        let text = lines.join(between);
+        prop_assert_eq!(&decode_part("base64", text.as_bytes(), &cuts), &octets);
+        let text = quoted_printable(&octets, width);
+        prop_assert_eq!(&decode_part("quoted-printable", text.as_bytes(), &cuts), &octets);
+        prop_assert_eq!(&decode_part("binary", &octets, &cuts), &octets);
+    }
+
+    /// Text whose lines end in any way has lines that end with CRLF once it is decoded.
+    #[test]
+    fn text_has_whole_line_ends(text in "[a\r\n]{0,40}", cuts in prop::collection::vec(any::<usize>(), 0..20)) {
+        let part = part("text/plain", "base64");
+        let mut decoder = PartDecoder::new(&part).unwrap();
+        let mut out = Vec::new();
+        pieces(base64(text.as_bytes()).as_bytes(), &cuts).for_each(|piece| decoder.push(piece, &mut out));
+        decoder.finish(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        prop_assert_eq!(out.matches('\n').count(), out.matches("\r\n").count());
+        prop_assert_eq!(out.replace("\r\n", "\n"), text.replace("\r\n", "\n"));
     }
 
     #[test]

@@ -32,6 +32,22 @@ pub enum FetchItem {
         /// Whether \Seen is left alone.
         peek: bool,
     },
+    /// `BINARY[part]<partial>`, `BINARY.PEEK[part]<partial>` (RFC 3516, RFC 9051): without its transfer encoding
+    Binary {
+        /// Numbers of parts from the outermost inwards; none for the message itself.
+        part: Vec<NonZeroU32>,
+        /// Which of the decoded octets.
+        partial: Option<Partial>,
+        /// Whether \Seen is left alone.
+        peek: bool,
+    },
+    /// `BINARY.SIZE[part]`: how many octets `BINARY[part]` has
+    BinarySize {
+        /// As in [`FetchItem::Binary`].
+        part: Vec<NonZeroU32>,
+    },
+    /// PREVIEW (RFC 8970). Whether it was `PREVIEW (LAZY)` makes no difference here: the work is bounded
+    Preview,
     /// UID
     Uid,
     /// MODSEQ (RFC 7162)
@@ -45,7 +61,13 @@ pub enum FetchItem {
 impl FetchItem {
     /// Whether fetching it sets \Seen.
     pub fn sets_seen(&self) -> bool {
-        matches!(self, FetchItem::Rfc822 | FetchItem::Rfc822Text | FetchItem::Section { peek: false, .. })
+        matches!(
+            self,
+            FetchItem::Rfc822
+                | FetchItem::Rfc822Text
+                | FetchItem::Section { peek: false, .. }
+                | FetchItem::Binary { peek: false, .. }
+        )
     }
 }
 

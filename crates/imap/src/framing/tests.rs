@@ -174,6 +174,23 @@ fn nul_octets_are_refused_in_commands_literals_and_messages() {
     );
 }
 
+/// RFC 9051 section 4.3.1: of a literal8 the consumer decides what NUL octets mean. In other commands there is none.
+#[test]
+fn a_literal8_hands_on_nul_octets() {
+    assert_eq!(
+        whole("a APPEND x ~{4}\r\nm\0ss\r\nb NOOP\r\n"),
+        [
+            Seen::Head("a APPEND x ~".to_owned(), 4, true),
+            Seen::Data(b"m\0ss".to_vec()),
+            Seen::DataEnd,
+            Seen::Tail(String::new()),
+            command("b NOOP")
+        ]
+    );
+    let refused = Seen::Refused(Some("a".to_owned()), Refusal::NulOctet, false);
+    assert_eq!(whole("a LOGIN ~{3+}\r\nx\0y z\r\nb NOOP\r\n"), [refused, command("b NOOP")]);
+}
+
 #[test]
 fn a_line_that_is_asked_for_is_no_command() {
     assert_eq!(
@@ -194,6 +211,7 @@ fn traffic() -> impl Strategy<Value = Vec<u8>> {
         Just("\0".to_owned()),
         (0u32..70).prop_map(|size| format!("{{{size}}}\r\n")),
         (0u32..70).prop_map(|size| format!("{{{size}+}}\r\n")),
+        (0u32..70).prop_map(|size| format!(" ~{{{size}}}\r\n")),
         "[a-z \r{}+0-9]{0,50}",
     ];
     prop::collection::vec(piece, 0..25).prop_map(|pieces| pieces.concat().into_bytes())

@@ -1,6 +1,7 @@
 //! FETCH and UID FETCH (RFC 9051 section 6.4.5, RFC 7162 section 3.1.4): produced in pieces, from the rows of a view alone
 //! where flags, dates and sizes are asked for, from structures and ranges of bodies where more is.
 
+mod binary;
 mod item;
 mod open;
 
@@ -20,12 +21,17 @@ use super::resync::{Since, earlier, write_vanished_earlier};
 use super::selected::{Items, Selected, current};
 use super::{Action, PIECE_OCTETS, Running, Session, Telling};
 use crate::command::{FetchItem, Messages, PartialRange, Tag};
-use open::OpenMessage;
+use open::{LeftOut, OpenMessage};
+
+pub(super) use item::{Octets, octets};
+pub(super) use open::{first_piece, put_octets};
 
 /// How many rows are looked at before others get a turn; one that takes a look into the message counts more.
 const ROWS_A_PIECE: usize = 4096;
 /// What a row counts of which more than the row is needed.
 const COST_OF_A_MESSAGE: usize = 16;
+/// How many octets are decoded before others get a turn.
+const DECODED_A_PIECE: u64 = 1024 * 1024;
 /// How many rows are taken out of the view at a time.
 const ROWS_A_BATCH: usize = 256;
 
@@ -61,6 +67,8 @@ pub(super) struct Fetching {
     seen: BTreeSet<Uid>,
     open: Option<OpenMessage>,
     failure: Option<String>,
+    /// Whether a message was left out because of its transfer encoding.
+    unknown_encoding: bool,
     /// How the command is answered, where it is a SELECT.
     answer: Option<Answer>,
 }
@@ -172,7 +180,7 @@ impl Session {
                         let text = format!("Some messages could not be read: {failure}");
                         (Telling::for_numbers(fetching.uid), Answer::no("SERVERBUG", text))
                     }
-                    (None, None) => (Telling::for_numbers(fetching.uid), Answer::ok("Completed")),
+                    (None, None) => (Telling::for_numbers(fetching.uid), fetching.outcome()),
                 };
                 self.finish(&fetching.tag, telling, answer, out)
             }
@@ -229,6 +237,7 @@ impl Fetching {
             seen: BTreeSet::new(),
             open: None,
             failure: None,
+            unknown_encoding: false,
             answer: None,
         }
     }
@@ -251,10 +260,10 @@ impl Fetching {
 
     fn produce(&mut self, bodies: &mut Bodies<'_>, out: &mut Vec<u8>) -> Progress {
         let full = out.len().saturating_add(PIECE_OCTETS);
-        let mut looked = 0;
+        let (mut looked, mut budget) = (0, DECODED_A_PIECE);
         loop {
             if let Some(mut open) = self.open.take() {
-                match open.write(&self.items, full, out) {
+                match open.write(&self.items, full, &mut budget, out) {
                     Ok(true) => {
                         if let Some(error) = open.take_failure() {
                             self.note_failure(&error);
@@ -288,12 +297,33 @@ impl Fetching {
             modseq: became_seen && self.condstore && !self.items.contains(&FetchItem::Modseq),
         };
         let flags = became_seen && !self.items.contains(&FetchItem::Flags);
+        let kept = became_seen.then(|| row.clone());
         match OpenMessage::new(place, row, &self.items, bodies) {
             Ok(mut open) => {
                 open.start(self.uid_only, flags, extra, out);
                 self.open = Some(open);
             }
-            Err(error) => self.note_failure(&error),
+            Err(left_out) => {
+                match left_out {
+                    LeftOut::Unreadable(error) => self.note_failure(&error),
+                    LeftOut::UnknownEncoding => self.unknown_encoding = true,
+                }
+                if let Some(row) = kept {
+                    // The client has to hear of that nevertheless.
+                    let mut open = OpenMessage::bare(place, row);
+                    open.start(self.uid_only, true, Items { uid: self.condstore || self.uid, modseq: self.condstore }, out);
+                    out.extend_from_slice(b")\r\n");
+                }
+            }
+        }
+    }
+
+    /// How the command is answered when everything could be read.
+    fn outcome(&self) -> Answer {
+        match self.unknown_encoding {
+            // RFC 3516 section 4.3
+            true => Answer::no("UNKNOWN-CTE", "Some of it is in a transfer encoding that is not known here"),
+            false => Answer::ok("Completed"),
         }
     }
 

@@ -116,12 +116,43 @@ fn item(cursor: &mut Cursor<'_>) -> Read<FetchItem> {
             cursor.expect(b']', "a closing bracket")?;
             FetchItem::Section { section, partial: partial(cursor)?, peek: name == "BODY.PEEK" }
         }
+        "PREVIEW" => {
+            preview_modifiers(cursor)?;
+            FetchItem::Preview
+        }
+        "BINARY" | "BINARY.PEEK" => {
+            let part = section_binary(cursor)?;
+            FetchItem::Binary { part, partial: partial(cursor)?, peek: name == "BINARY.PEEK" }
+        }
+        "BINARY.SIZE" => FetchItem::BinarySize { part: section_binary(cursor)? },
         other => return Err(Expected::Rule(format!("FETCH has no item {other} here").into())),
     })
 }
 
+/// `(LAZY)` behind PREVIEW, or nothing; other parentheses are modifiers of FETCH (RFC 8970 section 6).
+fn preview_modifiers(cursor: &mut Cursor<'_>) -> Read<()> {
+    if cursor.accept_word(" (LAZY") {
+        while cursor.accept_word(" LAZY") {}
+        cursor.expect(b')', "a closing parenthesis")?;
+    }
+    Ok(())
+}
+
 /// `section-spec`: `[part] ["." text]`.
-fn section(cursor: &mut Cursor<'_>) -> Read<Section> {
+pub(in super::super) fn section(cursor: &mut Cursor<'_>) -> Read<Section> {
+    let (part, ends) = section_part(cursor)?;
+    if ends {
+        return Ok(Section { part, text: SectionText::Whole });
+    }
+    let text = match cursor.peek() {
+        Some(b']') if part.is_empty() => SectionText::Whole,
+        _ => section_text(cursor, !part.is_empty())?,
+    };
+    Ok(Section { part, text })
+}
+
+/// `section-part`, perhaps none at all, and whether no full stop follows it.
+fn section_part(cursor: &mut Cursor<'_>) -> Read<(Vec<NonZeroU32>, bool)> {
     let mut part: Vec<NonZeroU32> = Vec::new();
     while cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
         if part.len() >= DEEPEST_PART {
@@ -129,14 +160,21 @@ fn section(cursor: &mut Cursor<'_>) -> Read<Section> {
         }
         part.push(cursor.positive("the number of a part")?);
         if !cursor.accept(b'.') {
-            return Ok(Section { part, text: SectionText::Whole });
+            return Ok((part, true));
         }
     }
-    let text = match cursor.peek() {
-        Some(b']') if part.is_empty() => SectionText::Whole,
-        _ => section_text(cursor, !part.is_empty())?,
-    };
-    Ok(Section { part, text })
+    Ok((part, false))
+}
+
+/// `section-binary`: numbers of parts in brackets.
+fn section_binary(cursor: &mut Cursor<'_>) -> Read<Vec<NonZeroU32>> {
+    cursor.expect(b'[', "the number of a part in brackets")?;
+    let (part, ends) = section_part(cursor)?;
+    if !part.is_empty() && !ends {
+        return Err(Expected::Grammar("the number of a part"));
+    }
+    cursor.expect(b']', "a closing bracket")?;
+    Ok(part)
 }
 
 fn section_text(cursor: &mut Cursor<'_>, of_part: bool) -> Read<SectionText> {

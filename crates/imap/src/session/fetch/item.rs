@@ -1,5 +1,6 @@
 //! What an item of FETCH needs, how it is named in the response, and which octets it means.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use mailstore::{Body, ReadError};
@@ -13,7 +14,7 @@ use crate::encode;
 const LONGEST_HEADER: u64 = 8 * 1024 * 1024;
 
 /// What an item means in one message.
-pub(super) enum Octets {
+pub(in super::super) enum Octets {
     /// There is no such section.
     None,
     /// These octets.
@@ -26,7 +27,13 @@ pub(super) enum Octets {
 pub(super) fn needs_body(item: &FetchItem) -> bool {
     matches!(
         item,
-        FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text | FetchItem::Section { .. }
+        FetchItem::Rfc822
+            | FetchItem::Rfc822Header
+            | FetchItem::Rfc822Text
+            | FetchItem::Section { .. }
+            | FetchItem::Binary { .. }
+            | FetchItem::BinarySize { .. }
+            | FetchItem::Preview
     )
 }
 
@@ -37,7 +44,10 @@ pub(super) fn needs_structure(item: &FetchItem) -> bool {
         | FetchItem::Body
         | FetchItem::BodyStructure
         | FetchItem::Rfc822Header
-        | FetchItem::Rfc822Text => true,
+        | FetchItem::Rfc822Text
+        | FetchItem::Binary { .. }
+        | FetchItem::BinarySize { .. }
+        | FetchItem::Preview => true,
         FetchItem::Section { section, .. } => !section.part.is_empty() || section.text != SectionText::Whole,
         _ => false,
     }
@@ -70,19 +80,39 @@ pub(super) fn write_name(item: &FetchItem, out: &mut Vec<u8>) {
         FetchItem::Section { section, partial, .. } => {
             out.extend_from_slice(b"BODY[");
             write_section(section, out);
-            out.push(b']');
-            if let Some(partial) = partial {
-                put!(out, "<{}>", partial.first);
-            }
+            write_end(*partial, out);
         }
+        FetchItem::Binary { part, partial, .. } => {
+            out.extend_from_slice(b"BINARY[");
+            write_part(part, out);
+            write_end(*partial, out);
+        }
+        FetchItem::BinarySize { part } => {
+            out.extend_from_slice(b"BINARY.SIZE[");
+            write_part(part, out);
+            write_end(None, out);
+        }
+        FetchItem::Preview => out.extend_from_slice(b"PREVIEW"),
         _ => {}
     }
 }
 
-fn write_section(section: &Section, out: &mut Vec<u8>) {
-    for (place, number) in section.part.iter().enumerate() {
+/// Appends what follows a section.
+fn write_end(partial: Option<Partial>, out: &mut Vec<u8>) {
+    out.push(b']');
+    if let Some(partial) = partial {
+        put!(out, "<{}>", partial.first);
+    }
+}
+
+fn write_part(part: &[NonZeroU32], out: &mut Vec<u8>) {
+    for (place, number) in part.iter().enumerate() {
         put!(out, "{}{number}", if place > 0 { "." } else { "" });
     }
+}
+
+fn write_section(section: &Section, out: &mut Vec<u8>) {
+    write_part(&section.part, out);
     let (name, fields): (&str, &[String]) = match &section.text {
         SectionText::Whole => return,
         SectionText::Header => ("HEADER", &[]),
@@ -102,11 +132,15 @@ fn write_section(section: &Section, out: &mut Vec<u8>) {
 }
 
 /// The octets that an item means, in a message of this structure; none is needed for the whole message.
-pub(super) fn octets(
+pub(in super::super) fn octets(
     item: &FetchItem,
     structure: Option<&Structure>,
     body: &Body,
 ) -> Result<Octets, ReadError> {
+    if let (FetchItem::Preview, Some(structure)) = (item, structure) {
+        let text = message::preview(structure, |range| body.read(range))?;
+        return Ok(Octets::Known(text.into_bytes()));
+    }
     let part = |text| message::Section { path: Vec::new(), text };
     let (section, partial, fields) = match item {
         FetchItem::Rfc822Header => (part(message::SectionText::Header), None, None),
@@ -155,7 +189,7 @@ fn fields_of(text: &SectionText) -> Option<(&[String], bool)> {
 }
 
 /// `<first.count>` of a range; empty beyond its end.
-fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
+pub(super) fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
     let Some(Partial { first, count }) = partial else { return range };
     let start = range.start.saturating_add(first.into()).min(range.end);
     start..start.saturating_add(count.get().into()).min(range.end)

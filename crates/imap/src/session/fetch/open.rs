@@ -12,6 +12,7 @@ use super::super::bodies::Bodies;
 use super::super::numbers::sequence;
 use super::super::put::{self, put};
 use super::super::selected::Items;
+use super::binary::{self, Decoding};
 use super::item::{self, Octets};
 use crate::command::FetchItem;
 
@@ -28,10 +29,31 @@ pub(super) struct OpenMessage {
     next: usize,
     /// Whether an item was written already.
     any: bool,
-    /// What is left of the literal that is being written.
-    literal: Option<Range<u64>>,
+    /// What is left of the item that was begun.
+    rest: Option<Rest>,
     /// Why a section is told as NIL though it is there.
     failure: Option<ReadError>,
+}
+
+/// What is left of an item.
+enum Rest {
+    /// Octets of a literal, as they stand in the message.
+    Literal(Range<u64>),
+    Decoding(Box<Decoding>),
+}
+
+/// Why a message is left out.
+pub(super) enum LeftOut {
+    /// It cannot be read.
+    Unreadable(ReadError),
+    /// A part shall be decoded whose transfer encoding is not known here.
+    UnknownEncoding,
+}
+
+impl From<ReadError> for LeftOut {
+    fn from(error: ReadError) -> Self {
+        LeftOut::Unreadable(error)
+    }
 }
 
 impl OpenMessage {
@@ -41,12 +63,21 @@ impl OpenMessage {
         row: Row,
         items: &[FetchItem],
         bodies: &mut Bodies<'_>,
-    ) -> Result<Self, ReadError> {
+    ) -> Result<Self, LeftOut> {
         let hash = &row.facts.body;
         let body = items.iter().any(item::needs_body).then(|| bodies.body(hash)).transpose()?;
         let structure =
             items.iter().any(item::needs_structure).then(|| bodies.structure(hash)).transpose()?;
-        Ok(OpenMessage { place, row, body, structure, next: 0, any: false, literal: None, failure: None })
+        if !items.iter().all(|item| binary::is_known(item, structure.as_deref())) {
+            return Err(LeftOut::UnknownEncoding);
+        }
+        Ok(OpenMessage { body, structure, ..OpenMessage::bare(place, row) })
+    }
+
+    /// A message of which nothing is told but what stands in its row.
+    pub(super) fn bare(place: usize, row: Row) -> Self {
+        let (body, structure) = (None, None);
+        OpenMessage { place, row, body, structure, next: 0, any: false, rest: None, failure: None }
     }
 
     /// Appends the start of the response, with what was not asked for where flags changed by asking.
@@ -66,18 +97,26 @@ impl OpenMessage {
         }
     }
 
-    /// Appends what is left, until `out` has `full` octets; whether the response is complete.
+    /// Appends what is left, until `out` has `full` octets or the `budget` of octets that are decoded is spent; whether the
+    /// response is complete.
     pub(super) fn write(
         &mut self,
         items: &[FetchItem],
         full: usize,
+        budget: &mut u64,
         out: &mut Vec<u8>,
     ) -> Result<bool, ReadError> {
         loop {
-            if !self.write_literal(full, out)? {
+            if !self.write_rest(full, budget, out)? {
                 return Ok(false);
             }
             let Some(item) = items.get(self.next) else { break };
+            if *item == FetchItem::Preview {
+                if *budget == 0 {
+                    return Ok(false);
+                }
+                *budget = budget.saturating_sub(message::limits::PREVIEW_OCTETS_MAX);
+            }
             self.next += 1;
             self.space(out);
             self.write_item(item, out);
@@ -91,19 +130,24 @@ impl OpenMessage {
         self.failure.take()
     }
 
-    /// Appends more of the literal; whether there is none left.
-    fn write_literal(&mut self, full: usize, out: &mut Vec<u8>) -> Result<bool, ReadError> {
-        let (Some(rest), Some(body)) = (&mut self.literal, &self.body) else { return Ok(true) };
-        while rest.start < rest.end {
-            if out.len() >= full {
-                return Ok(false);
-            }
-            let piece = first_piece(rest);
-            put_octets(&body.read(piece.clone())?, out);
-            rest.start = piece.end;
+    /// Appends more of the item that was begun; whether there is none left.
+    fn write_rest(&mut self, full: usize, budget: &mut u64, out: &mut Vec<u8>) -> Result<bool, ReadError> {
+        let (Some(rest), Some(body)) = (&mut self.rest, &self.body) else { return Ok(true) };
+        let complete = match rest {
+            Rest::Literal(range) => write_literal(body, range, full, out)?,
+            Rest::Decoding(decoding) => match decoding.write(body, full, budget, out) {
+                Err(error) if !decoding.is_telling() => {
+                    decoding.write_failed(out);
+                    self.failure = Some(error);
+                    true
+                }
+                written => written?,
+            },
+        };
+        if complete {
+            self.rest = None;
         }
-        self.literal = None;
-        Ok(true)
+        Ok(complete)
     }
 
     fn write_item(&mut self, item: &FetchItem, out: &mut Vec<u8>) {
@@ -126,7 +170,21 @@ impl OpenMessage {
             FetchItem::Rfc822
             | FetchItem::Rfc822Header
             | FetchItem::Rfc822Text
+            | FetchItem::Preview
             | FetchItem::Section { .. } => self.write_octets(item, out),
+            FetchItem::Binary { .. } | FetchItem::BinarySize { .. } => self.begin_decoding(item, out),
+        }
+    }
+
+    fn begin_decoding(&mut self, item: &FetchItem, out: &mut Vec<u8>) {
+        item::write_name(item, out);
+        out.push(b' ');
+        let decoding = self.structure.as_deref().and_then(|structure| Decoding::new(item, structure));
+        match decoding {
+            Some(decoding) => self.rest = Some(Rest::Decoding(Box::new(decoding))),
+            // The grammar has no NIL for a size.
+            None if matches!(item, FetchItem::BinarySize { .. }) => out.push(b'0'),
+            None => out.extend_from_slice(b"NIL"),
         }
     }
 
@@ -156,7 +214,7 @@ impl OpenMessage {
                 let piece = first_piece(&range);
                 put!(out, "{{{}}}\r\n", range.end - range.start);
                 put_octets(&body.read(piece.clone())?, out);
-                self.literal = Some(piece.end..range.end);
+                self.rest = Some(Rest::Literal(piece.end..range.end));
             }
         }
         Ok(())
@@ -183,13 +241,31 @@ impl OpenMessage {
     }
 }
 
+/// Appends more of a literal; whether there is none left.
+fn write_literal(
+    body: &Body,
+    rest: &mut Range<u64>,
+    full: usize,
+    out: &mut Vec<u8>,
+) -> Result<bool, ReadError> {
+    while rest.start < rest.end {
+        if out.len() >= full {
+            return Ok(false);
+        }
+        let piece = first_piece(rest);
+        put_octets(&body.read(piece.clone())?, out);
+        rest.start = piece.end;
+    }
+    Ok(true)
+}
+
 /// What is read of a range at once.
-fn first_piece(range: &Range<u64>) -> Range<u64> {
+pub(in super::super) fn first_piece(range: &Range<u64>) -> Range<u64> {
     let end = (range.start / READ_OCTETS + 1).saturating_mul(READ_OCTETS);
     range.start..end.min(range.end)
 }
 
 /// Appends octets of a message. IMAP cannot carry a NUL (RFC 9051 section 9: `CHAR8`), and their number has to stay.
-fn put_octets(octets: &[u8], out: &mut Vec<u8>) {
+pub(in super::super) fn put_octets(octets: &[u8], out: &mut Vec<u8>) {
     out.extend(octets.iter().map(|octet| if *octet == 0 { b'?' } else { *octet }));
 }
