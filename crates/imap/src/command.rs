@@ -287,4 +287,16 @@ pub struct AppendMessage {
     pub received: Option<ReceivedAt>,
     /// The number of octets to come.
     pub size: u64,
+    /// In which form they come.
+    pub form: AppendForm,
+}
+
+/// How the octets of an appended message come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AppendForm {
+    /// As a literal.
+    #[default]
+    Literal,
+    /// As a literal8 (RFC 9051 section 4.3.1), which may hold NUL octets.
+    Literal8,
 }

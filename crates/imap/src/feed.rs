@@ -207,6 +207,17 @@ mod tests {
         assert_eq!(fed("a APPEND {9\r\nb NOOP\r\n").len(), 2);
     }
 
+    /// RFC 3516 section 4.4: NULs come through; whether they can be stored is for the session to say.
+    #[test]
+    fn a_literal8_is_a_literal_that_may_hold_nuls() {
+        let told = ["append: start x, waits true", "append: a\0c", "append: end", "append: finish", "b Noop"];
+        assert_eq!(fed("a APPEND x ~{3}\r\na\0c\r\nb NOOP\r\n"), told);
+        let told = ["append: start x, waits false", "append: abc", "append: end"];
+        let next = ["append: next, waits false", "append: \0", "append: end", "append: finish"];
+        assert_eq!(fed("a APPEND x (\\Seen) {3+}\r\nabc ~{1+}\r\n\0\r\n"), [&told[..], &next].concat());
+        assert_eq!(fed("a LOGIN ~{3+}\r\nabc x\r\nb NOOP\r\n").len(), 2, "nowhere else");
+    }
+
     #[test]
     fn an_append_that_cannot_be_decoded_is_a_bad_command() {
         let told = ["bad a There is no system flag \\X", "b Noop"];

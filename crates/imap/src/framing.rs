@@ -67,7 +67,8 @@ pub enum Event<'a> {
     Continue,
     /// An APPEND has come to the literal of a message: accept or refuse it.
     AppendHead {
-        /// The command up to the literal, or since the literal before, without the mark `{n}`.
+        /// The command up to the literal, or since the literal before, without the mark `{n}`; of a literal8 the tilde is
+        /// still there.
         text: Vec<u8>,
         /// The number of octets to come.
         size: u64,
@@ -105,7 +106,7 @@ pub enum Refusal {
     /// Beyond [`Limits::command`].
     #[error("the command is longer than {0} octets")]
     CommandTooLong(usize),
-    /// A NUL octet, in a command or in a message.
+    /// A NUL octet, in a command or in a message that is no literal8.
     #[error("a NUL octet is not allowed")]
     NulOctet,
     /// Beyond [`Limits::swallow`].
@@ -137,9 +138,9 @@ enum State {
     /// Collecting a literal of which so much is missing.
     Literal { missing: usize },
     /// Waiting for `accept` or `refuse`.
-    Deciding { size: u64, synchronizing: bool },
-    /// Handing on a message of which so much is missing.
-    Message { missing: u64 },
+    Deciding { size: u64, synchronizing: bool, binary: bool },
+    /// Handing on a message of which so much is missing; of a binary one with NUL octets.
+    Message { missing: u64, binary: bool },
     /// Swallowing a literal of a refused command.
     SwallowLiteral { missing: u64 },
     /// Swallowing a line of a refused command; its last octets are kept in `text`.
@@ -179,8 +180,8 @@ impl Framer {
 
     /// The message that [`Event::AppendHead`] announced is wanted. The consumer tells the client to go on, if it waits.
     pub fn accept(&mut self) {
-        if let State::Deciding { size, .. } = self.state {
-            self.state = State::Message { missing: size };
+        if let State::Deciding { size, binary, .. } = self.state {
+            self.state = State::Message { missing: size, binary };
             self.appending = true;
         }
     }
@@ -190,7 +191,7 @@ impl Framer {
     pub fn refuse(&mut self) {
         match self.state {
             State::Deciding { synchronizing: true, .. } => self.begin_command(),
-            State::Deciding { size: missing, .. } | State::Message { missing } => {
+            State::Deciding { size: missing, .. } | State::Message { missing, .. } => {
                 self.state = State::SwallowLiteral { missing };
                 self.text.clear();
             }
@@ -205,7 +206,7 @@ impl Framer {
     /// Takes octets from the front of `input` and tells the next thing that happened; `None` once all are taken.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
         loop {
-            if let State::Message { missing: 0 } = self.state {
+            if let State::Message { missing: 0, .. } = self.state {
                 self.state = State::Line;
                 self.text.clear();
                 self.line_start = 0;
@@ -217,7 +218,7 @@ impl Framer {
             let event = match self.state {
                 State::Line => self.take_line(input),
                 State::Literal { missing } => self.take_literal(input, missing),
-                State::Message { missing } => self.take_message(input, missing),
+                State::Message { missing, binary } => self.take_message(input, missing, binary),
                 State::SwallowLiteral { missing } => self.swallow_literal(input, missing),
                 State::SwallowLine => self.swallow_line(input),
                 State::Deciding { .. } | State::Dead => return None,
@@ -280,7 +281,8 @@ impl Framer {
             let mut text = std::mem::take(&mut self.text);
             text.truncate(text.len() - mark.length);
             self.line_start = 0;
-            self.state = State::Deciding { size: mark.size, synchronizing: mark.synchronizing };
+            self.state =
+                State::Deciding { size: mark.size, synchronizing: mark.synchronizing, binary: mark.binary };
             return Some(Event::AppendHead { text, size: mark.size, synchronizing: mark.synchronizing });
         }
         let left = self.limits.command.saturating_sub(self.text.len() + b"\r\n".len());
@@ -323,16 +325,16 @@ impl Framer {
         None
     }
 
-    fn take_message<'a>(&mut self, input: &mut &'a [u8], missing: u64) -> Option<Event<'a>> {
+    fn take_message<'a>(&mut self, input: &mut &'a [u8], missing: u64, binary: bool) -> Option<Event<'a>> {
         let most = usize::try_from(missing).unwrap_or(usize::MAX).min(input.len());
-        let clean = input.iter().take(most).position(|octet| *octet == 0).unwrap_or(most);
+        let clean = input.iter().take(most).position(|octet| *octet == 0 && !binary).unwrap_or(most);
         if clean == 0 {
             self.state = State::SwallowLiteral { missing };
             return Some(Event::Refused { tag: None, refusal: Refusal::NulOctet, in_append: true });
         }
         let (taken, rest) = input.split_at(clean);
         *input = rest;
-        self.state = State::Message { missing: missing - clean as u64 };
+        self.state = State::Message { missing: missing - clean as u64, binary };
         Some(Event::AppendData(taken))
     }
 

@@ -13,7 +13,8 @@ use mailstore::crdt::flag::{Flag, FlagChange};
 use message::InternalDate;
 
 use crate::command::{
-    AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password, SaslResponse,
+    AppendForm, AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password,
+    SaslResponse,
 };
 use crate::mailbox_name::NameEncoding;
 
@@ -307,8 +308,14 @@ pub(super) fn append_message(cursor: &mut Cursor<'_>, size: u64) -> Read<AppendM
         date = Some(received(parsed));
         cursor.space()?;
     }
+    let form = append_form(cursor);
     if !cursor.is_at_end() {
         return Err(Expected::Grammar("a flag list, a date or the literal of a message"));
     }
-    Ok(AppendMessage { flags, received: date, size })
+    Ok(AppendMessage { flags, received: date, size, form })
+}
+
+/// What stands directly before the size of the literal: nothing, or `~`.
+fn append_form(cursor: &mut Cursor<'_>) -> AppendForm {
+    if cursor.accept(b'~') { AppendForm::Literal8 } else { AppendForm::Literal }
 }

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::command::{
-    Bound, CommandBody, FetchItem, ListReturn, ListSelection, MatchRun, Messages, Password, SaslResponse,
-    Search, SearchCharset, SearchKey, SearchReturn, Section, SectionText, SequenceNumber, StatusItem, UidSet,
+    AppendForm, Bound, CommandBody, FetchItem, ListReturn, ListSelection, MatchRun, Messages, Partial,
+    Password, SaslResponse, Search, SearchCharset, SearchKey, SearchReturn, Section, SectionText,
+    SequenceNumber, StatusItem, UidSet,
 };
 
 const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
@@ -101,6 +102,48 @@ const KNOWN_TO_BOTH: &[&str] = &[
     "SEARCH MODSEQ 620162338",
     "SEARCH MODSEQ \"/flags/\\\\draft\" all 620162338",
 ];
+
+/// RFC 8970 section 6
+#[test]
+fn previews_may_be_lazy() {
+    for text in ["PREVIEW", "preview (lazy)", "(PREVIEW)", "(PREVIEW (LAZY))", "(PREVIEW (LAZY) PREVIEW)"] {
+        let CommandBody::Fetch { items, .. } = body(&format!("FETCH 1 {text}")) else { panic!("a FETCH") };
+        assert_eq!(items, [FetchItem::Preview], "{text}");
+    }
+    let both = body("FETCH 1 PREVIEW (LAZY) (CHANGEDSINCE 7)");
+    assert_eq!(both, body("FETCH 1 PREVIEW (CHANGEDSINCE 7)"));
+    assert_eq!(body("FETCH 1 (PREVIEW (LAZY) UID)"), body("FETCH 1 (PREVIEW UID)"));
+    for wrong in ["PREVIEW (FUZZY)", "(PREVIEW (LAZY UID))", "PREVIEW (LAZY", "PREVIEW[1]"] {
+        bad(&format!("a FETCH 1 {wrong}"));
+    }
+}
+
+/// RFC 3516 section 7
+#[test]
+fn binary_sections_are_numbers_alone() {
+    let part = |numbers: &[u32]| numbers.iter().map(|number| number.to_owned().try_into().unwrap()).collect();
+    let partial = |first, count: u32| Some(Partial { first, count: count.try_into().unwrap() });
+    let CommandBody::Fetch { items, .. } =
+        body("FETCH 1 (BINARY[] BINARY[1.2]<5.7> binary.peek[3] BINARY.SIZE[2] BINARY.PEEK[3])")
+    else {
+        panic!("a FETCH")
+    };
+    let binary = |numbers: &[u32], partial, peek| FetchItem::Binary { part: part(numbers), partial, peek };
+    assert_eq!(
+        items,
+        [
+            binary(&[], None, false),
+            binary(&[1, 2], partial(5, 7), false),
+            binary(&[3], None, true),
+            FetchItem::BinarySize { part: part(&[2]) },
+        ]
+    );
+    for wrong in
+        ["BINARY", "BINARY[TEXT]", "BINARY[1.]", "BINARY[1.MIME]", "BINARY.SIZE[1]<0.3>", "BINARY[1]<0.0>"]
+    {
+        bad(&format!("a FETCH 1 {wrong}"));
+    }
+}
 
 #[test]
 fn both_decoders_agree_on_what_both_know() {
@@ -326,10 +369,10 @@ fn the_beginning_of_an_append() {
     let flags = vec![Flag::Seen, Flag::parse("$X").unwrap()];
     let received = Some(ReceivedAt { seconds: 837_596_665, offset_minutes: -420 });
     assert_eq!((start.tag.as_str(), start.mailbox.as_str()), ("a", "a b"));
-    assert_eq!(start.message, AppendMessage { flags, received, size: 310 });
+    assert_eq!(start.message, AppendMessage { flags, received, size: 310, form: AppendForm::Literal });
     let plain = append_start(b"a APPEND {5}\r\ninbox ", 1, NAMES).unwrap();
     assert_eq!(plain.mailbox, "INBOX");
-    let empty = AppendMessage { flags: Vec::new(), received: None, size: 7 };
+    let empty = AppendMessage { flags: Vec::new(), received: None, size: 7, form: AppendForm::Literal };
     assert_eq!(append_next(b" ", 7), Ok(empty.clone()));
     assert_eq!(append_next(b" () ", 7), Ok(empty));
     for text in [
@@ -337,7 +380,7 @@ fn the_beginning_of_an_append() {
         "a APPEND x y ",
         "a APPEND x (\\Foo) ",
         "a APPEND x \"today\" ",
-        "a APPEND x ~",
+        "a APPEND x ~ ",
         "a NOOP ",
     ] {
         assert_eq!(append_start(text.as_bytes(), 1, NAMES).unwrap_err().tag, Tag::new(b"a"), "{text}");

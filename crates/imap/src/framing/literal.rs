@@ -1,4 +1,4 @@
-//! The marks that announce literals: `{n}`, and `{n+}` of RFC 7888.
+//! The marks that announce literals: `{n}`, `{n+}` of RFC 7888, and literal8 with a tilde before them (RFC 9051 section 4.3.1).
 
 /// The most digits of a literal's size.
 const MOST_DIGITS: usize = 20;
@@ -10,7 +10,9 @@ pub(super) struct LiteralMark {
     pub(super) size: u64,
     /// Whether the client waits for a command continuation request.
     pub(super) synchronizing: bool,
-    /// The length of the mark itself, in octets.
+    /// Whether it is a literal8, which may hold NUL octets.
+    pub(super) binary: bool,
+    /// The length of the mark itself, in octets, without a tilde.
     pub(super) length: usize,
 }
 
@@ -29,7 +31,8 @@ impl LiteralMark {
         }
         // A size that 64 bits cannot hold is beyond every limit as well.
         let size = std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX);
-        Some(LiteralMark { size, synchronizing, length: line.len() - open })
+        let binary = open.checked_sub(1).and_then(|before| line.get(before)) == Some(&b'~');
+        Some(LiteralMark { size, synchronizing, binary, length: line.len() - open })
     }
 }
 
@@ -60,6 +63,15 @@ mod tests {
         {
             assert_eq!(mark(line.as_bytes()), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_tilde_makes_it_a_literal8() {
+        let binary = |line: &[u8]| LiteralMark::at_end_of(line).map(|mark| (mark.binary, mark.length));
+        assert_eq!(binary(b"a APPEND x ~{3}"), Some((true, 3)));
+        assert_eq!(binary(b"a APPEND x UTF8 (~{3+}"), Some((true, 4)));
+        assert_eq!(binary(b"a APPEND x {3}"), Some((false, 3)));
+        assert_eq!(binary(b"{3}"), Some((false, 3)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use message::Scanner;
 use super::answer::Answer;
 use super::put;
 use super::{Action, Running, Session, Telling};
-use crate::command::{AppendEvent, AppendMessage, Tag};
+use crate::command::{AppendEvent, AppendForm, AppendMessage, Tag};
 
 /// An APPEND of which some octets may have come.
 pub(super) struct Appending {
@@ -30,6 +30,7 @@ struct Incoming {
     scanner: Scanner,
     flags: Vec<Flag>,
     received: Option<ReceivedAt>,
+    form: AppendForm,
 }
 
 impl Session {
@@ -94,8 +95,8 @@ impl Session {
             return Err(Answer::no("LIMIT", text));
         }
         let (writer, scanner) = (self.store.body_writer(), Scanner::new());
-        let AppendMessage { flags, received, size: _ } = message;
-        appending.current = Some(Box::new(Incoming { writer, scanner, flags, received }));
+        let AppendMessage { flags, received, size: _, form } = message;
+        appending.current = Some(Box::new(Incoming { writer, scanner, flags, received, form }));
         Ok(())
     }
 
@@ -132,9 +133,8 @@ impl Session {
 impl Appending {
     fn take(&mut self, octets: &[u8]) -> Result<(), Answer> {
         let Some(incoming) = &mut self.current else { return Ok(()) };
-        // A literal has none (RFC 9051 section 9: `CHAR8`), and no client could fetch the message.
         if octets.contains(&0) {
-            return Err(Answer::bad("A message may not contain NUL octets"));
+            return Err(incoming.nul_refusal());
         }
         incoming.scanner.push(octets);
         incoming.writer.write(octets).map_err(not_kept)
@@ -142,11 +142,25 @@ impl Appending {
 
     fn end(&mut self) -> Result<(), Answer> {
         let Some(incoming) = self.current.take() else { return Ok(()) };
-        let Incoming { writer, scanner, flags, received } = *incoming;
+        let Incoming { writer, scanner, flags, received, .. } = *incoming;
         let body: StagedBody = writer.finish().map_err(not_kept)?;
         let structure = Arc::new(scanner.finish());
         self.done.push(NewMessage { body, structure, flags, received });
         Ok(())
+    }
+}
+
+impl Incoming {
+    /// The answer to a NUL octet. A literal has none (RFC 9051 section 9: `CHAR8`). In a literal8 it may stand, but a message
+    /// with one is not stored: no BODY[] could tell its octets as they are, and to encode the part anew would change what its
+    /// sender may have signed, and the size and hash by which the nodes know the message. RFC 3516 section 4.4 has an answer
+    /// for that.
+    fn nul_refusal(&self) -> Answer {
+        let text = "A message may not contain NUL octets";
+        match self.form {
+            AppendForm::Literal => Answer::bad(text),
+            AppendForm::Literal8 => Answer::no("UNKNOWN-CTE", text),
+        }
     }
 }
 

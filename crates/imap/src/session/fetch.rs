@@ -23,9 +23,6 @@ use super::{Action, PIECE_OCTETS, Running, Session, Telling};
 use crate::command::{FetchItem, Messages, PartialRange, Tag};
 use open::{LeftOut, OpenMessage};
 
-pub(super) use item::{Octets, octets};
-pub(super) use open::{first_piece, put_octets};
-
 /// How many rows are looked at before others get a turn; one that takes a look into the message counts more.
 const ROWS_A_PIECE: usize = 4096;
 /// What a row counts of which more than the row is needed.
@@ -311,7 +308,7 @@ impl Fetching {
                 if let Some(row) = kept {
                     // The client has to hear of that nevertheless.
                     let mut open = OpenMessage::bare(place, row);
-                    open.start(self.uid_only, true, Items { uid: self.condstore || self.uid, modseq: self.condstore }, out);
+                    open.start(self.uid_only, true, Items { uid: !self.uid_only && (self.condstore || self.uid), modseq: self.condstore }, out);
                     out.extend_from_slice(b")\r\n");
                 }
             }

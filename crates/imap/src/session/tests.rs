@@ -1,5 +1,6 @@
 //! Transcripts of sessions over a store in memory.
 
+mod binary;
 mod caching;
 mod client;
 mod fetching;
@@ -10,6 +11,7 @@ mod merging;
 mod model;
 mod moving;
 mod paging;
+mod previewing;
 mod resyncing;
 mod saving;
 mod searching;

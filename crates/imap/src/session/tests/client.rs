@@ -13,8 +13,8 @@ use mailstore::password::PasswordCost;
 use mailstore::request::{Reply, Request, RequestError};
 use storage::{SimulatedDisk, Storage};
 
-use crate::command::AppendEvent;
-use crate::decode;
+use crate::command::{AppendEvent, AppendForm, AppendMessage};
+use crate::decode::{self, AppendStart};
 use crate::mailbox_name::NameEncoding;
 use crate::session::{Action, ConnectionInfo, Input, Session, SessionConfig};
 
@@ -107,6 +107,8 @@ pub(super) struct Client {
     pub(super) closed: bool,
     /// The most octets that were ever produced in one piece.
     pub(super) largest_piece: usize,
+    /// How often a long answer let others have a turn.
+    pub(super) turns: usize,
 }
 
 impl Client {
@@ -114,7 +116,7 @@ impl Client {
         let (mut out, now) = (Vec::new(), START);
         let config = Arc::new(SessionConfig::default());
         let session = Session::new(config, store.mailstore.clone(), connection, now, &mut out);
-        let client = Client { session, store: store.clone(), now, closed: false, largest_piece: 0 };
+        let client = Client { session, store: store.clone(), now, closed: false, largest_piece: 0, turns: 0 };
         (client, text(out))
     }
 
@@ -145,17 +147,26 @@ impl Client {
     }
 
     pub(super) fn append(&mut self, mailbox: &str, flags: &str, message: &str) -> String {
-        let head = format!("t APPEND {mailbox} {flags} \"17-Jul-1996 02:44:25 -0700\"");
-        let start = decode::append_start(format!("{head} ").as_bytes(), message.len() as u64, NAMES).unwrap();
-        let event = AppendEvent::Start { tag: start.tag, mailbox: start.mailbox, message: start.message };
-        self.append_rest(event, &[message])
+        let head = format!("APPEND {mailbox} {flags} \"17-Jul-1996 02:44:25 -0700\"");
+        self.send_with(&head, &[message])
+    }
+
+    /// Sends an APPEND up to its first message, and these messages.
+    pub(super) fn send_with(&mut self, head: &str, messages: &[&str]) -> String {
+        let size = messages[0].len() as u64;
+        let head = format!("t {head}{}", if head.ends_with('~') { "" } else { " " });
+        let start = decode::append_start(head.as_bytes(), size, NAMES).unwrap();
+        let AppendStart { tag, mailbox, message } = start;
+        self.append_rest(AppendEvent::Start { tag, mailbox, message }, messages)
+    }
+
+    /// Appends a literal8.
+    pub(super) fn append_binary(&mut self, mailbox: &str, message: &str) -> String {
+        self.send_with(&format!("APPEND {mailbox} ~"), &[message])
     }
 
     pub(super) fn append_all(&mut self, mailbox: &str, messages: &[&str]) -> String {
-        let head = format!("t APPEND {mailbox} ");
-        let start = decode::append_start(head.as_bytes(), messages[0].len() as u64, NAMES).unwrap();
-        let event = AppendEvent::Start { tag: start.tag, mailbox: start.mailbox, message: start.message };
-        self.append_rest(event, messages)
+        self.send_with(&format!("APPEND {mailbox}"), messages)
     }
 
     fn append_rest(&mut self, start: AppendEvent<'_>, messages: &[&str]) -> String {
@@ -164,8 +175,13 @@ impl Client {
         for (place, message) in messages.iter().enumerate() {
             let mut events: Vec<AppendEvent<'_>> = Vec::new();
             if place > 0 {
-                let next = decode::append_next(b" ", message.len() as u64).unwrap();
-                events.push(AppendEvent::Next(next));
+                let message = AppendMessage {
+                    flags: Vec::new(),
+                    received: None,
+                    size: message.len() as u64,
+                    form: AppendForm::Literal,
+                };
+                events.push(AppendEvent::Next(message));
             }
             events.extend(message.as_bytes().chunks(7).map(AppendEvent::Data));
             events.push(AppendEvent::End);
@@ -219,7 +235,10 @@ impl Client {
                     self.session.handle(self.now, Input::Authenticated(result), &mut out)
                 }
                 Action::StartTls => self.session.handle(self.now, Input::TlsStarted, &mut out),
-                Action::Continue => self.session.produce(self.now, &mut out),
+                Action::Continue => {
+                    self.turns += 1;
+                    self.session.produce(self.now, &mut out)
+                }
                 Action::Pause { until } => {
                     self.now = until;
                     self.session.produce(self.now, &mut out)
