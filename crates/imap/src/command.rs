@@ -246,9 +246,10 @@ impl fmt::Debug for SaslResponse {
     }
 }
 
-/// An APPEND as it comes in, piece by piece: `Start (Data* End Next)* Data* End (Finish | Broken)`.
+/// An APPEND or REPLACE (RFC 8508) as it comes in, piece by piece: `Start (message Next)* message (Finish | Broken)`, where a
+/// message is `Data* End`, or with CATENATE `(Url | Text Data* End)* Close`.
 ///
-/// `Start` and `Next` ask whether the literal is wanted. A session that takes it answers with its `AcceptLiteral` action
+/// `Start`, `Next` and `Text` ask whether the literal is wanted. A session that takes it answers with its `AcceptLiteral` action
 /// and writes nothing (the shell writes the continuation where the literal is a synchronising one). A session that does not
 /// writes a tagged NO and answers with any other action: the shell then discards the rest of that command by itself, and
 /// nothing more of this APPEND is told. The session compares the size with its limit, before an octet of the message comes.
@@ -260,11 +261,24 @@ pub enum AppendEvent<'a> {
         tag: Tag,
         /// The mailbox.
         mailbox: String,
+        /// The message that REPLACE wants gone, which is one; `None` where it is APPEND.
+        replaced: Option<Messages>,
         /// The first message.
         message: AppendMessage,
     },
     /// A further message of the same command (MULTIAPPEND, RFC 3502).
     Next(AppendMessage),
+    /// A part of the message that CATENATE puts together: what this URL points at.
+    Url(String),
+    /// A part of the message that CATENATE puts together: a literal. Asks whether it is wanted.
+    Text {
+        /// The number of octets to come.
+        size: u64,
+        /// In which form they come.
+        form: AppendForm,
+    },
+    /// The message that CATENATE puts together is complete.
+    Close,
     /// Some octets of the literal.
     Data(&'a [u8]),
     /// The literal is complete.
@@ -299,4 +313,24 @@ pub enum AppendForm {
     Literal,
     /// As a literal8 (RFC 9051 section 4.3.1), which may hold NUL octets.
     Literal8,
+    /// As parts that CATENATE puts together (RFC 4469); the size is not known before.
+    Catenate,
+}
+
+/// What an APPEND says between its literals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppendStep {
+    /// A message begins, and its literal follows unless it is one of CATENATE.
+    Message(AppendMessage),
+    /// A part of the message: what the URL points at.
+    Url(String),
+    /// A part of the message: a literal, which follows.
+    Text {
+        /// The number of octets to come.
+        size: u64,
+        /// In which form they come.
+        form: AppendForm,
+    },
+    /// The message of CATENATE is complete.
+    Close,
 }

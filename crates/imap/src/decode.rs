@@ -13,9 +13,10 @@ mod tests;
 
 use message::InternalDate;
 
-use crate::command::{AppendMessage, Command, Tag};
+use crate::command::{AppendForm, AppendMessage, AppendStep, Command, Messages, Section, Tag};
 use crate::mailbox_name::NameEncoding;
 use cursor::{Cursor, Expected};
+use own::catenate::Opened;
 
 /// How deep the keys of a SEARCH may be nested.
 pub const DEEPEST_SEARCH: usize = 30;
@@ -34,15 +35,19 @@ pub struct DecodeError {
     pub text: String,
 }
 
-/// The beginning of an APPEND.
+/// The beginning of an APPEND or REPLACE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendStart {
     /// The tag.
     pub tag: Tag,
     /// The mailbox.
     pub mailbox: String,
+    /// The message that REPLACE wants gone.
+    pub replaced: Option<Messages>,
     /// The first message.
     pub message: AppendMessage,
+    /// What follows of it up to the first literal, where it is one of CATENATE.
+    pub steps: Vec<AppendStep>,
 }
 
 /// Decodes a command as [`crate::framing::Event::Command`] gives it.
@@ -61,25 +66,58 @@ pub fn command(text: &[u8], names: NameEncoding) -> Result<Command, DecodeError>
     }
 }
 
-/// Decodes an APPEND up to its first message, as [`crate::framing::Event::AppendHead`] gives it.
+/// Decodes an APPEND or REPLACE up to its first literal, as [`crate::framing::Event::AppendHead`] gives it, or as a whole where
+/// it has none.
 ///
 /// # Errors
 /// Where the grammar does not allow it.
-pub fn append_start(text: &[u8], size: u64, names: NameEncoding) -> Result<AppendStart, DecodeError> {
+pub fn append_start(text: &[u8], size: Option<u64>, names: NameEncoding) -> Result<AppendStart, DecodeError> {
     let mut cursor = Cursor::new(text);
     let tag = tag(&mut cursor)?;
-    let decoded = own::append_start(&mut cursor, size, names);
-    let (mailbox, message) = decoded.map_err(|expected| failure(Some(tag.clone()), &cursor, &expected))?;
-    Ok(AppendStart { tag, mailbox, message })
+    let decoded = own::append_start(&mut cursor, size, names).and_then(|(replaced, mailbox, message)| {
+        let steps = match message.form {
+            AppendForm::Catenate => own::catenate::steps(&mut cursor, size, Opened::Now)?,
+            _ => Vec::new(),
+        };
+        Ok((replaced, mailbox, message, steps))
+    });
+    let (replaced, mailbox, message, steps) =
+        decoded.map_err(|expected| failure(Some(tag.clone()), &cursor, &expected))?;
+    Ok(AppendStart { tag, mailbox, replaced, message, steps })
 }
 
-/// Decodes what stands between two messages of one APPEND.
+/// Decodes what stands between two literals of one APPEND, or behind the last one. `catenating`: whether the literal before was
+/// a part of CATENATE.
 ///
 /// # Errors
 /// Where the grammar does not allow it.
-pub fn append_next(text: &[u8], size: u64) -> Result<AppendMessage, DecodeError> {
+pub fn append_more(text: &[u8], size: Option<u64>, catenating: bool) -> Result<Vec<AppendStep>, DecodeError> {
     let mut cursor = Cursor::new(text);
-    own::append_message(&mut cursor, size).map_err(|expected| failure(None, &cursor, &expected))
+    let opened = if catenating { Opened::Before } else { Opened::No };
+    own::catenate::steps(&mut cursor, size, opened).map_err(|expected| failure(None, &cursor, &expected))
+}
+
+/// Whether the command is an APPEND or REPLACE with CATENATE. Without a literal it comes as a whole.
+pub fn is_catenate(text: &[u8]) -> bool {
+    let mut cursor = Cursor::new(text);
+    cursor.until_space();
+    let named = cursor.space().is_ok()
+        && (cursor.accept_word("APPEND ") || {
+            cursor.accept_word("UID ");
+            cursor.accept_word("REPLACE ")
+        });
+    named && text.windows(CATENATE.len()).any(|window| window.eq_ignore_ascii_case(CATENATE))
+}
+
+const CATENATE: &[u8] = b" CATENATE (";
+
+/// Decodes a `section-spec` that stands alone.
+pub fn section(text: &[u8]) -> Option<Section> {
+    // In a FETCH a bracket ends it, by which an empty one is told.
+    let bracketed = [text, b"]"].concat();
+    let mut cursor = Cursor::new(&bracketed);
+    let section = own::fetch::section(&mut cursor).ok()?;
+    (cursor.accept(b']') && cursor.is_at_end()).then_some(section)
 }
 
 fn tag(cursor: &mut Cursor<'_>) -> Result<Tag, DecodeError> {

@@ -1,7 +1,9 @@
 //! From octets to the inputs of a session: framing and decoding joined, still without I/O.
 
-use crate::command::AppendEvent;
-use crate::decode::{self, AppendStart};
+use std::collections::VecDeque;
+
+use crate::command::{AppendEvent, AppendStep};
+use crate::decode::{self, AppendStart, DecodeError};
 use crate::framing::{Event, Framer, Limits, Refusal};
 use crate::mailbox_name::NameEncoding;
 use crate::session::Input;
@@ -26,12 +28,22 @@ pub struct Feed {
     names: NameEncoding,
     /// Whether the client waits for the continuation before it sends the message that was announced last.
     waits: bool,
+    /// What an APPEND said that was not handed on yet.
+    queue: VecDeque<AppendEvent<'static>>,
+    /// Whether the literal that came last is a part of CATENATE.
+    catenating: bool,
 }
 
 impl Feed {
     /// The feed of a new connection.
     pub fn new(limits: Limits) -> Self {
-        Feed { framer: Framer::new(limits), names: NameEncoding::default(), waits: false }
+        Feed {
+            framer: Framer::new(limits),
+            names: NameEncoding::default(),
+            waits: false,
+            queue: VecDeque::new(),
+            catenating: false,
+        }
     }
 
     /// Lets other limits hold from the next command on.
@@ -46,6 +58,10 @@ impl Feed {
 
     /// The session wants the message that was announced, or goes on wanting it. Tells whether the client waits for us.
     pub fn accept(&mut self) -> bool {
+        if !self.queue.is_empty() {
+            // It does not know yet what comes before the literal.
+            return false;
+        }
         self.framer.accept();
         std::mem::take(&mut self.waits)
     }
@@ -53,12 +69,20 @@ impl Feed {
     /// The session does not want the message that was announced, or its rest.
     pub fn refuse(&mut self) {
         self.framer.refuse();
-        self.waits = false;
+        self.queue.clear();
+        (self.waits, self.catenating) = (false, false);
     }
 
     /// Takes octets from the front of `input`; `None` once all are taken.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Option<Fed<'a>> {
+        if let Some(event) = self.queue.pop_front() {
+            return Some(Fed::Input(Input::Append(event)));
+        }
         let input = match self.framer.next(input)? {
+            Event::Command(text) if decode::is_catenate(&text) => {
+                let start = decode::append_start(&text, None, self.names);
+                self.start(start, Some(AppendEvent::Finish))
+            }
             Event::Command(text) => match decode::command(&text, self.names) {
                 Ok(command) => Input::Command(command),
                 Err(error) => Input::Bad { tag: error.tag, text: error.text },
@@ -68,8 +92,7 @@ impl Feed {
             Event::AppendHead { text, size, synchronizing } => self.head(&text, size, synchronizing),
             Event::AppendData(octets) => Input::Append(AppendEvent::Data(octets)),
             Event::AppendDataEnd => Input::Append(AppendEvent::End),
-            Event::AppendTail(text) if text.trim_ascii().is_empty() => Input::Append(AppendEvent::Finish),
-            Event::AppendTail(_) => broken("Expected another message or the end of the command".to_owned()),
+            Event::AppendTail(text) => self.tail(&text),
             Event::Refused { refusal, in_append: true, .. } => broken(sentence(refusal)),
             Event::Refused { tag, refusal, .. } => Input::Bad { tag, text: sentence(refusal) },
             Event::Fatal(refusal) => return Some(Fed::Fatal(refusal)),
@@ -79,24 +102,68 @@ impl Feed {
 
     fn head<'a>(&mut self, text: &[u8], size: u64, synchronizing: bool) -> Input<'a> {
         self.waits = synchronizing;
-        if self.framer.is_appending() {
-            return match decode::append_next(text, size) {
-                Ok(message) => Input::Append(AppendEvent::Next(message)),
-                Err(error) => {
-                    self.refuse();
-                    broken(error.text)
-                }
-            };
+        if !self.framer.is_appending() {
+            let start = decode::append_start(text, Some(size), self.names);
+            return self.start(start, None);
         }
-        match decode::append_start(text, size, self.names) {
-            Ok(AppendStart { tag, mailbox, message }) => {
-                Input::Append(AppendEvent::Start { tag, mailbox, message })
+        match decode::append_more(text, Some(size), self.catenating) {
+            Ok(steps) => self.steps(steps, None),
+            Err(error) => {
+                self.refuse();
+                broken(error.text)
+            }
+        }
+    }
+
+    /// What follows the last literal of an APPEND: normally nothing, or the closing parenthesis of CATENATE.
+    fn tail<'a>(&mut self, text: &[u8]) -> Input<'a> {
+        let catenating = self.catenating;
+        match decode::append_more(text, None, catenating) {
+            Ok(steps) => self.steps(steps, Some(AppendEvent::Finish)),
+            Err(error) => {
+                self.refuse();
+                broken(match catenating {
+                    true => error.text,
+                    false => "Expected another message or the end of the command".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// An APPEND has begun. `last` comes after what is known of it.
+    fn start<'a>(
+        &mut self,
+        start: Result<AppendStart, DecodeError>,
+        last: Option<AppendEvent<'static>>,
+    ) -> Input<'a> {
+        match start {
+            Ok(AppendStart { tag, mailbox, replaced, message, steps }) => {
+                self.put(steps, last);
+                Input::Append(AppendEvent::Start { tag, mailbox, replaced, message })
             }
             Err(error) => {
                 self.refuse();
                 Input::Bad { tag: error.tag, text: error.text }
             }
         }
+    }
+
+    fn steps<'a>(&mut self, steps: Vec<AppendStep>, last: Option<AppendEvent<'static>>) -> Input<'a> {
+        self.put(steps, last);
+        let end = || AppendEvent::Broken { text: "Expected a message".to_owned() };
+        Input::Append(self.queue.pop_front().unwrap_or_else(end))
+    }
+
+    /// Keeps what is to be handed on one after the other, so that the session may refuse each.
+    fn put(&mut self, steps: Vec<AppendStep>, last: Option<AppendEvent<'static>>) {
+        self.catenating = matches!(steps.last(), Some(AppendStep::Text { .. }));
+        self.queue.extend(steps.into_iter().map(|step| match step {
+            AppendStep::Message(message) => AppendEvent::Next(message),
+            AppendStep::Url(url) => AppendEvent::Url(url),
+            AppendStep::Text { size, form } => AppendEvent::Text { size, form },
+            AppendStep::Close => AppendEvent::Close,
+        }));
+        self.queue.extend(last);
     }
 }
 
@@ -147,6 +214,12 @@ mod tests {
                             format!("start {mailbox}, waits {}", feed.accept())
                         }
                         AppendEvent::Next(_) => format!("next, waits {}", feed.accept()),
+                        AppendEvent::Url(url) => {
+                            feed.accept();
+                            format!("url {url}")
+                        }
+                        AppendEvent::Text { size, .. } => format!("text {size}, waits {}", feed.accept()),
+                        AppendEvent::Close => "close".to_owned(),
                         AppendEvent::Data(octets) => String::from_utf8_lossy(octets).into_owned(),
                         AppendEvent::End => "end".to_owned(),
                         AppendEvent::Finish => "finish".to_owned(),
@@ -205,6 +278,109 @@ mod tests {
         ];
         assert_eq!(fed(nul), told);
         assert_eq!(fed("a APPEND {9\r\nb NOOP\r\n").len(), 2);
+    }
+
+    /// RFC 4469 section 5. The literal is accepted once everything before it is.
+    #[test]
+    fn the_parts_of_catenate_come_one_after_the_other() {
+        let start = "append: start x, waits false";
+        let parts = "a APPEND x (\\Seen) CATENATE (URL /y TEXT {3}\r\nabc URL \"/z\" TEXT {1+}\r\nd) {2}\r\nef\r\nb NOOP\r\n";
+        let told = [
+            start,
+            "append: url /y",
+            "append: text 3, waits true",
+            "append: abc",
+            "append: end",
+            "append: url /z",
+            "append: text 1, waits false",
+            "append: d",
+            "append: end",
+            "append: close",
+            "append: next, waits true",
+            "append: ef",
+            "append: end",
+            "append: finish",
+            "b Noop",
+        ];
+        assert_eq!(fed(parts), told);
+        let urls = ["append: url /y", "append: url /z", "append: close"];
+        let finish = ["append: finish", "b Noop"];
+        for whole in [
+            "a APPEND x CATENATE (URL /y URL /z)",
+            "a append x catenate (url \"/y\" url \"/z\")",
+            "a REPLACE 3 x CATENATE (URL /y URL /z) ",
+            "a UID REPLACE 3 {1+}\r\nx (\\Seen) CATENATE (URL {2+}\r\n/y URL {2+}\r\n/z)",
+        ] {
+            let told = [&[start][..], &urls, &finish].concat();
+            assert_eq!(fed(&format!("{whole}\r\nb NOOP\r\n")), told, "{whole}");
+        }
+        let several =
+            "a APPEND x CATENATE (URL /y) CATENATE (TEXT {1+}\r\na URL {2}\r\n/z) CATENATE (URL /y)\r\n";
+        let told = fed(several);
+        let expected = [
+            start,
+            "append: url /y",
+            "append: close",
+            "append: next, waits false",
+            "append: text 1, waits false",
+            "append: a",
+            "append: end",
+            "continue",
+            "append: url /z",
+            "append: close",
+            "append: next, waits false",
+            "append: url /y",
+            "append: close",
+            "append: finish",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_catenate_that_goes_wrong_is_told_once_and_swallowed() {
+        for wrong in [
+            "CATENATE ()",
+            "CATENATE (URL)",
+            "CATENATE (URL /y",
+            "CATENATE (URL /y) x",
+            "CATENATE (TEXT x)",
+            "CATENATE (URL /y TEXT)",
+            "CATENATE (URL /y {3+}\r\nabc)",
+            "CATENATE (HTTP /y TEXT {3+}\r\nabc)",
+        ] {
+            let told = fed(&format!("a APPEND x {wrong}\r\nb NOOP\r\n"));
+            assert!(
+                told.len() == 2 && told[0].starts_with("bad a ") && told[1] == "b Noop",
+                "{wrong}: {told:?}"
+            );
+        }
+        let start = "a APPEND x CATENATE (TEXT {3+}\r\nabc";
+        for wrong in
+            ["", " ", ") y", "URL /y)", " URL /y", " URL {150+}\r\n", " URL {2+}\r\n/\0)", " X {1+}\r\na)"]
+        {
+            let filled = wrong.replace("{150+}\r\n", &format!("{{150+}}\r\n{}", "y".repeat(150)));
+            let told = fed(&format!("{start}{filled}\r\nb NOOP\r\n"));
+            let end: Vec<&str> = told.iter().skip(4).map(String::as_str).collect();
+            assert!(
+                end.len() == 2 && end[0].starts_with("append: broken ") && end[1] == "b Noop",
+                "{wrong}: {told:?}"
+            );
+        }
+    }
+
+    /// RFC 8508 section 5
+    #[test]
+    fn a_replacement_streams_as_an_append_does() {
+        let told = ["append: start x, waits true", "append: abc", "append: end", "append: finish", "b Noop"];
+        for name in ["REPLACE 4 x", "uid replace * x", "REPLACE 4 {1+}\r\nx", "UID REPLACE 4 x (\\Seen)"] {
+            assert_eq!(fed(&format!("a {name} {{3}}\r\nabc\r\nb NOOP\r\n")), told, "{name}");
+        }
+        for wrong in ["REPLACE 1:2 x", "REPLACE 0 x", "REPLACE x x", "REPLACE 1,2 x"] {
+            let told = fed(&format!("a {wrong} {{3}}\r\n"));
+            assert!(told.last().is_some_and(|told| told.starts_with("bad a ")), "{wrong}: {told:?}");
+        }
+        assert_eq!(fed("a REPLACE 4 x\r\n"), ["bad a REPLACE needs a message, which is a literal"]);
+        assert_eq!(fed("a UID REPLACE 4 x\r\n"), ["bad a REPLACE needs a message, which is a literal"]);
     }
 
     /// RFC 3516 section 4.4: NULs come through; whether they can be stored is for the session to say.

@@ -15,7 +15,7 @@ mod tests;
 
 use crate::command::Tag;
 
-use literal::{LiteralMark, announces_message};
+use literal::{LiteralMark, announces_message, announces_url};
 
 /// The longest end of a line that is looked at for the mark of a literal: `{`, 20 digits, `+}`, CR.
 const LONGEST_MARK: usize = 24;
@@ -277,7 +277,8 @@ impl Framer {
     }
 
     fn begin_literal<'a>(&mut self, mark: LiteralMark) -> Option<Event<'a>> {
-        if self.appending || announces_message(&self.text, mark) {
+        let message = self.appending || announces_message(&self.text, mark);
+        if message && !announces_url(&self.text, mark, self.appending) {
             let mut text = std::mem::take(&mut self.text);
             text.truncate(text.len() - mark.length);
             self.line_start = 0;
@@ -296,24 +297,24 @@ impl Framer {
             Ok(missing) if missing <= self.limits.literal => Refusal::CommandTooLong(self.limits.command),
             _ => Refusal::LiteralTooLong(self.limits.literal),
         };
-        let tag = self.tag();
+        let (tag, in_append) = (self.tag(), self.appending);
         if mark.synchronizing {
             self.begin_command();
         } else {
             self.text.clear();
             self.state = State::SwallowLiteral { missing: mark.size };
         }
-        Some(Event::Refused { tag, refusal, in_append: false })
+        Some(Event::Refused { tag, refusal, in_append })
     }
 
     fn take_literal<'a>(&mut self, input: &mut &'a [u8], missing: usize) -> Option<Event<'a>> {
         let (taken, nul) = take_until(input, missing, |octet| octet == 0);
         let missing = missing - taken.len();
         if nul.is_some() {
-            let tag = self.tag();
+            let (tag, in_append) = (self.tag(), self.appending);
             self.text.clear();
             self.state = State::SwallowLiteral { missing: missing as u64 };
-            return Some(Event::Refused { tag, refusal: Refusal::NulOctet, in_append: false });
+            return Some(Event::Refused { tag, refusal: Refusal::NulOctet, in_append });
         }
         self.text.extend_from_slice(taken);
         if missing == 0 {
@@ -384,7 +385,7 @@ impl Framer {
 
     /// Refuses the line that is coming in; its rest is swallowed.
     fn refuse_line<'a>(&mut self, refusal: Refusal) -> Event<'a> {
-        let tag = if self.appending { None } else { self.tag() };
+        let tag = self.tag();
         self.text.drain(..self.line_start);
         self.keep_tail();
         self.state = State::SwallowLine;
@@ -415,8 +416,11 @@ impl Framer {
         self.text.drain(..excess);
     }
 
-    /// The tag of the command that is coming in.
+    /// The tag of the command that is coming in; within an APPEND it was told before.
     fn tag(&self) -> Option<Tag> {
+        if self.appending {
+            return None;
+        }
         let end = self.text.iter().position(|octet| matches!(octet, b' ' | b'\r' | b'\n'))?;
         self.text.get(..end).and_then(Tag::new)
     }

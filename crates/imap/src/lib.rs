@@ -13,5 +13,6 @@ pub mod encode;
 pub mod feed;
 pub mod framing;
 pub mod mailbox_name;
+pub mod message_url;
 pub mod session;
 pub mod shell;

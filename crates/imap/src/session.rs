@@ -7,6 +7,7 @@
 mod answer;
 mod append;
 mod bodies;
+mod catenate;
 mod config;
 mod copy;
 mod expunge;
@@ -18,6 +19,7 @@ mod mailboxes;
 mod numbers;
 mod pattern;
 mod put;
+mod replace;
 mod resync;
 mod seam;
 mod search;
@@ -91,6 +93,7 @@ enum Running {
     List(list::Listing),
     Status(status::Asking),
     Append(append::Appending),
+    Replace(replace::Replacing),
     Fetch(Box<fetch::Fetching>),
     Search(search::Searching),
     Store(store::Storing),
@@ -178,6 +181,7 @@ impl Session {
             Running::Fetch(fetching) => self.produce_fetch(fetching, out),
             Running::Search(searching) => self.produce_search(searching, out),
             Running::List(listing) => self.produce_list(listing, out),
+            Running::Append(appending) => self.produce_append(appending, out),
             Running::WrongPassword(tag) => self.wrong_password(&tag, out),
             other => {
                 self.running = other;
@@ -301,7 +305,8 @@ impl Session {
             Running::Mailbox(changing) => self.mailbox_answered(changing, answer, out),
             Running::List(listing) => self.list_answered(listing, answer, out),
             Running::Status(asking) => self.status_answered(&asking, answer, out),
-            Running::Append(appending) => self.append_answered(&appending, answer, out),
+            Running::Append(appending) => self.append_answered(appending, answer, out),
+            Running::Replace(replacing) => self.replace_answered(replacing, answer, out),
             Running::Fetch(fetching) => self.fetch_answered(fetching, answer, out),
             Running::Store(storing) => self.store_answered(&storing, answer, out),
             Running::Copy(copying) => self.copy_answered(&copying, answer, out),

@@ -1,6 +1,7 @@
 //! The grammar of what imap-codec does not know, whole enough to stand alone.
 
-mod fetch;
+pub(super) mod catenate;
+pub(super) mod fetch;
 mod list;
 mod resync;
 pub(super) mod search;
@@ -55,7 +56,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 23] = [
+const TAKE_ARGUMENTS: [&str; 24] = [
     "APPEND",
     "AUTHENTICATE",
     "COPY",
@@ -70,6 +71,7 @@ const TAKE_ARGUMENTS: [&str; 23] = [
     "LSUB",
     "MOVE",
     "RENAME",
+    "REPLACE",
     "SEARCH",
     "SELECT",
     "SORT",
@@ -107,9 +109,13 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
         "LSUB" => list::lsub(cursor, names),
         "STATUS" => list::status(cursor, names),
         "APPEND" => Err(Expected::Rule("APPEND needs a message, which is a literal".into())),
+        "REPLACE" => Err(Expected::Rule("REPLACE needs a message, which is a literal".into())),
         "UID" => {
             let name = cursor.word("the name of a command with UIDs")?;
             cursor.space()?;
+            if name == "REPLACE" {
+                return with_arguments(cursor, &name, names);
+            }
             if name == "EXPUNGE" {
                 return Ok(CommandBody::Expunge { messages: Some(messages(cursor, true)?) });
             }
@@ -280,21 +286,38 @@ fn bare_flags(cursor: &mut Cursor<'_>) -> Read<Vec<Flag>> {
     Ok(flags)
 }
 
-/// Reads an APPEND from its name up to its first literal.
+/// Reads an APPEND or REPLACE (RFC 8508 section 5) from its name up to its first literal.
 pub(super) fn append_start(
     cursor: &mut Cursor<'_>,
-    size: u64,
+    size: Option<u64>,
     names: NameEncoding,
-) -> Read<(String, AppendMessage)> {
-    if !cursor.accept_word("APPEND ") {
-        return Err(Expected::Grammar("APPEND"));
-    }
+) -> Read<(Option<Messages>, String, AppendMessage)> {
+    let uid = cursor.accept_word("UID ");
+    let replaced = if cursor.accept_word("REPLACE ") {
+        let replaced = message(cursor, uid)?;
+        cursor.space()?;
+        Some(replaced)
+    } else if !uid && cursor.accept_word("APPEND ") {
+        None
+    } else {
+        return Err(Expected::Grammar("APPEND or REPLACE"));
+    };
     let mailbox = cursor.mailbox(names)?;
-    Ok((mailbox, append_message(cursor, size)?))
+    Ok((replaced, mailbox, append_message(cursor, size)?))
 }
 
-/// `append-message` up to its literal: ` [flag-list SP] [date-time SP]`.
-pub(super) fn append_message(cursor: &mut Cursor<'_>, size: u64) -> Read<AppendMessage> {
+/// The number of one message, or `*`.
+fn message(cursor: &mut Cursor<'_>, uid: bool) -> Read<Messages> {
+    let message = messages(cursor, uid)?;
+    let single = match &message {
+        Messages::Sequence(set) => matches!(set.ranges(), [(start, end)] if start == end),
+        Messages::Uids(set) => matches!(set.ranges(), [(start, end)] if start == end),
+    };
+    if single { Ok(message) } else { Err(Expected::Grammar("the number of one message")) }
+}
+
+/// `append-message` up to its literal, which may be missing: ` [flag-list SP] [date-time SP]`, or up to the parts of CATENATE.
+pub(super) fn append_message(cursor: &mut Cursor<'_>, size: Option<u64>) -> Read<AppendMessage> {
     cursor.space()?;
     let mut flags = Vec::new();
     if cursor.peek() == Some(b'(') {
@@ -308,10 +331,13 @@ pub(super) fn append_message(cursor: &mut Cursor<'_>, size: u64) -> Read<AppendM
         date = Some(received(parsed));
         cursor.space()?;
     }
-    let form = append_form(cursor);
-    if !cursor.is_at_end() {
-        return Err(Expected::Grammar("a flag list, a date or the literal of a message"));
+    if cursor.accept_word("CATENATE (") {
+        return Ok(AppendMessage { flags, received: date, size: 0, form: AppendForm::Catenate });
     }
+    let form = append_form(cursor);
+    let Some(size) = size.filter(|_| cursor.is_at_end()) else {
+        return Err(Expected::Grammar("a flag list, a date or the literal of a message"));
+    };
     Ok(AppendMessage { flags, received: date, size, form })
 }
 

@@ -363,18 +363,26 @@ fn nesting_without_end_is_refused_quickly() {
 
 #[test]
 fn the_beginning_of_an_append() {
-    let start =
-        append_start(b"a APPEND \"a b\" (\\Seen $X \\Recent) \"17-Jul-1996 02:44:25 -0700\" ", 310, NAMES)
-            .unwrap();
+    let start = append_start(
+        b"a APPEND \"a b\" (\\Seen $X \\Recent) \"17-Jul-1996 02:44:25 -0700\" ",
+        Some(310),
+        NAMES,
+    )
+    .unwrap();
     let flags = vec![Flag::Seen, Flag::parse("$X").unwrap()];
     let received = Some(ReceivedAt { seconds: 837_596_665, offset_minutes: -420 });
     assert_eq!((start.tag.as_str(), start.mailbox.as_str()), ("a", "a b"));
     assert_eq!(start.message, AppendMessage { flags, received, size: 310, form: AppendForm::Literal });
-    let plain = append_start(b"a APPEND {5}\r\ninbox ", 1, NAMES).unwrap();
+    let plain = append_start(b"a APPEND {5}\r\ninbox ", Some(1), NAMES).unwrap();
     assert_eq!(plain.mailbox, "INBOX");
     let empty = AppendMessage { flags: Vec::new(), received: None, size: 7, form: AppendForm::Literal };
-    assert_eq!(append_next(b" ", 7), Ok(empty.clone()));
-    assert_eq!(append_next(b" () ", 7), Ok(empty));
+    for text in [" ", " () "] {
+        assert_eq!(
+            append_more(text.as_bytes(), Some(7), false),
+            Ok(vec![AppendStep::Message(empty.clone())])
+        );
+    }
+    assert_eq!(append_more(b" ", None, false), Ok(Vec::new()));
     for text in [
         "a APPEND x",
         "a APPEND x y ",
@@ -383,7 +391,7 @@ fn the_beginning_of_an_append() {
         "a APPEND x ~ ",
         "a NOOP ",
     ] {
-        assert_eq!(append_start(text.as_bytes(), 1, NAMES).unwrap_err().tag, Tag::new(b"a"), "{text}");
+        assert_eq!(append_start(text.as_bytes(), Some(1), NAMES).unwrap_err().tag, Tag::new(b"a"), "{text}");
     }
 }
 
@@ -483,6 +491,7 @@ proptest! {
     fn arbitrary_octets_do_not_panic(octets in any::<Vec<u8>>(), size in any::<u64>()) {
         let text = [b"a SEARCH ", octets.as_slice()].concat();
         let _ = (command(&octets, NAMES), command(&text, NAMES));
-        let _ = (append_start(&octets, size, NAMES), append_next(&octets, size));
+        let _ = (append_start(&octets, Some(size), NAMES), append_more(&octets, Some(size), size % 2 == 0));
+        let _ = (append_start(&octets, None, NAMES), append_more(&octets, None, size % 2 == 0));
     }
 }

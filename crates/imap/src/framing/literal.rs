@@ -36,14 +36,40 @@ impl LiteralMark {
     }
 }
 
-/// Whether the literal at the end of `text` is the message of an APPEND. The one that directly follows the name of the
-/// command is the mailbox.
+/// Whether the literal at the end of `text` is the message of an APPEND or REPLACE. The one that directly follows the name of
+/// the command, and with REPLACE the number, is the mailbox.
 pub(super) fn announces_message(text: &[u8], mark: LiteralMark) -> bool {
-    const NAME: &[u8] = b"APPEND ";
-    let Some(space) = text.iter().position(|octet| *octet == b' ') else { return false };
-    let Some(rest) = text.get(space + 1..text.len().saturating_sub(mark.length)) else { return false };
-    rest.split_at_checked(NAME.len())
-        .is_some_and(|(name, arguments)| name.eq_ignore_ascii_case(NAME) && !arguments.is_empty())
+    let text = text.get(..text.len().saturating_sub(mark.length)).unwrap_or_default();
+    let Some((_tag, rest)) = split_word(text) else { return false };
+    if let Some(arguments) = strip_name(rest, b"APPEND ") {
+        return !arguments.is_empty();
+    }
+    let Some(arguments) = strip_name(strip_name(rest, b"UID ").unwrap_or(rest), b"REPLACE ") else {
+        return false;
+    };
+    split_word(arguments).is_some_and(|(_number, rest)| !rest.is_empty())
+}
+
+/// Whether the literal at the end of `text`, the text of an APPEND or REPLACE, is a URL of CATENATE (RFC 4469 section 5), and
+/// not a message or a part of one. `appending`: whether the text begins behind a literal.
+pub(super) fn announces_url(text: &[u8], mark: LiteralMark, appending: bool) -> bool {
+    const URLS: [&[u8]; 2] = [b" URL ", b"(URL "];
+    const CATENATE: &[u8] = b" CATENATE (";
+    let text = text.get(..text.len().saturating_sub(mark.length)).unwrap_or_default();
+    let end = text.get(text.len().saturating_sub(b" URL ".len())..).unwrap_or_default();
+    URLS.iter().any(|url| end.eq_ignore_ascii_case(url))
+        && (appending || text.windows(CATENATE.len()).any(|window| window.eq_ignore_ascii_case(CATENATE)))
+}
+
+/// What stands before the first space and what behind it.
+fn split_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = text.iter().position(|octet| *octet == b' ')?;
+    Some((text.get(..space)?, text.get(space + 1..)?))
+}
+
+fn strip_name<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (first, rest) = text.split_at_checked(name.len())?;
+    first.eq_ignore_ascii_case(name).then_some(rest)
 }
 
 #[cfg(test)]
@@ -74,6 +100,20 @@ mod tests {
         assert_eq!(binary(b"{3}"), Some((false, 3)));
     }
 
+    /// RFC 4469 section 5: a URL is an astring.
+    #[test]
+    fn a_url_of_catenate_is_no_message() {
+        let url =
+            |text: &[u8], appending| announces_url(text, LiteralMark::at_end_of(text).unwrap(), appending);
+        assert!(url(b"a APPEND x CATENATE (URL {5}", false));
+        assert!(url(b"a append x catenate (url \"/y\" url {5+}", false));
+        assert!(url(b" URL {5}", true));
+        assert!(!url(b"a APPEND URL {5}", false));
+        assert!(!url(b"a APPEND x CATENATE (TEXT {5}", false));
+        assert!(!url(b"a APPEND x CATENATE (URL \"/y\" TEXT {5}", false));
+        assert!(!url(b" TEXT {5}", true));
+    }
+
     #[test]
     fn the_mailbox_of_append_is_no_message() {
         let message = |text: &[u8]| announces_message(text, LiteralMark::at_end_of(text).unwrap());
@@ -82,5 +122,10 @@ mod tests {
         assert!(message(b"a APPEND INBOX {300+}"));
         assert!(!message(b"a LOGIN APPEND {3}"));
         assert!(!message(b"APPEND {3}"));
+        assert!(!message(b"a UID APPEND INBOX {3}"));
+        assert!(!message(b"a REPLACE 4 {5}"));
+        assert!(!message(b"a REPLACE {5}"));
+        assert!(message(b"a uid replace 4 {5}\r\nINBOX {300}"));
+        assert!(message(b"a REPLACE 4 INBOX ~{300}"));
     }
 }

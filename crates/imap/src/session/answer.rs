@@ -74,6 +74,11 @@ impl Answer {
         }
     }
 
+    /// The same in other words.
+    pub(super) fn saying(self, text: String) -> Self {
+        Answer { text, ..self }
+    }
+
     /// The answer for a reply of the store that does not fit the request.
     pub(super) fn misfit() -> Self {
         Answer::no("SERVERBUG", "The store gave an answer that does not fit; please report this")

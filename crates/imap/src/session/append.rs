@@ -1,5 +1,5 @@
-//! APPEND (RFC 9051 section 6.3.12), also of several messages (RFC 3502): the octets go to the body store and through the
-//! scanner as they arrive.
+//! APPEND (RFC 9051 section 6.3.12), also of several messages (RFC 3502) or put together of parts (RFC 4469), and the first half
+//! of REPLACE: the octets go to the body store and through the scanner as they arrive.
 
 use std::sync::Arc;
 
@@ -11,17 +11,26 @@ use mailstore::{BodyWriter, StagedBody};
 use message::Scanner;
 
 use super::answer::Answer;
+use super::catenate::Source;
 use super::put;
+use super::replace::Replaced;
 use super::{Action, Running, Session, Telling};
-use crate::command::{AppendEvent, AppendForm, AppendMessage, Tag};
+use crate::command::{AppendEvent, AppendForm, AppendMessage, Messages, Tag};
+
+/// The most parts of one message that CATENATE puts together.
+const MOST_PARTS: usize = 1_000;
 
 /// An APPEND of which some octets may have come.
 pub(super) struct Appending {
     tag: Tag,
     account: AccountId,
     mailbox: MailboxId,
+    /// What is to be removed afterwards.
+    replaced: Option<Replaced>,
     done: Vec<NewMessage>,
     current: Option<Box<Incoming>>,
+    /// A part that is waited for.
+    pub(super) source: Option<Source>,
 }
 
 /// A message of which some octets may have come.
@@ -30,13 +39,20 @@ struct Incoming {
     scanner: Scanner,
     flags: Vec<Flag>,
     received: Option<ReceivedAt>,
+    /// Whether it is put together of parts.
+    catenated: bool,
+    /// The form of the literal that is coming in.
     form: AppendForm,
+    /// How many octets it has with all that was announced so far.
+    size: u64,
+    /// Of how many parts it was put together so far.
+    parts: usize,
 }
 
 impl Session {
     pub(super) fn append(&mut self, event: AppendEvent<'_>, out: &mut Vec<u8>) -> Action {
-        if let AppendEvent::Start { tag, mailbox, message } = event {
-            return self.append_start(tag, &mailbox, message, out);
+        if let AppendEvent::Start { tag, mailbox, replaced, message } = event {
+            return self.append_start(tag, &mailbox, replaced.as_ref(), message, out);
         }
         let mut appending = match std::mem::take(&mut self.running) {
             Running::Append(appending) => appending,
@@ -45,11 +61,15 @@ impl Session {
                 return self.waiting();
             }
         };
+        let limit = self.config.append_limit;
         let refusal = match event {
             AppendEvent::Start { .. } => None,
+            AppendEvent::Url(url) => return self.append_url(appending, url, out),
+            AppendEvent::Text { size, form } => appending.text(size, form, limit).err(),
+            AppendEvent::Close => appending.close().err(),
             AppendEvent::Next(message) => self.append_message(&mut appending, message).err(),
             AppendEvent::Data(octets) => appending.take(octets).err(),
-            AppendEvent::End => appending.end().err(),
+            AppendEvent::End => appending.literal_end().err(),
             AppendEvent::Broken { text } => Some(Answer::bad(text)),
             AppendEvent::Finish => return self.append_finish(appending),
         };
@@ -63,16 +83,28 @@ impl Session {
         }
     }
 
-    fn append_start(&mut self, tag: Tag, mailbox: &str, message: AppendMessage, out: &mut Vec<u8>) -> Action {
+    fn append_start(
+        &mut self,
+        tag: Tag,
+        mailbox: &str,
+        replaced: Option<&Messages>,
+        message: AppendMessage,
+        out: &mut Vec<u8>,
+    ) -> Action {
         let Some(view) = self.mailboxes() else {
             return self.fail(&tag, Answer::bad("Log in first").code("CLIENTBUG"), out);
+        };
+        let replaced = match replaced.map(|message| self.replaced(message)).transpose() {
+            Ok(replaced) => replaced,
+            Err(refusal) => return self.fail(&tag, refusal, out),
         };
         let Some(entry) = view.find(mailbox) else {
             let text = "There is no such mailbox; create it first";
             return self.fail(&tag, Answer::no("TRYCREATE", text), out);
         };
         let (account, mailbox) = (view.account, entry.mailbox);
-        let mut appending = Appending { tag, account, mailbox, done: Vec::new(), current: None };
+        let (done, current, source) = (Vec::new(), None, None);
+        let mut appending = Appending { tag, account, mailbox, replaced, done, current, source };
         match self.append_message(&mut appending, message) {
             Err(refusal) => self.fail(&appending.tag, refusal, out),
             Ok(()) => {
@@ -83,21 +115,22 @@ impl Session {
     }
 
     fn append_message(&self, appending: &mut Appending, message: AppendMessage) -> Result<(), Answer> {
-        if message.size > self.config.append_limit {
-            let text = format!("A message may have at most {} octets here", self.config.append_limit);
-            return Err(Answer::no("TOOBIG", text));
+        let AppendMessage { flags, received, size, form } = message;
+        let catenated = form == AppendForm::Catenate;
+        if size == 0 && !catenated {
+            return Err(empty());
         }
-        if message.size == 0 {
-            return Err(Answer::no("CANNOT", "A message without a single octet is not stored"));
+        if appending.replaced.is_some() && !appending.done.is_empty() {
+            return Err(Answer::bad("REPLACE takes one message"));
         }
         if appending.done.len() >= MOST_MESSAGES_A_REQUEST {
             let text = format!("At most {MOST_MESSAGES_A_REQUEST} messages can be appended at once");
             return Err(Answer::no("LIMIT", text));
         }
         let (writer, scanner) = (self.store.body_writer(), Scanner::new());
-        let AppendMessage { flags, received, size: _, form } = message;
-        appending.current = Some(Box::new(Incoming { writer, scanner, flags, received, form }));
-        Ok(())
+        let incoming = Incoming { writer, scanner, flags, received, catenated, form, size: 0, parts: 0 };
+        appending.current = Some(Box::new(incoming));
+        appending.grow(size, self.config.append_limit)
     }
 
     fn append_finish(&mut self, mut appending: Appending) -> Action {
@@ -109,10 +142,15 @@ impl Session {
 
     pub(super) fn append_answered(
         &mut self,
-        appending: &Appending,
+        mut appending: Appending,
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
+        if let Some(Source::Looking(looking)) = appending.source.take() {
+            return self.append_looked(appending, &looking.0, &looking.1, answer, out);
+        }
+        let Appending { tag, account, replaced, .. } = appending;
+        let appended = matches!(answer, Ok(Reply::Appended { .. }));
         let answer = match answer {
             Ok(Reply::Appended { validity, uids, view }) => {
                 if let Some(selected) = &mut self.selected {
@@ -126,12 +164,61 @@ impl Session {
             Ok(_) => Answer::misfit(),
             Err(error) => Answer::refused_target(&error),
         };
-        self.finish(&appending.tag, Telling::Everything, answer, out)
+        match replaced.filter(|_| appended) {
+            Some(replaced) => self.replace(tag, account, replaced, &answer, out),
+            None => self.finish(&tag, Telling::Everything, answer, out),
+        }
     }
 }
 
 impl Appending {
-    fn take(&mut self, octets: &[u8]) -> Result<(), Answer> {
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    pub(super) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// So many octets more are announced of the message.
+    pub(super) fn grow(&mut self, octets: u64, limit: u64) -> Result<(), Answer> {
+        let Some(incoming) = &mut self.current else { return Ok(()) };
+        incoming.size = incoming.size.saturating_add(octets);
+        incoming.parts += 1;
+        if incoming.size > limit {
+            return Err(Answer::no("TOOBIG", format!("A message may have at most {limit} octets here")));
+        }
+        if incoming.parts > MOST_PARTS {
+            return Err(Answer::no("LIMIT", format!("At most {MOST_PARTS} parts can be put together")));
+        }
+        Ok(())
+    }
+
+    /// A part comes as a literal.
+    fn text(&mut self, size: u64, form: AppendForm, limit: u64) -> Result<(), Answer> {
+        if let Some(incoming) = &mut self.current {
+            incoming.form = form;
+        }
+        self.grow(size, limit)
+    }
+
+    /// A literal is complete, which is a message or a part of one.
+    fn literal_end(&mut self) -> Result<(), Answer> {
+        match &self.current {
+            Some(incoming) if incoming.catenated => Ok(()),
+            _ => self.end(),
+        }
+    }
+
+    /// A message that was put together is complete.
+    fn close(&mut self) -> Result<(), Answer> {
+        match &self.current {
+            Some(incoming) if incoming.size == 0 => Err(empty()),
+            _ => self.end(),
+        }
+    }
+
+    pub(super) fn take(&mut self, octets: &[u8]) -> Result<(), Answer> {
         let Some(incoming) = &mut self.current else { return Ok(()) };
         if octets.contains(&0) {
             return Err(incoming.nul_refusal());
@@ -158,10 +245,14 @@ impl Incoming {
     fn nul_refusal(&self) -> Answer {
         let text = "A message may not contain NUL octets";
         match self.form {
-            AppendForm::Literal => Answer::bad(text),
+            AppendForm::Literal | AppendForm::Catenate => Answer::bad(text),
             AppendForm::Literal8 => Answer::no("UNKNOWN-CTE", text),
         }
     }
+}
+
+fn empty() -> Answer {
+    Answer::no("CANNOT", "A message without a single octet is not stored")
 }
 
 fn not_kept(error: impl std::fmt::Display) -> Answer {

@@ -23,6 +23,9 @@ use super::{Action, PIECE_OCTETS, Running, Session, Telling};
 use crate::command::{FetchItem, Messages, PartialRange, Tag};
 use open::{LeftOut, OpenMessage};
 
+pub(super) use item::{Octets, octets};
+pub(super) use open::{first_piece, put_octets};
+
 /// How many rows are looked at before others get a turn; one that takes a look into the message counts more.
 const ROWS_A_PIECE: usize = 4096;
 /// What a row counts of which more than the row is needed.

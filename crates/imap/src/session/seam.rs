@@ -56,7 +56,8 @@ pub enum Action {
     /// Tell the client to go on, if it waits for that, and hand in what comes of the APPEND. The answer to every
     /// [`AppendEvent`] of an APPEND that is wanted, until its `Finish` or `Broken`.
     AcceptLiteral,
-    /// Call [`super::Session::produce`] again, after flushing.
+    /// Call [`super::Session::produce`] again, after flushing. Within an APPEND nothing more of it is handed in meanwhile, nor while
+    /// the store is asked.
     Continue,
     /// Wait until this moment, reading nothing; then call [`super::Session::produce`].
     Pause {

@@ -2,6 +2,7 @@
 
 mod binary;
 mod caching;
+mod catenating;
 mod client;
 mod fetching;
 #[cfg(feature = "leave-out")]
@@ -12,6 +13,7 @@ mod model;
 mod moving;
 mod paging;
 mod previewing;
+mod replacing;
 mod resyncing;
 mod saving;
 mod searching;

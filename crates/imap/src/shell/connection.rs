@@ -97,14 +97,16 @@ impl Connection {
                 Action::Ask(request) => {
                     self.flush().await?;
                     let answer = self.shared.store.ask(request).await;
-                    blocking(|| self.handle(Input::Answered(answer)))
+                    let action = blocking(|| self.handle(Input::Answered(answer)));
+                    self.settle(action)
                 }
                 Action::Authenticate { name, password } => self.authenticate(name, password).await?,
                 Action::StartTls => self.start_tls().await?,
                 Action::Pause { until } => self.pause(until).await?,
                 Action::Continue => {
                     self.flush().await?;
-                    self.produce()
+                    let action = self.produce();
+                    self.settle(action)
                 }
                 Action::ReadLine => {
                     self.feed.expect_line();
@@ -124,6 +126,14 @@ impl Connection {
                 }
             };
         }
+    }
+
+    /// An APPEND that the session does not want any more is swallowed; without one nothing is.
+    fn settle(&mut self, action: Action) -> Action {
+        if !goes_on(&action) {
+            self.feed.refuse();
+        }
+        action
     }
 
     fn handle(&mut self, input: Input<'_>) -> Action {
@@ -300,17 +310,22 @@ fn take_input(
         true => blocking(|| session.handle(now, input, out)),
         false => session.handle(now, input, out),
     };
-    if wanted && !matches!(action, Action::AcceptLiteral) {
+    if wanted && !goes_on(&action) {
         feed.refuse();
     }
     action
+}
+
+/// Whether an APPEND is wanted still, now or once what the session waits for is there.
+fn goes_on(action: &Action) -> bool {
+    matches!(action, Action::AcceptLiteral | Action::Ask(_) | Action::Continue)
 }
 
 /// Whether the session reads bodies, or writes one, while it takes this in.
 fn reaches_disk(input: &Input<'_>) -> bool {
     match input {
         Input::Command(command) => matches!(command.body, CommandBody::Fetch { .. } | CommandBody::Search(_)),
-        Input::Append(event) => matches!(event, AppendEvent::End),
+        Input::Append(event) => matches!(event, AppendEvent::End | AppendEvent::Close | AppendEvent::Url(_)),
         _ => false,
     }
 }

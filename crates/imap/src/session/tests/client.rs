@@ -15,6 +15,8 @@ use storage::{SimulatedDisk, Storage};
 
 use crate::command::{AppendEvent, AppendForm, AppendMessage};
 use crate::decode::{self, AppendStart};
+use crate::feed::{Fed, Feed};
+use crate::framing::Limits;
 use crate::mailbox_name::NameEncoding;
 use crate::session::{Action, ConnectionInfo, Input, Session, SessionConfig};
 
@@ -151,13 +153,13 @@ impl Client {
         self.send_with(&head, &[message])
     }
 
-    /// Sends an APPEND up to its first message, and these messages.
+    /// Sends an APPEND or REPLACE up to its first message, and these messages.
     pub(super) fn send_with(&mut self, head: &str, messages: &[&str]) -> String {
         let size = messages[0].len() as u64;
         let head = format!("t {head}{}", if head.ends_with('~') { "" } else { " " });
-        let start = decode::append_start(head.as_bytes(), size, NAMES).unwrap();
-        let AppendStart { tag, mailbox, message } = start;
-        self.append_rest(AppendEvent::Start { tag, mailbox, message }, messages)
+        let start = decode::append_start(head.as_bytes(), Some(size), NAMES).unwrap();
+        let AppendStart { tag, mailbox, replaced, message, .. } = start;
+        self.append_rest(AppendEvent::Start { tag, mailbox, replaced, message }, messages)
     }
 
     /// Appends a literal8.
@@ -218,7 +220,34 @@ impl Client {
         self.run(Input::Shutdown)
     }
 
+    /// Sends octets as they are and returns all that comes, with the plus signs for literals that are waited for.
+    pub(super) fn wire(&mut self, octets: &str) -> String {
+        let (mut feed, mut rest) = (Feed::new(Limits::default()), octets.as_bytes());
+        let mut all = String::new();
+        while let Some(fed) = feed.next(&mut rest) {
+            match fed {
+                Fed::Input(input) => {
+                    let (text, action) = self.run_to(input);
+                    all.push_str(&text);
+                    if !matches!(action, Action::AcceptLiteral) {
+                        feed.refuse();
+                    } else if feed.accept() {
+                        all.push_str("+\r\n");
+                    }
+                }
+                Fed::Continue => all.push_str("+\r\n"),
+                Fed::Line(_) | Fed::Fatal(_) => panic!("{fed:?}"),
+            }
+        }
+        all
+    }
+
     fn run(&mut self, input: Input<'_>) -> String {
+        self.run_to(input).0
+    }
+
+    /// What comes until the session waits, and for what.
+    fn run_to(&mut self, input: Input<'_>) -> (String, Action) {
         let (mut all, mut out) = (Vec::new(), Vec::new());
         let mut action = self.session.handle(self.now, input, &mut out);
         loop {
@@ -245,9 +274,11 @@ impl Client {
                 }
                 Action::Close => {
                     self.closed = true;
-                    return text(all);
+                    return (text(all), Action::Close);
                 }
-                Action::ReadLine | Action::WaitForInput | Action::AcceptLiteral => return text(all),
+                Action::ReadLine | Action::WaitForInput | Action::AcceptLiteral => {
+                    return (text(all), action);
+                }
             };
         }
     }
