@@ -18,6 +18,7 @@ mod login;
 mod mailboxes;
 mod numbers;
 mod pattern;
+mod progress;
 mod put;
 mod replace;
 mod resync;
@@ -43,6 +44,7 @@ use answer::Answer;
 use selected::{Departing, Selected};
 
 pub use config::{ConnectionInfo, SessionConfig};
+pub use progress::INTERVAL as PROGRESS_INTERVAL;
 pub use seam::{Action, Input};
 
 /// About how many octets are produced before they are handed to the client.

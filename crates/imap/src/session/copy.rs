@@ -77,6 +77,10 @@ impl Session {
 }
 
 impl Copying {
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
     fn outcome(
         &self,
         validity: Validity,

@@ -39,7 +39,7 @@ impl Session {
             " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY",
         );
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={}", self.config.append_limit));
-        list.push_str(" BINARY PREVIEW REPLACE CATENATE");
+        list.push_str(" BINARY PREVIEW REPLACE CATENATE INPROGRESS");
         list
     }
 

@@ -26,6 +26,12 @@ pub(super) struct Replacing {
     replaced: Replaced,
 }
 
+impl Replacing {
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+}
+
 impl Session {
     /// The message that a REPLACE names (RFC 8508 section 3.2); the number is one that the client was told.
     pub(super) fn replaced(&self, message: &Messages) -> Result<Replaced, Answer> {

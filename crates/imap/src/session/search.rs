@@ -17,6 +17,7 @@ use mailstore::request::modseq;
 
 use super::answer::Answer;
 use super::bodies::Bodies;
+use super::progress::Progress;
 use super::selected::current;
 use super::{Action, Running, Session, Telling};
 use crate::command::{Search, SearchCharset, SearchReturn, Sort, Tag, Thread};
@@ -47,6 +48,7 @@ pub(super) struct Searching {
     flags: Arc<MailboxView>,
     next: usize,
     gather: Gather,
+    progress: Progress,
     failure: Option<String>,
 }
 
@@ -96,6 +98,7 @@ impl Session {
             told,
             next: 0,
             gather,
+            progress: Progress::new(self.last_heard),
             failure: None,
         };
         self.produce_search(searching, out)
@@ -105,6 +108,8 @@ impl Session {
         match searching.look(&mut Bodies::new(&self.store)) {
             Ok(true) => {}
             Ok(false) => {
+                let (done, total) = (searching.next, searching.told.rows.len());
+                searching.progress.tell(self.last_heard, &searching.tag, done, total, out);
                 self.running = Running::Search(searching);
                 return Action::Continue;
             }

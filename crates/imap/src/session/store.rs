@@ -87,6 +87,10 @@ impl Session {
 }
 
 impl Storing {
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
     /// Tells the flags of the targets as the client wants them, and those of other messages that changed meanwhile.
     fn tell(
         &self,

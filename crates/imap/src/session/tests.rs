@@ -13,6 +13,7 @@ mod model;
 mod moving;
 mod paging;
 mod previewing;
+mod progressing;
 mod replacing;
 mod resyncing;
 mod saving;
@@ -127,6 +128,19 @@ fn append_tells_uids_and_refuses_what_cannot_be() {
     let many = client.append_all("INBOX", &[MAIL, MAIL, MAIL]);
     assert!(many.starts_with("* 5 EXISTS\r\n") && many.contains(" 3:5] "), "{many}");
     assert!(client.send("FETCH 3 (FLAGS UID)").starts_with("* 3 FETCH (FLAGS () UID 3)\r\n"));
+}
+
+/// RFC 7889: the limit holds for every mailbox, is told as a capability and by STATUS, and is answered before the octets come.
+#[test]
+fn the_limit_of_a_message_is_told() {
+    let store = store();
+    let mut client = Client::logged_in(&store);
+    assert!(client.send("CAPABILITY").contains(" APPENDLIMIT=67108864"));
+    let answer = client.send("STATUS Drafts (APPENDLIMIT)");
+    assert_eq!(answer, "* STATUS \"Drafts\" (APPENDLIMIT 67108864)\r\nt OK Completed\r\n");
+    let answer = client.send("LIST \"\" INBOX RETURN (STATUS (APPENDLIMIT))");
+    assert!(answer.contains("* STATUS \"INBOX\" (APPENDLIMIT 67108864)\r\n"), "{answer}");
+    assert!(client.wire("a APPEND INBOX {67108865}\r\n").starts_with("a NO [TOOBIG] "));
 }
 
 #[test]

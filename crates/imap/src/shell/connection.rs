@@ -3,14 +3,17 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 
 use mailstore::crdt::clock::Millis;
+use mailstore::request::{Reply, Request, RequestError};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::command::{AppendEvent, CommandBody};
 use crate::feed::{Fed, Feed};
-use crate::session::{Action, ConnectionInfo, Input, Session};
+use crate::session::{Action, ConnectionInfo, Input, PROGRESS_INTERVAL, Session};
 
 use super::stream::Stream;
 use super::{HANDSHAKE, PlaintextPasswords, Shared, shutting_down};
@@ -96,7 +99,7 @@ impl Connection {
             action = match action {
                 Action::Ask(request) => {
                     self.flush().await?;
-                    let answer = self.shared.store.ask(request).await;
+                    let answer = self.ask(request).await?;
                     let action = blocking(|| self.handle(Input::Answered(answer)));
                     self.settle(action)
                 }
@@ -125,6 +128,21 @@ impl Connection {
                     return Ok(());
                 }
             };
+        }
+    }
+
+    /// Asks the store. Where that takes long, the client hears that it is being worked on.
+    async fn ask(&mut self, request: Request) -> Result<Result<Reply, RequestError>, End> {
+        let store = self.shared.store.clone();
+        let mut answer = pin!(store.ask(request));
+        loop {
+            match timeout(Duration::from_millis(PROGRESS_INTERVAL), answer.as_mut()).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) => {
+                    self.session.still_asking(&mut self.out);
+                    self.flush().await?;
+                }
+            }
         }
     }
 

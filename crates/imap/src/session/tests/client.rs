@@ -111,6 +111,8 @@ pub(super) struct Client {
     pub(super) largest_piece: usize,
     /// How often a long answer let others have a turn.
     pub(super) turns: usize,
+    /// How long each turn takes, in milliseconds.
+    pub(super) pace: u64,
 }
 
 impl Client {
@@ -118,7 +120,8 @@ impl Client {
         let (mut out, now) = (Vec::new(), START);
         let config = Arc::new(SessionConfig::default());
         let session = Session::new(config, store.mailstore.clone(), connection, now, &mut out);
-        let client = Client { session, store: store.clone(), now, closed: false, largest_piece: 0, turns: 0 };
+        let client =
+            Client { session, store: store.clone(), now, closed: false, largest_piece: 0, turns: 0, pace: 0 };
         (client, text(out))
     }
 
@@ -266,6 +269,7 @@ impl Client {
                 Action::StartTls => self.session.handle(self.now, Input::TlsStarted, &mut out),
                 Action::Continue => {
                     self.turns += 1;
+                    self.now = self.now.after(self.pace);
                     self.session.produce(self.now, &mut out)
                 }
                 Action::Pause { until } => {
