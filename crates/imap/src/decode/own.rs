@@ -312,6 +312,8 @@ fn message(cursor: &mut Cursor<'_>, uid: bool) -> Read<Messages> {
     let single = match &message {
         Messages::Sequence(set) => matches!(set.ranges(), [(start, end)] if start == end),
         Messages::Uids(set) => matches!(set.ranges(), [(start, end)] if start == end),
+        // RFC 8508 section 5: a number, not a set.
+        Messages::Saved { .. } => false,
     };
     if single { Ok(message) } else { Err(Expected::Grammar("the number of one message")) }
 }

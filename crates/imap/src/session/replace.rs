@@ -41,7 +41,7 @@ impl Session {
         if selected.read_only {
             return Err(Answer::no("READ-ONLY", "The mailbox is selected read-only"));
         }
-        let places = places(message, selected.told())?;
+        let places = places(message, selected)?;
         let Some((_, row)) = rows(&places, selected.told()).next() else {
             return Err(Answer::no("NONEXISTENT", "There is no such message"));
         };
