@@ -14,8 +14,7 @@ use mailstore::crdt::flag::{Flag, FlagChange};
 use message::InternalDate;
 
 use crate::command::{
-    AppendForm, AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password,
-    SaslResponse,
+    AppendForm, AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password, SaslResponse,
 };
 use crate::mailbox_name::NameEncoding;
 

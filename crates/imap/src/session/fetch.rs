@@ -311,7 +311,12 @@ impl Fetching {
                 if let Some(row) = kept {
                     // The client has to hear of that nevertheless.
                     let mut open = OpenMessage::bare(place, row);
-                    open.start(self.uid_only, true, Items { uid: !self.uid_only && (self.condstore || self.uid), modseq: self.condstore }, out);
+                    open.start(
+                        self.uid_only,
+                        true,
+                        Items { uid: !self.uid_only && (self.condstore || self.uid), modseq: self.condstore },
+                        out,
+                    );
                     out.extend_from_slice(b")\r\n");
                 }
             }
