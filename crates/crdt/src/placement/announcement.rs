@@ -43,8 +43,8 @@ impl Announcement {
         (self.validity, self.uid_next, self.modseq)
     }
 
-    /// All records whose effects on the mailbox its author may have shown by then. After a start it does not know what an entry waits for,
-    /// and tells none as visible.
+    /// The records for which what it tells stands: those whose effects were visible, or, as after a start its author does not know what
+    /// an entry waits for and tells none as visible, all that it had.
     pub(crate) fn may_show(&self) -> &Vector {
         if self.visible.is_empty() { &self.beyond } else { &self.visible }
     }

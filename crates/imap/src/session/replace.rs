@@ -9,7 +9,7 @@ use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
 use super::numbers::{places, rows};
-use super::{Action, Running, Session, Telling};
+use super::{Action, Running, Session, Telling, uid_only};
 use crate::command::{Messages, Tag};
 
 /// The message that is to be replaced.
@@ -38,6 +38,9 @@ impl Session {
         let Some(selected) = &self.selected else {
             return Err(Answer::bad("Select a mailbox first").code("CLIENTBUG"));
         };
+        if selected.uid_only && !message.by_uid() {
+            return Err(uid_only::refusal());
+        }
         if selected.read_only {
             return Err(Answer::no("READ-ONLY", "The mailbox is selected read-only"));
         }

@@ -121,12 +121,8 @@ impl Session {
         }
         let Searching { tag, by_number, report, gather, failure, .. } = searching;
         match gather.finish() {
-            Gathered::Found(found) => {
-                report.write_search(&tag, &found, out);
-                self.save(report.returned, if failure.is_none() { &found } else { &[] });
-            }
-            Gathered::Sorted(found) => {
-                report.write_sort(&tag, &found, out);
+            Gathered::Listed(name, found) => {
+                report.write(name, &tag, &found, out);
                 self.save(report.returned, if failure.is_none() { &found } else { &[] });
             }
             Gathered::Threads(forest) => forest.write(report.uid, out),

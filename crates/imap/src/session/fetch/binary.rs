@@ -3,14 +3,13 @@
 //! A part is decoded twice: once to learn how many octets there are and whether a NUL is among them, which both stand before
 //! the octets, and once to tell them. So no part is ever in memory as a whole, and a long one can be left and gone on with.
 
-use std::num::NonZeroU32;
 use std::ops::Range;
 
 use mailstore::{Body, ReadError};
 use message::{PartDecoder, Structure};
 
 use super::super::put::put;
-use super::item::cut;
+use super::item::{cut, path};
 use super::open::first_piece;
 use crate::command::{FetchItem, Partial};
 
@@ -54,10 +53,6 @@ pub(super) fn is_known(item: &FetchItem, structure: Option<&Structure>) -> bool 
     let (FetchItem::Binary { part, .. } | FetchItem::BinarySize { part }) = item else { return true };
     let part = structure.and_then(|structure| structure.part(&path(part)));
     part.is_none_or(|part| PartDecoder::new(part).is_some())
-}
-
-fn path(part: &[NonZeroU32]) -> Vec<u32> {
-    part.iter().map(|number| number.get()).collect()
 }
 
 impl Decoding {

@@ -177,7 +177,12 @@ fn section_of(section: &Section) -> message::Section {
         SectionText::Text => message::SectionText::Text,
         SectionText::Mime => message::SectionText::Mime,
     };
-    message::Section { path: section.part.iter().map(|number| number.get()).collect(), text }
+    message::Section { path: path(&section.part), text }
+}
+
+/// The path of a part as a structure has it.
+pub(super) fn path(part: &[NonZeroU32]) -> Vec<u32> {
+    part.iter().map(|number| number.get()).collect()
 }
 
 fn fields_of(text: &SectionText) -> Option<(&[String], bool)> {

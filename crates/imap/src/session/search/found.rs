@@ -30,17 +30,9 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Appends `* SEARCH`, or `* ESEARCH` where the command had RETURN.
-    pub(super) fn write_search(&self, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
-        self.write("SEARCH", tag, found, out);
-    }
-
-    /// Appends `* SORT` (RFC 5256 section 4), or `* ESEARCH` with the messages in their order (RFC 5267 section 3).
-    pub(super) fn write_sort(&self, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
-        self.write("SORT", tag, found, out);
-    }
-
-    fn write(&self, name: &str, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
+    /// Appends `* SEARCH` or `* SORT` (RFC 5256 section 4), whichever is named; where the command had RETURN, `* ESEARCH` with
+    /// the messages in their order (RFC 5267 section 3).
+    pub(super) fn write(&self, name: &str, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
         match self.returned {
             None => self.write_list(name, found, out),
             // RFC 5182 section 2.1: SAVE alone is answered by nothing.

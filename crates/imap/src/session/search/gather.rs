@@ -19,8 +19,8 @@ pub(super) enum Gather {
 
 /// What was made of them.
 pub(super) enum Gathered {
-    Found(Vec<Found>),
-    Sorted(Vec<Found>),
+    /// Messages in their order, and the name of the response that lists them.
+    Listed(&'static str, Vec<Found>),
     Threads(Forest),
 }
 
@@ -46,8 +46,8 @@ impl Gather {
 
     pub(super) fn finish(self) -> Gathered {
         match self {
-            Gather::Places(all) => Gathered::Found(all),
-            Gather::Sorted(sorting) => Gathered::Sorted(sorting.finish()),
+            Gather::Places(all) => Gathered::Listed("SEARCH", all),
+            Gather::Sorted(sorting) => Gathered::Listed("SORT", sorting.finish()),
             Gather::Threads(threading) => Gathered::Threads(threading.finish()),
         }
     }

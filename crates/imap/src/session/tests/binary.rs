@@ -128,11 +128,7 @@ fn a_large_part_comes_in_pieces() {
 
 #[test]
 fn damage_is_told_and_the_rest_is_read() {
-    let store = store();
-    let mut client = Client::selected(&store, "INBOX");
-    client.append("INBOX", "(\\Seen)", MAIL);
-    client.append("INBOX", "(\\Seen)", &MAIL.replace("Hello", "Hallo"));
-    store.disk.corrupt("packs/000001", 300, 1).unwrap();
+    let mut client = Client::with_damage("(\\Seen)");
     let answer = client.send("FETCH 1:2 (UID BINARY[1])");
     assert_eq!(answer.matches("BINARY[1] NIL").count(), 1, "{answer}");
     assert_eq!(answer.matches("do you think").count(), 1, "{answer}");

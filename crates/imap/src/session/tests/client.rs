@@ -151,6 +151,16 @@ impl Client {
         self.run(Input::Line(line.as_bytes()))
     }
 
+    /// A client whose selected INBOX has two messages with these flags, of which one cannot be read.
+    pub(super) fn with_damage(flags: &str) -> Client {
+        let store = store();
+        let mut client = Client::selected(&store, "INBOX");
+        client.append("INBOX", flags, MAIL);
+        client.append("INBOX", flags, &MAIL.replace("Hello", "Hallo"));
+        store.disk.corrupt("packs/000001", 300, 1).expect("a pack");
+        client
+    }
+
     pub(super) fn append(&mut self, mailbox: &str, flags: &str, message: &str) -> String {
         let head = format!("APPEND {mailbox} {flags} \"17-Jul-1996 02:44:25 -0700\"");
         self.send_with(&head, &[message])

@@ -148,11 +148,7 @@ fn many_rows_come_from_the_view_alone() {
 
 #[test]
 fn damage_is_told_and_the_rest_is_read() {
-    let store = store();
-    let mut client = Client::selected(&store, "INBOX");
-    client.append("INBOX", "()", MAIL);
-    client.append("INBOX", "()", &MAIL.replace("Hello", "Hallo"));
-    store.disk.corrupt("packs/000001", 300, 1).unwrap();
+    let mut client = Client::with_damage("()");
     let answer = client.send("FETCH 1:2 (UID BODY.PEEK[TEXT])");
     assert_eq!(answer.matches("BODY[TEXT] NIL").count(), 1, "{answer}");
     assert_eq!(answer.matches("do you think").count(), 1, "{answer}");

@@ -39,11 +39,7 @@ fn previews_of_many_messages_come_in_turns() {
 
 #[test]
 fn damage_is_told_and_the_rest_is_read() {
-    let store = store();
-    let mut client = Client::selected(&store, "INBOX");
-    client.append("INBOX", "()", MAIL);
-    client.append("INBOX", "()", &MAIL.replace("Hello", "Hallo"));
-    store.disk.corrupt("packs/000001", 300, 1).unwrap();
+    let mut client = Client::with_damage("()");
     let answer = client.send("FETCH 1:2 PREVIEW");
     assert_eq!(answer.matches("PREVIEW NIL").count(), 1, "{answer}");
     assert!(answer.contains("do you think") && answer.contains("t NO [SERVERBUG] "), "{answer}");

@@ -41,6 +41,8 @@ fn sequence_numbers_are_refused() {
         let answer = client.send(command);
         assert!(answer.starts_with("t BAD [UIDREQUIRED] "), "{command}: {answer}");
     }
+    let answer = client.send_with("REPLACE 1 INBOX", &[MAIL]);
+    assert!(answer.starts_with("t BAD [UIDREQUIRED] "), "{answer}");
     assert_eq!(client.send("UID SEARCH UID 2:3"), format!("* SEARCH 2 3\r\n{OK}"));
     assert_eq!(client.send("UID SEARCH RETURN (SAVE) UID *"), OK);
     assert_eq!(client.send("UID SORT (SIZE) UTF-8 $"), format!("* SORT 4\r\n{OK}"));
