@@ -91,13 +91,13 @@ impl Raw {
         all
     }
 
-    /// An error of IMAP or LMTP, or the end of the connection.
+    /// An error of IMAP, LMTP or POP3, or the end of the connection.
     #[track_caller]
     fn refused(&mut self, what: &str) -> String {
         let answer = self.answer(what);
         let imap = ["NO", "BAD", "BYE"].iter().any(|word| answer.split(' ').nth(1) == Some(*word));
         assert!(
-            imap || answer.starts_with('5') || answer.starts_with('4') || answer.is_empty(),
+            imap || answer.starts_with(['4', '5']) || answer.starts_with("-ERR") || answer.is_empty(),
             "{what}: {answer}"
         );
         answer
@@ -124,6 +124,11 @@ fn lines_without_end_are_refused() {
     raw.send(&long);
     raw.refused("a long LMTP line");
     still_serves(node, "a long LMTP line");
+    let mut raw = Raw::open(node.pop3);
+    raw.send(b"USER ");
+    raw.send(&long);
+    raw.refused("a long POP3 line");
+    still_serves(node, "a long POP3 line");
 }
 
 #[test]

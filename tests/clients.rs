@@ -22,10 +22,10 @@ use std::time::Duration;
 use kit::cluster::{ACCOUNT, Cluster, PASSWORD, Setup};
 use kit::imap::Client;
 use kit::node::Node;
-use kit::programs::{CURL, MBSYNC, PYTHON, trial};
+use kit::programs::{CURL, FETCHMAIL, GETMAIL, MBSYNC, PYTHON, trial};
 use kit::wait::{Outcome, eventually, run};
 use kit::witness::Witness;
-use kit::{lmtp, message};
+use kit::{delivered, lmtp, message};
 use libtest_mimic::Arguments;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -36,6 +36,10 @@ fn main() {
         trial("python_delivers_with_smtplib_and_reads_with_imaplib", &[PYTHON], python),
         trial("curl_appends_and_reads", &[CURL], curl),
         trial("mbsync_syncs_from_one_node_and_then_from_the_other", &[MBSYNC], mbsync),
+        trial("python_delivers_with_smtplib_and_reads_with_poplib", &[PYTHON], poplib),
+        trial("curl_reads_and_deletes_by_pop3", &[CURL], curl_pop3),
+        trial("getmail_fetches_once_whichever_node_it_asks", &[GETMAIL], getmail),
+        trial("fetchmail_fetches_once_whichever_node_it_asks", &[FETCHMAIL], fetchmail),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -191,4 +195,154 @@ fn mbsync() {
     }
     assert_eq!([client.list("INBOX"), client.list("Projects")], listings, "mbsync changed a mailbox");
     assert_eq!([other.list("INBOX"), other.list("Projects")], listings);
+}
+
+/// Waits until a node shows this many messages in INBOX.
+fn await_count(node: &Node, wanted: usize) {
+    let witness = Witness::default();
+    let mut client = Client::open(node, &witness);
+    eventually(&format!("{wanted} messages on {}", node.name), || {
+        let count = client.list("INBOX").messages.len();
+        if count == wanted { Ok(()) } else { Err(format!("{count} messages")) }
+    });
+}
+
+/// The script deletes one message on each node.
+fn poplib() {
+    let cluster = with_tls();
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    let host = "127.0.0.1";
+    let mut deliver = Command::new("python3");
+    deliver.arg(script("lmtp_deliver.py")).args([host, &a.lmtp.port().to_string(), ACCOUNT, "5", "python"]);
+    run(&mut deliver, b"", LIMIT).success("lmtp_deliver.py");
+    let mut unique_ids = Vec::new();
+    for (node, count) in [(a, 5usize), (b, 4)] {
+        await_count(node, count);
+        let (plain, tls) = (node.pop3.port().to_string(), node.pop3_tls.unwrap().port().to_string());
+        let mut session = Command::new("python3");
+        session.arg(script("pop3_session.py")).args([
+            host,
+            &plain,
+            &tls,
+            ACCOUNT,
+            PASSWORD,
+            &count.to_string(),
+        ]);
+        let outcome = run(&mut session, b"", LIMIT).success(&format!("pop3_session.py on {}", node.name));
+        unique_ids.push(outcome.stdout.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+    assert_eq!(unique_ids[0][1..], unique_ids[1], "UIDLs of the messages that were left");
+    await_count(a, 3);
+}
+
+fn curl_pop3() {
+    let cluster = with_tls();
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    let mut lmtp = lmtp::Client::open(a);
+    for id in ["first", "second"] {
+        lmtp.deliver(&message(id, "for curl"));
+    }
+    await_count(b, 2);
+    let [first, second] = ["first", "second"].map(|id| delivered(&message(id, "for curl")));
+    for node in [a, b] {
+        let (plain, tls) = (format!("pop3://{}", node.pop3), format!("pop3s://{}", node.pop3_tls.unwrap()));
+        let listed = run_curl(&[&format!("{plain}/")]).stdout;
+        assert_eq!(listed, format!("1 {}\r\n2 {}\r\n", first.len(), second.len()));
+        for (url, more) in [(&plain, &[][..]), (&plain, &["--ssl-reqd"][..]), (&tls, &[][..])] {
+            let url = format!("{url}/2");
+            let arguments: Vec<&str> = more.iter().copied().chain([url.as_str()]).collect();
+            assert_eq!(run_curl(&arguments).stdout.as_bytes(), second);
+        }
+    }
+    run_curl(&["--request", "DELE", "--head", &format!("pop3s://{}/1", b.pop3_tls.unwrap())]);
+    await_count(a, 1);
+    let left = run_curl(&[&format!("pop3://{}/1", a.pop3)]).stdout;
+    assert_eq!(left.as_bytes(), second);
+}
+
+/// Two nodes with ten messages, five accepted on each.
+fn with_ten_messages() -> Cluster {
+    let cluster = with_tls();
+    for node in &cluster.nodes {
+        let mut lmtp = lmtp::Client::open(node);
+        for number in 0..5 {
+            lmtp.deliver(&message(&format!("{}-{number}", node.name), "for POP3"));
+        }
+    }
+    for node in &cluster.nodes {
+        await_count(node, 10);
+    }
+    cluster
+}
+
+/// getmail keeps what it knows for each server and port; the file is renamed where the node changes.
+fn getmail() {
+    let cluster = with_ten_messages();
+    let home = cluster.directory().join("getmail");
+    fs::create_dir_all(&home).unwrap();
+    let (mail, config) = (home.join("mail"), home.join("getmailrc"));
+    let fetched = || fs::read_to_string(&mail).unwrap_or_default().matches("This is ").count();
+    let known = |port: u16| home.join(format!("oldmail-127.0.0.1-{port}-{ACCOUNT}"));
+    let ports = [0, 1].map(|place| cluster.nodes[place].pop3_tls.unwrap().port());
+    for (round, place) in [0, 1, 0].into_iter().enumerate() {
+        let (port, before) = (ports[place], ports[1 - place]);
+        if round > 0 {
+            fs::rename(known(before), known(port)).unwrap();
+        }
+        // It delivers to no maildir as root, which tests may be.
+        let text = format!(
+            "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = 127.0.0.1\nport = {port}\n\
+             username = {ACCOUNT}\npassword = {PASSWORD}\n\n\
+             [destination]\ntype = MDA_external\npath = /bin/sh\narguments = (\"-c\", \"cat >> {}\")\n\
+             allow_root_commands = true\n\n\
+             [options]\nread_all = false\ndelete = false\nverbose = 2\n",
+            mail.display(),
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new("getmail");
+        command.arg("--getmaildir").arg(&home);
+        run(&mut command, b"", LIMIT).success(&format!("getmail from {}", cluster.nodes[place].name));
+        assert_eq!(fetched(), 10, "after round {round}");
+    }
+}
+
+/// fetchmail keeps what it knows for each server name, whatever the port.
+fn fetchmail() {
+    let cluster = with_ten_messages();
+    let home = cluster.directory().join("fetchmail");
+    fs::create_dir_all(&home).unwrap();
+    let mail = home.join("mail");
+    let fetched = || fs::read_to_string(&mail).unwrap_or_default().matches("This is ").count();
+    let run_fetchmail = |node: &Node, tls: bool, more: &str| {
+        let (port, ssl) = match tls {
+            true => (node.pop3_tls.unwrap().port(), "ssl no sslcertck"),
+            false => (node.pop3.port(), "no sslcertck"),
+        };
+        let text = format!(
+            "poll localhost service {port} protocol pop3 uidl\n\
+             user \"{ACCOUNT}\" password \"{PASSWORD}\" {ssl} {more} mda \"cat >> {}\"\n",
+            mail.display(),
+        );
+        let file = home.join("fetchmailrc");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let mut command = Command::new("fetchmail");
+        command.env("HOME", &home).env("FETCHMAILHOME", &home).arg("--fetchmailrc").arg(&file);
+        command.args(["--nodetach", "--nosyslog", "--verbose"]);
+        let outcome = run(&mut command, b"", LIMIT);
+        // 1: there was no new mail.
+        assert!(matches!(outcome.status.code(), Some(0 | 1)), "fetchmail from {}: {outcome:?}", node.name);
+    };
+    let [a, b] = &cluster.nodes[..] else { panic!("two nodes") };
+    for (node, tls) in [(a, true), (b, true), (a, false), (b, false)] {
+        run_fetchmail(node, tls, "keep");
+        assert_eq!(fetched(), 10, "from {}", node.name);
+    }
+    lmtp::Client::open(b).deliver(&message("late", "for POP3"));
+    await_count(a, 11);
+    run_fetchmail(a, false, "keep");
+    assert_eq!(fetched(), 11);
+    // And now as most use it: what was fetched is deleted.
+    run_fetchmail(b, false, "fetchall nokeep");
+    await_count(a, 0);
 }

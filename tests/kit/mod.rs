@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod imap;
 pub mod lmtp;
 pub mod node;
+pub mod pop3;
 pub mod ports;
 pub mod programs;
 pub mod random;
@@ -28,4 +29,9 @@ pub fn message(id: &str, subject: &str) -> Vec<u8> {
          Date: Mon, 6 Jan 2025 10:00:00 +0000\r\nMessage-ID: <{id}@example.org>\r\n\r\nThis is {id}.\r\n"
     )
     .into_bytes()
+}
+
+/// What a node makes of a message that [`lmtp::Client`] delivers (RFC 5321, 4.4).
+pub fn delivered(message: &[u8]) -> Vec<u8> {
+    [b"Return-Path: <sender@example.org>\r\n", message].concat()
 }

@@ -27,6 +27,8 @@ pub struct Node {
     pub config: PathBuf,
     pub imap: SocketAddr,
     pub imap_tls: Option<SocketAddr>,
+    pub pop3: SocketAddr,
+    pub pop3_tls: Option<SocketAddr>,
     pub lmtp: SocketAddr,
     pub quic: SocketAddr,
     directory: PathBuf,
@@ -42,6 +44,8 @@ impl Node {
             config: directory.join(format!("{name}.toml")),
             imap: free_address(),
             imap_tls: tls.then(free_address),
+            pop3: free_address(),
+            pop3_tls: tls.then(free_address),
             lmtp: free_address(),
             quic: free_address(),
             directory: directory.to_owned(),
@@ -50,7 +54,7 @@ impl Node {
         }
     }
 
-    /// A node whose configuration stands already.
+    /// A node whose configuration stands already, without POP3.
     pub fn from_files(
         name: &str,
         config: PathBuf,
@@ -65,6 +69,8 @@ impl Node {
             config,
             imap,
             imap_tls: None,
+            pop3: free_address(),
+            pop3_tls: None,
             lmtp,
             quic,
             directory,
@@ -75,18 +81,22 @@ impl Node {
 
     /// Writes the configuration file; `more` is added at its end.
     pub fn configure(&self, advertise: SocketAddr, more: &str) {
-        let Self { name, imap, lmtp, quic, .. } = self;
-        let tls = match self.imap_tls {
-            Some(address) => format!(
-                "listen_tls = [\"{address}\"]\n\n[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n"
-            ),
+        let Self { name, imap, pop3, lmtp, quic, .. } = self;
+        let listen_tls = |address: Option<SocketAddr>| match address {
+            Some(address) => format!("listen_tls = [\"{address}\"]\n"),
             None => String::new(),
+        };
+        let (imap_tls, pop3_tls) = (listen_tls(self.imap_tls), listen_tls(self.pop3_tls));
+        let tls = match self.imap_tls {
+            Some(_) => "[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n",
+            None => "",
         };
         let text = format!(
             "[node]\nname = \"{name}\"\ndata = \"{name}\"\n\n\
              [cluster]\nlisten = \"{quic}\"\nadvertise = \"{advertise}\"\n\n\
              [lmtp]\nlisten = [\"{lmtp}\", \"unix:{name}.sock\"]\n\n\
-             [imap]\nlisten = [\"{imap}\"]\n{tls}\n{more}"
+             [imap]\nlisten = [\"{imap}\"]\n{imap_tls}\n\
+             [pop3]\nlisten = [\"{pop3}\"]\n{pop3_tls}\n{tls}\n{more}"
         );
         fs::write(&self.config, text).unwrap();
     }

@@ -16,6 +16,8 @@ pub struct Program {
 }
 
 pub const CURL: Program = Program { name: "curl", package: "curl" };
+pub const FETCHMAIL: Program = Program { name: "fetchmail", package: "fetchmail" };
+pub const GETMAIL: Program = Program { name: "getmail", package: "getmail6" };
 pub const MBSYNC: Program = Program { name: "mbsync", package: "isync" };
 pub const PYTHON: Program = Program { name: "python3", package: "python3" };
 

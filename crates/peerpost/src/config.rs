@@ -91,7 +91,7 @@ pub struct Cluster {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listeners {
-    /// Plain TCP, with STARTTLS where `[tls]` is there.
+    /// Plain TCP, with STARTTLS (POP3: STLS) where `[tls]` is there.
     #[serde(default)]
     pub listen: Vec<SocketAddr>,
     /// TLS from the first byte; needs `[tls]`.
@@ -268,11 +268,6 @@ impl Config {
     /// Things that are allowed and that an operator should know of; each names its remedy.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.pop3.is_some() {
-            warnings.push(
-                "[pop3] is set, but this version does not serve POP3 yet: remove the section".to_owned(),
-            );
-        }
         if let Some(Console { listen }) = &self.console {
             warnings.push(format!(
                 "[console] is set, but this version has no console yet, and nothing answers on {listen}: remove the section"

@@ -43,6 +43,7 @@ from_errors!(
     storage::CommitError,
     storage::LockError,
     imap::shell::ListenError,
+    pop3::shell::ListenError,
     lmtp::shell::ListenError,
     replication::identity::KeyError,
     replication::join::TokenError

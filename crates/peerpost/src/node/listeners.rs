@@ -14,6 +14,7 @@ use crate::failure::Failure;
 /// Listeners that hold their addresses.
 pub struct MailListeners {
     imap: Option<imap::shell::Listeners>,
+    pop3: Option<pop3::shell::Listeners>,
     lmtp: Option<lmtp::shell::Listeners>,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -26,6 +27,10 @@ impl MailListeners {
             Some(imap) => Some(imap::shell::Listeners::bind(&imap.listen, &imap.listen_tls).await?),
             None => None,
         };
+        let pop3 = match &config.pop3 {
+            Some(pop3) => Some(pop3::shell::Listeners::bind(&pop3.listen, &pop3.listen_tls).await?),
+            None => None,
+        };
         let lmtp = match &config.lmtp {
             Some(lmtp) => {
                 let addresses: Vec<_> = lmtp.listen.iter().map(lmtp_address).collect();
@@ -33,7 +38,7 @@ impl MailListeners {
             }
             None => None,
         };
-        Ok(MailListeners { imap, lmtp, tls })
+        Ok(MailListeners { imap, pop3, lmtp, tls })
     }
 
     /// Serves all of them until `shutdown` turns true.
@@ -45,7 +50,11 @@ impl MailListeners {
         tasks: &mut JoinSet<()>,
     ) {
         if let Some(listeners) = self.imap {
-            tasks.spawn(listeners.serve(store.clone(), self.tls, imap_settings(config), shutdown.clone()));
+            let (tls, settings) = (self.tls.clone(), imap_settings(config));
+            tasks.spawn(listeners.serve(store.clone(), tls, settings, shutdown.clone()));
+        }
+        if let Some(listeners) = self.pop3 {
+            tasks.spawn(listeners.serve(store.clone(), self.tls, pop3_settings(config), shutdown.clone()));
         }
         if let Some(listeners) = self.lmtp {
             let settings = lmtp::Settings {
@@ -84,4 +93,22 @@ fn imap_settings(config: &Config) -> imap::shell::Settings {
     };
     settings.framing = imap::framing::Limits::for_line(config.limits.line_bytes);
     settings
+}
+
+fn pop3_settings(config: &Config) -> pop3::shell::Settings {
+    let session = pop3::session::SessionConfig {
+        node: config.node.name.as_str().to_owned(),
+        silence_timeout: Duration::from_secs(config.limits.idle_seconds).as_millis() as u64,
+        ..pop3::session::SessionConfig::default()
+    };
+    pop3::shell::Settings {
+        session: Arc::new(session),
+        plaintext: match config.auth.plaintext {
+            PlaintextPasswords::Never => pop3::shell::PlaintextPasswords::Never,
+            PlaintextPasswords::Loopback => pop3::shell::PlaintextPasswords::Loopback,
+            PlaintextPasswords::Always => pop3::shell::PlaintextPasswords::Always,
+        },
+        connections: config.limits.sessions,
+        ..pop3::shell::Settings::default()
+    }
 }
