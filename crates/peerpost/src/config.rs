@@ -141,7 +141,8 @@ pub struct Limits {
     pub append_bytes: u64,
     /// The longest line of a command, in bytes, its literals not counted. Default: 64 KiB.
     pub line_bytes: usize,
-    /// The most sessions at the same time, all protocols together. Default: 10,000.
+    /// The most sessions at the same time, IMAP and POP3 each. Default: 16,384; each needs a file
+    /// descriptor.
     pub sessions: usize,
     /// After this many seconds without a command a session is ended. RFC 9051, 5.4 wants 30 minutes at least, which is
     /// the default.
@@ -150,7 +151,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { append_bytes: 50 << 20, line_bytes: 64 << 10, sessions: 10_000, idle_seconds: 30 * 60 }
+        Self { append_bytes: 50 << 20, line_bytes: 64 << 10, sessions: 16_384, idle_seconds: 30 * 60 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A node on disk: its data directory, its key, its store.
 
+mod descriptors;
 pub mod invitations;
 pub mod links;
 pub mod listeners;

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use crate::session::{Action, ConnectionInfo, Input, PROGRESS_INTERVAL, Session};
 use super::stream::Stream;
 use super::{HANDSHAKE, PlaintextPasswords, Shared, shutting_down};
 
-/// How much is read at once, in octets.
-const READ_OCTETS: usize = 32 * 1024;
+/// How much is read at once, in octets: little while the client is quiet, more while it fills what there is room for.
+const READ_OCTETS: RangeInclusive<usize> = 512..=32 * 1024;
 /// How much is collected before it is written, in octets.
 const WRITE_OCTETS: usize = 64 * 1024;
-/// What of the buffer for output is kept between commands, in octets.
-const KEPT_OCTETS: usize = 256 * 1024;
+/// What of the buffer for output is kept while the client is waited for, in octets.
+const KEPT_OCTETS: usize = 1024;
 
 /// Why a connection ended without LOGOUT or BYE.
 #[derive(Debug, thiserror::Error)]
@@ -223,6 +224,7 @@ impl Connection {
     }
 
     async fn wait(&mut self, changes: bool) -> Result<Woken, End> {
+        self.out.shrink_to(KEPT_OCTETS);
         let timeout = self.session.poll_timeout().map(|deadline| self.shared.clock.instant(deadline));
         let deadline = timeout.into_iter().chain(self.login_deadline).min();
         let Connection { stream, session, received, shared, .. } = self;
@@ -307,7 +309,6 @@ impl Connection {
         }
         timeout(within, self.stream.flush()).await.map_err(|_| End::Stalled)??;
         self.out.clear();
-        self.out.shrink_to(KEPT_OCTETS);
         Ok(())
     }
 }
@@ -356,7 +357,8 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Octets of the client that no input was made of yet.
+/// Octets of the client that no input was made of yet. Thousands of connections wait at the same time and each of them has
+/// a buffer to read into, so it is small until the client sends more than it holds.
 #[derive(Debug, Default)]
 struct Received {
     buffer: Vec<u8>,
@@ -375,10 +377,38 @@ impl Received {
 
     /// Reads more, once all is taken. Dropping the future loses nothing.
     async fn fill(&mut self, stream: &mut Stream) -> io::Result<usize> {
+        let room = self.room();
         (self.start, self.end) = (0, 0);
-        self.buffer.resize(READ_OCTETS, 0);
+        if room != self.buffer.len() {
+            self.buffer = vec![0; room];
+        }
         let read = stream.read(&mut self.buffer).await?;
         self.end = read;
         Ok(read)
+    }
+
+    /// How much to read next, in octets: twice what came, if there was no room for more, or else what suffices for as much.
+    fn room(&self) -> usize {
+        let came = self.end;
+        let wanted =
+            if came == self.buffer.len() { came.saturating_mul(2) } else { came.next_power_of_two() };
+        wanted.clamp(*READ_OCTETS.start(), *READ_OCTETS.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_grows_with_what_the_client_sends_and_goes_when_it_sends_little() {
+        let mut received = Received::default();
+        let mut rooms = Vec::new();
+        for came in [512, 1024, 2048, 4096, 8192, 16384, 32768, 32768, 20000, 10, 10] {
+            rooms.push(received.room());
+            received.buffer = vec![0; received.room()];
+            received.end = came;
+        }
+        assert_eq!(rooms, [512, 1024, 2048, 4096, 8192, 16384, 32768, 32768, 32768, 32768, 512]);
     }
 }

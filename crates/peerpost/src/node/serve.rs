@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Files;
+use super::descriptors;
 use super::listeners::MailListeners;
 use crate::config::Config;
 use crate::control::answer::Context;
@@ -76,6 +77,7 @@ async fn serve(config: Arc<Config>) -> Result<End, Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    descriptors::allow(config.limits.sessions);
     let signals = Signals::listen()?;
     let files = Files::of(&config);
     let storage = files.open_storage()?;
