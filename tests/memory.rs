@@ -9,61 +9,71 @@
 
 mod kit;
 
-use std::fs;
-
 use kit::cluster::Cluster;
-use kit::imap::Client;
+use kit::memory::Peak;
 use kit::node::Node;
 use kit::witness::Witness;
+use kit::{delivered, imap, lmtp, message, pop3};
 
-/// What may come on top while a message of [`LARGE_OCTETS`] is worked on, in KiB.
+/// What each session may add to the process while it works on a message of [`LARGE_OCTETS`], in KiB.
 const MOST_ADDED_KIB: u64 = 2 * 1024;
 const LARGE_OCTETS: usize = 50 * 1000 * 1000;
 
 #[test]
-fn fifty_megabytes_add_less_than_two() {
-    let cluster = Cluster::one();
+fn fifty_megabytes_by_imap_add_less_than_two() {
+    let mut cluster = Cluster::one();
     let node = &cluster.nodes[0];
-    let witness = Witness::default();
-    let mut client = Client::open(node, &witness);
+    let mut client = imap::Client::open(node, &Witness::default());
     client.select("INBOX");
-    let large = message_of(LARGE_OCTETS);
     // Once before, so that the code is loaded and the threads run.
-    let small = message_of(2 * 1000 * 1000);
-    append_and_fetch(node, &mut client, &small, 1);
-    let added = append_and_fetch(node, &mut client, &large, 2);
-    assert!(added < MOST_ADDED_KIB, "{} octets added {added} KiB to the process at most", large.len());
+    append_and_fetch(node, &mut client, &large(2 * 1000 * 1000), 1);
+    let added = append_and_fetch(node, &mut client, &large(LARGE_OCTETS), 2);
+    assert!(added < MOST_ADDED_KIB, "{added} KiB");
+    cluster.nodes[0].assert_alive();
 }
 
-/// How much more memory the node had at its peak than before, in KiB.
-fn append_and_fetch(node: &Node, client: &mut Client, message: &[u8], number: usize) -> u64 {
-    let before = status(node, "VmRSS:");
-    // The peak is counted from now on (proc(5), clear_refs).
-    fs::write(format!("/proc/{}/clear_refs", node.pid()), "5").unwrap();
+/// How much more memory than before the node had at the most, in KiB.
+fn append_and_fetch(node: &Node, client: &mut imap::Client, message: &[u8], number: usize) -> u64 {
+    let peak = Peak::from_now(node);
     client.append("INBOX", "", message);
-    let after_append = status(node, "VmHWM:");
+    let after_append = peak.added();
     let reply = client.ok(&format!("FETCH {number} (BODY.PEEK[] ENVELOPE BODYSTRUCTURE BODY.PEEK[TEXT])"));
     assert!(!reply.untagged.is_empty());
-    let peak = status(node, "VmHWM:");
-    println!(
-        "{} octets: {before} KiB before, {after_append} at the peak of APPEND, {peak} of all",
-        message.len()
-    );
-    peak - before
+    let added = peak.added();
+    println!("APPEND of {} octets added {after_append} KiB, with FETCH {added}", message.len());
+    added
 }
 
-fn status(node: &Node, key: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-fn message_of(octets: usize) -> Vec<u8> {
-    let mut message = kit::message("large", "a large one");
-    while message.len() < octets {
-        message.extend_from_slice(
-            b"A line of a large message, as long as they are wont to be, and then some.\r\n",
-        );
+#[test]
+fn sessions_of_pop3_that_read_fifty_megabytes_add_less_than_two_each() {
+    let mut cluster = Cluster::one();
+    let node = &cluster.nodes[0];
+    let octets = large(LARGE_OCTETS);
+    lmtp::Client::open(node).deliver(&octets);
+    let octets = delivered(&octets);
+    let mut clients: Vec<pop3::Client> = (0..3).map(|_| pop3::Client::open(node)).collect();
+    let peak = Peak::from_now(node);
+    for client in &mut clients {
+        assert_eq!(client.ok("STAT"), format!("1 {}", octets.len()));
+        // They wait for nothing, so two of them have their sockets full while the third is served.
+        client.send(b"RETR 1\r\n");
     }
-    message
+    for client in &mut clients {
+        assert!(client.octets_after("RETR 1") == octets, "another message than was delivered");
+    }
+    let added = peak.added();
+    println!("three sessions that read {LARGE_OCTETS} octets at the same time added {added} KiB");
+    assert!(added < 3 * MOST_ADDED_KIB, "{added} KiB");
+    cluster.nodes[0].assert_alive();
+}
+
+/// A message of about that many octets, whose lines begin with dots.
+fn large(octets: usize) -> Vec<u8> {
+    let line = |line| format!(".{line:016}: a line of a large message, as long as they are wont to be.\r\n");
+    let lines: String = (0..1000).map(line).collect();
+    let mut large = message("large", "a large one");
+    while large.len() < octets {
+        large.extend_from_slice(lines.as_bytes());
+    }
+    large
 }

@@ -10,7 +10,6 @@
 mod kit;
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use kit::alike::alike;
 use kit::cluster::{ACCOUNT, Cluster};
@@ -20,10 +19,6 @@ use kit::node::Node;
 use kit::pop3::Client;
 use kit::witness::Witness;
 use kit::{delivered, message};
-
-/// The large message, and what reading it may add to the memory of a node.
-const LARGE_OCTETS: usize = 48 << 20;
-const MOST_ADDED_KIB: u64 = 16 << 10;
 
 fn deliver(node: &Node, ids: &[&str]) {
     let mut lmtp = lmtp::Client::open(node);
@@ -165,45 +160,4 @@ fn deletions_on_both_sides_meet() {
     cluster.meet();
     alike("alike after the merge", &cluster.nodes, &witness, 1);
     assert_eq!(ids(a, &witness), ["4"]);
-}
-
-/// What a process holds in memory at the most since it was asked last, in KiB.
-fn peak(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-#[test]
-fn a_large_message_adds_little_memory() {
-    let mut cluster = Cluster::one();
-    let node = &cluster.nodes[0];
-    let mut octets = message("large", "for POP3");
-    for line in 0u64.. {
-        octets.extend_from_slice(
-            format!(".{line:016}: a line of a large message that begins with a dot.\r\n").as_bytes(),
-        );
-        if octets.len() >= LARGE_OCTETS {
-            break;
-        }
-    }
-    lmtp::Client::open(node).deliver(&octets);
-    let octets = delivered(&octets);
-    let mut clients: Vec<Client> = (0..3).map(|_| Client::open(node)).collect();
-    let process = node.process_id().unwrap();
-    // Lets the peak begin at what is held now (proc(5)).
-    fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
-    let before = peak(process);
-    for client in &mut clients {
-        assert_eq!(client.ok("STAT"), format!("1 {}", octets.len()));
-        // They wait for nothing, so two of them have their sockets full while the third is served.
-        client.send(b"RETR 1\r\n");
-    }
-    for client in &mut clients {
-        assert!(client.octets_after("RETR 1") == octets, "another message than was delivered");
-    }
-    let added = peak(process) - before;
-    println!("three sessions that read {LARGE_OCTETS} octets at the same time added {added} KiB");
-    assert!(added < MOST_ADDED_KIB, "{added} KiB");
-    cluster.nodes[0].assert_alive();
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kit::cluster::{Cluster, PASSWORD, Setup};
+use kit::memory::pss;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -59,9 +60,9 @@ fn main() {
         true => Door { address: node.imap_tls.expect("with TLS"), tls: Some(connector(&cluster)) },
         false => Door { address: node.imap, tls: None },
     };
-    let pid = node.pid();
+    let process = node.process_id().expect("it runs");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(measure(&door, node.lmtp, pid, sessions, accounts));
+    runtime.block_on(measure(&door, node.lmtp, process, sessions, accounts));
 }
 
 fn connector(cluster: &Cluster) -> TlsConnector {
@@ -72,15 +73,15 @@ fn connector(cluster: &Cluster) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn measure(door: &Door, lmtp: SocketAddr, pid: u32, sessions: usize, accounts: usize) {
+async fn measure(door: &Door, lmtp: SocketAddr, process: u32, sessions: usize, accounts: usize) {
     let (told, mut hears) = mpsc::unbounded_channel();
     // One session of each account first: what an open account costs is not what a session costs.
     open(door, 0..accounts, accounts, &told).await;
     tokio::time::sleep(SETTLE).await;
-    let before = pss(pid);
+    let before = pss(process);
     open(door, accounts..sessions, accounts, &told).await;
     tokio::time::sleep(SETTLE).await;
-    let after = pss(pid);
+    let after = pss(process);
     let each = after.saturating_sub(before) as f64 / sessions.saturating_sub(accounts).max(1) as f64;
     println!("PSS with {accounts} sessions of {accounts} accounts: {before} KiB");
     println!("PSS with {sessions} sessions: {after} KiB, so {each:.1} KiB for each of the others");
@@ -117,7 +118,7 @@ async fn measure(door: &Door, lmtp: SocketAddr, pid: u32, sessions: usize, accou
         at(0.99),
         at(1.0)
     );
-    println!("PSS after the deliveries: {} KiB", pss(pid));
+    println!("PSS after the deliveries: {} KiB", pss(process));
 }
 
 /// Opens these sessions and leaves them in IDLE; each tells when it hears EXISTS.
@@ -195,11 +196,4 @@ impl Lines {
     async fn read_to(&mut self, beginning: &str) {
         while !self.line().await.starts_with(beginning) {}
     }
-}
-
-/// The proportional set size of a process, in KiB.
-fn pss(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it runs");
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a line of Linux");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -13,6 +13,7 @@ pub mod alike;
 pub mod cluster;
 pub mod imap;
 pub mod lmtp;
+pub mod memory;
 pub mod node;
 pub mod pop3;
 pub mod ports;

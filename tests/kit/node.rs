@@ -189,12 +189,6 @@ impl Node {
         }
     }
 
-    /// The process that serves.
-    #[track_caller]
-    pub fn pid(&self) -> u32 {
-        self.process.as_ref().unwrap().id()
-    }
-
     /// SIGTERM; the process must end with status 0.
     #[track_caller]
     pub fn stop(&mut self) {
