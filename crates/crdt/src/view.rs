@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Stamp, Timestamp};
+use crate::clock::{Millis, Stamp, Timestamp};
 use crate::flag::FlagSet;
 use crate::identity::{AccountId, BodyHash, EmailId, EntryId, MailboxId, Uid, Validity};
 use crate::modseq::ForeignValues;
@@ -52,11 +52,15 @@ pub struct Row {
     pub modseq: Timestamp,
     /// The flags it carries.
     pub flags: Arc<FlagSet>,
+    /// When it came into this mailbox, by the clock of the node that put it there. Where two nodes that were apart moved it here,
+    /// the later of both, once it is known.
+    pub saved: Millis,
     /// What never changes.
     pub facts: Arc<Facts>,
 }
 
-/// When a row changed last decides nothing that a replica does, unless a client asks: states that differ in it alone have one hash.
+/// When a row changed last decides nothing that a replica does, unless a client asks, nor does when it was saved: states that differ
+/// in these alone have one hash.
 impl Hash for Row {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.uid, &self.flags, &self.facts).hash(state);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::register::Latest;
-use crate::clock::Stamp;
+use crate::clock::{Millis, Stamp};
 use crate::flag::{Flag, FlagSet, MOST_FLAGS};
 use crate::identity::{DeliveryKey, EntryId, MailboxId, Uid, Validity};
 use crate::left_out::{LeftOut, leaves_out};
@@ -69,6 +69,14 @@ impl EntryState {
     pub fn mailbox(&self) -> Option<Latest<MailboxId>> {
         let original = self.accepted.as_ref().map(|(mailbox, ..)| Latest::initial(*mailbox));
         self.moved.clone().or(original)
+    }
+
+    /// When it came into the mailbox that it is in: the wall time of the move that put it there, else of its acceptance. It follows
+    /// from operations alone, so it is the same on every node that has them.
+    pub fn saved(&self) -> Option<Millis> {
+        let added = self.facts().map(|facts| facts.added);
+        let moved = self.moved.as_ref().map(|moved| moved.stamp);
+        added.map(|added| moved.unwrap_or(added).timestamp.millis())
     }
 
     /// Whether it is there and not expunged.
@@ -270,7 +278,7 @@ fn raise(uids: &mut Uids, mailbox: MailboxId, placement: Placement) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Millis, Timestamp};
+    use crate::clock::Timestamp;
     use crate::identity::{BodyHash, EmailId, Incarnation, NodeSlot, SegmentId};
 
     const INBOX: MailboxId = MailboxId([1; 16]);
@@ -384,6 +392,19 @@ mod tests {
         b.move_to(stamp(2), ARCHIVE);
         assert_eq!(a, b);
         assert_eq!(a.mailbox().map(|m| m.value), Some(INBOX));
+    }
+
+    #[test]
+    fn a_message_is_saved_when_it_comes_into_its_mailbox() {
+        let mut state = entry();
+        assert_eq!(state.saved(), Some(Millis(1)));
+        state.write_flag(stamp(2), &Flag::Seen, true);
+        state.place(INBOX, Placement { validity: Validity(1), uid: Uid(9) });
+        assert_eq!(state.saved(), Some(Millis(1)), "neither flags nor UIDs move it");
+        state.move_to(stamp(5), ARCHIVE);
+        state.move_to(stamp(4), ARCHIVE);
+        assert_eq!(state.saved(), Some(Millis(5)), "the move that counts, whatever comes first");
+        assert_eq!(EntryState::default().saved(), None);
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Account {
                 let Some(state) = self.effective(&row.entry) else { continue };
                 let Some(facts) = state.facts().cloned() else { continue };
                 let flags = Arc::new(state.flags());
-                view.rows.push(Row { uid: row.uid, modseq: row.modseq, flags, facts });
+                let saved = state.saved().unwrap_or_default();
+                view.rows.push(Row { uid: row.uid, modseq: row.modseq, flags, saved, facts });
                 self.set_shown_at(row.entry, image.mailbox, row.uid);
             }
             if leaves_out(LeftOut::AnnouncedIsKept) {
@@ -96,6 +97,7 @@ impl Account {
         let Some(state) = self.effective(&entry) else { return };
         let Some(facts) = state.facts().cloned() else { return };
         let flags = Arc::new(state.flags());
+        let saved = state.saved().unwrap_or_default();
         let accepted = facts.added.timestamp;
         let modseq = if leaves_out(LeftOut::StampWhenVisible) { accepted } else { writer.tick() };
         let view = self.view_mut(mailbox);
@@ -106,7 +108,7 @@ impl Account {
         );
         view.uid_next = uid.next();
         view.highest_modseq = modseq.max(view.highest_modseq);
-        view.rows.push(Row { uid, modseq, flags, facts });
+        view.rows.push(Row { uid, modseq, flags, saved, facts });
         self.set_shown_at(entry, mailbox, uid);
         self.dirty.row(mailbox, uid);
         self.events.push(match before {
@@ -135,7 +137,13 @@ impl Account {
         entry: EntryId,
         uid: Uid,
     ) {
-        let Some(flags) = self.effective(&entry).map(|state| state.flags()) else { return };
+        let Some(state) = self.effective(&entry) else { return };
+        let (flags, saved) = (state.flags(), state.saved());
+        let Some(row) = self.views.get(&mailbox).and_then(|view| view.rows.find(uid)) else { return };
+        if let Some(saved) = saved.filter(|saved| *saved != row.saved) {
+            // Two nodes moved it here while they were apart. No MODSEQ tells of that: it is neither flag nor message.
+            self.view_mut(mailbox).rows.update(uid, |row| row.saved = saved);
+        }
         let Some(row) = self.views.get(&mailbox).and_then(|view| view.rows.find(uid)) else { return };
         let changed = *row.flags != flags;
         if !changed && (!self.is_rewritten(&entry) || leaves_out(LeftOut::EveryWriteStamps)) {

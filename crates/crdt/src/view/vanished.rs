@@ -168,7 +168,8 @@ mod tests {
             received: Default::default(),
             email: EmailId::of_entry(entry),
         };
-        Row { uid: Uid(uid), modseq: modseq(1), flags: Arc::new(FlagSet::default()), facts: Arc::new(facts) }
+        let flags = Arc::new(FlagSet::default());
+        Row { uid: Uid(uid), modseq: modseq(1), flags, saved: Millis::default(), facts: Arc::new(facts) }
     }
 
     fn view(visible: &[u32], vanished: Vanished) -> MailboxView {

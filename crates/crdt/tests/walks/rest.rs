@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerpost_crdt::clock::Timestamp;
+use peerpost_crdt::clock::{Millis, Timestamp};
 use peerpost_crdt::identity::{EntryId, Uid, Validity};
 
 use super::step::NAMES;
@@ -13,7 +13,10 @@ const MOST_ROUNDS: usize = 80;
 const QUIET_ROUNDS: usize = 3;
 
 /// What clients see of one node: of each mailbox UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ, and messages with their flags.
-type Picture = BTreeMap<String, (Option<Validity>, Uid, Timestamp, BTreeMap<Uid, (EntryId, Vec<String>)>)>;
+type Picture = BTreeMap<String, (Option<Validity>, Uid, Timestamp, BTreeMap<Uid, Shown>)>;
+
+/// A message, when it was saved, and its flags.
+type Shown = (EntryId, Millis, Vec<String>);
 
 /// Of one node: how many records it has, how many messages wait, and what it announced.
 type State = (u64, usize, Vec<(Uid, Timestamp)>);
@@ -82,7 +85,10 @@ impl World {
         let of_unit = |unit: &peerpost_crdt::fold::mailbox::Unit| {
             let view = state.view(unit.public);
             let row = |row: &peerpost_crdt::view::Row| {
-                (row.uid, (row.facts.entry, row.flags.iter().map(|flag| flag.to_string()).collect()))
+                (
+                    row.uid,
+                    (row.facts.entry, row.saved, row.flags.iter().map(|flag| flag.to_string()).collect()),
+                )
             };
             let rows = view.rows.iter().map(row).collect();
             (unit.name.clone(), (view.validity, view.uid_next, view.highest_modseq, rows))

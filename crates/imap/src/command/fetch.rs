@@ -48,6 +48,8 @@ pub enum FetchItem {
     },
     /// PREVIEW (RFC 8970). Whether it was `PREVIEW (LAZY)` makes no difference here: the work is bounded
     Preview,
+    /// SAVEDATE (RFC 8514)
+    SaveDate,
     /// UID
     Uid,
     /// MODSEQ (RFC 7162)

@@ -76,6 +76,12 @@ pub enum SearchKey {
     On(Date),
     /// SINCE
     Since(Date),
+    /// SAVEDBEFORE: the save date (RFC 8514), in UTC, is earlier than the day
+    SavedBefore(Date),
+    /// SAVEDON
+    SavedOn(Date),
+    /// SAVEDSINCE
+    SavedSince(Date),
     /// OLDER: INTERNALDATE is at least so many seconds ago (RFC 5032)
     Older(NonZeroU32),
     /// YOUNGER: INTERNALDATE is at most so many seconds ago (RFC 5032)

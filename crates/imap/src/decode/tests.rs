@@ -103,6 +103,24 @@ const KNOWN_TO_BOTH: &[&str] = &[
     "SEARCH MODSEQ \"/flags/\\\\draft\" all 620162338",
 ];
 
+/// RFC 8514
+#[test]
+fn save_dates_are_fetched_and_searched_for() {
+    let CommandBody::Fetch { items, .. } = body("FETCH 1 (savedate UID)") else { panic!("a FETCH") };
+    assert_eq!(items, [FetchItem::SaveDate, FetchItem::Uid]);
+    let day = date(2026, 9, 21);
+    for (text, key) in [
+        ("SAVEDBEFORE 21-Sep-2026", SearchKey::SavedBefore(day)),
+        ("savedon \"21-Sep-2026\"", SearchKey::SavedOn(day)),
+        ("SAVEDSINCE 21-Sep-2026", SearchKey::SavedSince(day)),
+        ("SAVEDATESUPPORTED", SearchKey::All),
+    ] {
+        let CommandBody::Search(search) = body(&format!("SEARCH {text}")) else { panic!("a SEARCH") };
+        assert_eq!(search.key, key, "{text}");
+    }
+    bad("a SEARCH SAVEDBEFORE yesterday");
+}
+
 /// RFC 8970 section 6
 #[test]
 fn previews_may_be_lazy() {

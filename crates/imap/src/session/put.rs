@@ -1,8 +1,9 @@
 //! Writing responses: numbers, texts, sets of numbers and object ids.
 
+use mailstore::crdt::clock::Millis;
 use mailstore::crdt::flag::FlagSet;
 use mailstore::crdt::identity::{EmailId, MailboxId, Uid};
-use mailstore::crdt::view::MailboxView;
+use mailstore::crdt::view::{MailboxView, ReceivedAt};
 
 /// Appends formatted text; a `Vec` takes everything.
 macro_rules! put {
@@ -105,6 +106,11 @@ pub(super) fn mailbox_id(mailbox: MailboxId) -> String {
 /// EMAILID (RFC 8474 section 5.1).
 pub(super) fn email_id(email: EmailId) -> String {
     format!("E{email}")
+}
+
+/// A moment of wall time as a date in UTC.
+pub(super) fn wall_time(moment: Millis) -> ReceivedAt {
+    ReceivedAt { seconds: i64::try_from(moment.seconds()).unwrap_or(i64::MAX), offset_minutes: 0 }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod previewing;
 mod progressing;
 mod replacing;
 mod resyncing;
+mod save_dates;
 mod saving;
 mod searching;
 mod sharing;

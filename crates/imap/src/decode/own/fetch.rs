@@ -105,6 +105,7 @@ fn item(cursor: &mut Cursor<'_>) -> Read<FetchItem> {
         "RFC822.TEXT" => FetchItem::Rfc822Text,
         "ENVELOPE" => FetchItem::Envelope,
         "BODYSTRUCTURE" => FetchItem::BodyStructure,
+        "SAVEDATE" => FetchItem::SaveDate,
         "UID" => FetchItem::Uid,
         "MODSEQ" => FetchItem::Modseq,
         "EMAILID" => FetchItem::EmailId,

@@ -142,6 +142,9 @@ impl Keys {
             "SINCE" => SearchKey::Since(date(cursor)?),
             "OLDER" => SearchKey::Older(cursor.positive("a number of seconds, not 0")?),
             "YOUNGER" => SearchKey::Younger(cursor.positive("a number of seconds, not 0")?),
+            "SAVEDBEFORE" => SearchKey::SavedBefore(date(cursor)?),
+            "SAVEDON" => SearchKey::SavedOn(date(cursor)?),
+            "SAVEDSINCE" => SearchKey::SavedSince(date(cursor)?),
             "SENTBEFORE" => SearchKey::SentBefore(date(cursor)?),
             "SENTON" => SearchKey::SentOn(date(cursor)?),
             "SENTSINCE" => SearchKey::SentSince(date(cursor)?),
@@ -168,7 +171,7 @@ impl Keys {
     }
 }
 
-const TAKE_ARGUMENTS: [&str; 26] = [
+const TAKE_ARGUMENTS: [&str; 29] = [
     "BCC",
     "BEFORE",
     "BODY",
@@ -183,6 +186,9 @@ const TAKE_ARGUMENTS: [&str; 26] = [
     "OLDER",
     "ON",
     "OR",
+    "SAVEDBEFORE",
+    "SAVEDON",
+    "SAVEDSINCE",
     "SENTBEFORE",
     "SENTON",
     "SENTSINCE",
@@ -200,7 +206,8 @@ const TAKE_ARGUMENTS: [&str; 26] = [
 /// The keys that are one word.
 fn plain(name: &str) -> Option<SearchKey> {
     Some(match name {
-        "ALL" => SearchKey::All,
+        // RFC 8514: every mailbox keeps save dates.
+        "ALL" | "SAVEDATESUPPORTED" => SearchKey::All,
         "ANSWERED" => SearchKey::Flag(Flag::Answered),
         "DELETED" => SearchKey::Flag(Flag::Deleted),
         "DRAFT" => SearchKey::Flag(Flag::Draft),

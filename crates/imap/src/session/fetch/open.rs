@@ -159,6 +159,10 @@ impl OpenMessage {
                 out.extend_from_slice(b"INTERNALDATE ");
                 crate::encode::date_time(self.row.facts.received, out);
             }
+            FetchItem::SaveDate => {
+                out.extend_from_slice(b"SAVEDATE ");
+                crate::encode::date_time(put::wall_time(self.row.saved), out);
+            }
             FetchItem::Rfc822Size => put!(out, "RFC822.SIZE {}", self.row.facts.size),
             FetchItem::EmailId => put!(out, "EMAILID ({})", put::email_id(self.row.facts.email)),
             FetchItem::ThreadId => out.extend_from_slice(b"THREADID NIL"),

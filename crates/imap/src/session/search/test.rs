@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use mailstore::crdt::clock::Millis;
 use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::Uid;
-use mailstore::crdt::view::{MailboxView, Row};
+use mailstore::crdt::view::{MailboxView, ReceivedAt, Row};
 use mailstore::request::modseq;
 use mailstore::{Body, ReadError};
 use message::{InternalDate, Needle, Scope, Structure, search_text};
@@ -32,6 +32,7 @@ pub(super) enum Test {
     Received(std::cmp::Ordering, bool, Date),
     /// Before a moment, in seconds since 1970, or after it; at that moment both hold.
     ReceivedBy(std::cmp::Ordering, i64),
+    Saved(std::cmp::Ordering, bool, Date),
     Sent(std::cmp::Ordering, bool, Date),
     Larger(u64),
     Smaller(u64),
@@ -130,6 +131,9 @@ impl Test {
             SearchKey::Since(day) => Test::Received(Greater, true, day),
             SearchKey::Older(seconds) => Test::ReceivedBy(Less, seconds_before(now, seconds)),
             SearchKey::Younger(seconds) => Test::ReceivedBy(Greater, seconds_before(now, seconds)),
+            SearchKey::SavedBefore(day) => Test::Saved(Less, false, day),
+            SearchKey::SavedOn(day) => Test::Saved(Equal, false, day),
+            SearchKey::SavedSince(day) => Test::Saved(Greater, true, day),
             SearchKey::SentBefore(day) => Test::Sent(Less, false, day),
             SearchKey::SentOn(day) => Test::Sent(Equal, false, day),
             SearchKey::SentSince(day) => Test::Sent(Greater, true, day),
@@ -155,10 +159,10 @@ impl Test {
             Test::Uid(ranges) => holds_number(ranges, row.uid),
             Test::Flag(flag) => row.flags.contains(flag),
             Test::Received(wanted, or_equal, day) => {
-                let received = row.facts.received;
-                let date =
-                    InternalDate { seconds: received.seconds, offset_minutes: received.offset_minutes };
-                compares(date.local_date().cmp(day), *wanted, *or_equal)
+                compares(local_date(row.facts.received).cmp(day), *wanted, *or_equal)
+            }
+            Test::Saved(wanted, or_equal, day) => {
+                compares(local_date(put::wall_time(row.saved)).cmp(day), *wanted, *or_equal)
             }
             Test::ReceivedBy(wanted, moment) => {
                 compares(row.facts.received.seconds.cmp(moment), *wanted, true)
@@ -249,6 +253,11 @@ fn holds_number<N: Ord + Copy>(ranges: &[RangeInclusive<N>], number: N) -> bool 
 fn seconds_before(now: Millis, seconds: NonZeroU32) -> i64 {
     let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
     now.saturating_sub(i64::from(seconds.get()))
+}
+
+/// The day of a date in its own zone.
+fn local_date(date: ReceivedAt) -> Date {
+    InternalDate { seconds: date.seconds, offset_minutes: date.offset_minutes }.local_date()
 }
 
 fn compares(found: std::cmp::Ordering, wanted: std::cmp::Ordering, or_equal: bool) -> bool {
