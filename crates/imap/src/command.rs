@@ -10,6 +10,7 @@ mod partial_range;
 mod resync;
 mod search;
 mod sort;
+mod uid_batches;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ pub(crate) use resync::match_runs;
 pub use resync::{MatchRun, Resync};
 pub use search::{Search, SearchCharset, SearchKey, SearchReturn};
 pub use sort::{Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm};
+pub use uid_batches::UidBatches;
 
 /// The longest tag that is accepted, in octets.
 pub const LONGEST_TAG: usize = 256;
@@ -188,6 +190,8 @@ pub enum CommandBody {
         /// The messages that UID EXPUNGE is restricted to, by UID.
         messages: Option<Messages>,
     },
+    /// UIDBATCHES
+    UidBatches(UidBatches),
     /// SEARCH, UID SEARCH
     Search(Search),
     /// SORT, UID SORT

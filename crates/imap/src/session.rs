@@ -16,6 +16,7 @@ mod idle;
 mod list;
 mod login;
 mod mailboxes;
+mod message_limit;
 mod numbers;
 mod pattern;
 mod progress;
@@ -28,6 +29,7 @@ mod select;
 mod selected;
 mod status;
 mod store;
+mod uid_batches;
 mod uid_only;
 
 use std::sync::Arc;
@@ -282,6 +284,7 @@ impl Session {
             CommandBody::Close => self.close(tag, out),
             CommandBody::Unselect => self.unselect(&tag, out),
             CommandBody::Expunge { messages } => self.expunge(tag, messages.as_ref(), out),
+            CommandBody::UidBatches(asked) => self.uid_batches(tag, asked, out),
             CommandBody::Search(search) => self.search(tag, search, out),
             CommandBody::Sort(sort) => self.sort(tag, sort, out),
             CommandBody::Thread(thread) => self.thread(tag, thread, out),

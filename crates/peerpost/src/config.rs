@@ -139,6 +139,9 @@ pub struct Auth {
 pub struct Limits {
     /// The largest message taken by APPEND and by LMTP, in bytes; announced with APPENDLIMIT and SIZE. Default: 50 MiB.
     pub append_bytes: u64,
+    /// How many messages one command changes at most (STORE, COPY, MOVE, UID EXPUNGE, APPEND); announced with MESSAGELIMIT.
+    /// Default: 100,000.
+    pub command_messages: u32,
     /// The longest line of a command, in bytes, its literals not counted. Default: 64 KiB.
     pub line_bytes: usize,
     /// The most sessions at the same time, IMAP and POP3 each. Default: 16,384; each needs a file
@@ -151,12 +154,19 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { append_bytes: 50 << 20, line_bytes: 64 << 10, sessions: 16_384, idle_seconds: 30 * 60 }
+        Self {
+            append_bytes: 50 << 20,
+            command_messages: 100_000,
+            line_bytes: 64 << 10,
+            sessions: 16_384,
+            idle_seconds: 30 * 60,
+        }
     }
 }
 
 impl Limits {
     const APPEND_BYTES: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
+    const COMMAND_MESSAGES: RangeInclusive<u64> = 1_000..=1_000_000;
     const LINE_BYTES: RangeInclusive<u64> = (8 << 10)..=(1 << 20);
     const SESSIONS: RangeInclusive<u64> = 1..=100_000;
     const IDLE_SECONDS: RangeInclusive<u64> = (30 * 60)..=(24 * 60 * 60);
@@ -331,10 +341,11 @@ impl Config {
     }
 
     fn check_limits(&self, lines: &keys::Lines) -> Result<(), Mistake> {
-        let Limits { append_bytes, line_bytes, sessions, idle_seconds } = self.limits;
+        let Limits { append_bytes, command_messages, line_bytes, sessions, idle_seconds } = self.limits;
         let days = self.history.retention_days;
         for (section, key, value, range) in [
             ("limits", "append_bytes", append_bytes, Limits::APPEND_BYTES),
+            ("limits", "command_messages", command_messages.into(), Limits::COMMAND_MESSAGES),
             ("limits", "line_bytes", line_bytes as u64, Limits::LINE_BYTES),
             ("limits", "sessions", sessions as u64, Limits::SESSIONS),
             ("limits", "idle_seconds", idle_seconds, Limits::IDLE_SECONDS),

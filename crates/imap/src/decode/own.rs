@@ -14,7 +14,8 @@ use mailstore::crdt::flag::{Flag, FlagChange};
 use message::InternalDate;
 
 use crate::command::{
-    AppendForm, AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password, SaslResponse,
+    AppendForm, AppendMessage, CommandBody, Messages, Number, NumberSet, PartialRange, Password,
+    SaslResponse, UidBatches,
 };
 use crate::mailbox_name::NameEncoding;
 
@@ -55,7 +56,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 24] = [
+const TAKE_ARGUMENTS: [&str; 25] = [
     "APPEND",
     "AUTHENTICATE",
     "COPY",
@@ -79,6 +80,7 @@ const TAKE_ARGUMENTS: [&str; 24] = [
     "SUBSCRIBE",
     "THREAD",
     "UID",
+    "UIDBATCHES",
     "UNSUBSCRIBE",
 ];
 
@@ -107,6 +109,7 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
         "LIST" => list::list(cursor, names),
         "LSUB" => list::lsub(cursor, names),
         "STATUS" => list::status(cursor, names),
+        "UIDBATCHES" => uid_batches(cursor),
         "APPEND" => Err(Expected::Rule("APPEND needs a message, which is a literal".into())),
         "REPLACE" => Err(Expected::Rule("REPLACE needs a message, which is a literal".into())),
         "UID" => {
@@ -164,6 +167,20 @@ fn partial_range(cursor: &mut Cursor<'_>) -> Read<PartialRange> {
         return Err(Expected::Grammar(EXPECTED));
     }
     Ok(PartialRange { start, end: cursor.positive(EXPECTED)?, from_last })
+}
+
+/// `uidbatches` of RFC 10022: a size and perhaps a range of batches.
+fn uid_batches(cursor: &mut Cursor<'_>) -> Read<CommandBody> {
+    const EXPECTED: &str = "a range of batches such as 1:10";
+    let size = cursor.positive("the size of a batch")?;
+    let mut part = None;
+    if cursor.peek() == Some(b' ') {
+        cursor.space()?;
+        let first = cursor.positive(EXPECTED)?;
+        cursor.expect(b':', EXPECTED)?;
+        part = Some((first, cursor.positive(EXPECTED)?));
+    }
+    Ok(CommandBody::UidBatches(UidBatches { size, part }))
 }
 
 fn login(cursor: &mut Cursor<'_>) -> Read<CommandBody> {

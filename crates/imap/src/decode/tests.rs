@@ -8,7 +8,7 @@ use super::*;
 use crate::command::{
     AppendForm, Bound, CommandBody, FetchItem, ListReturn, ListSelection, MatchRun, Messages, Partial,
     Password, SaslResponse, Search, SearchCharset, SearchKey, SearchReturn, Section, SectionText,
-    SequenceNumber, StatusItem, UidSet,
+    SequenceNumber, StatusItem, UidBatches, UidSet,
 };
 
 const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
@@ -119,6 +119,25 @@ fn save_dates_are_fetched_and_searched_for() {
         assert_eq!(search.key, key, "{text}");
     }
     bad("a SEARCH SAVEDBEFORE yesterday");
+}
+
+/// RFC 10022
+#[test]
+fn batches_have_a_size_and_perhaps_a_range() {
+    use std::num::NonZeroU32;
+    let number = |value| NonZeroU32::new(value).unwrap();
+    for (text, size, part) in [
+        ("UIDBATCHES 2000", 2000, None),
+        ("uidbatches 1 10:20", 1, Some((number(10), number(20)))),
+        ("UIDBATCHES 500 4294967295:1", 500, Some((number(u32::MAX), number(1)))),
+    ] {
+        assert_eq!(body(text), CommandBody::UidBatches(UidBatches { size: number(size), part }), "{text}");
+    }
+    for wrong in
+        ["UIDBATCHES", "UIDBATCHES 0", "UIDBATCHES 4294967296", "UIDBATCHES 5 1", "UIDBATCHES 5 1:2:3"]
+    {
+        bad(&format!("a {wrong}"));
+    }
 }
 
 /// RFC 8970 section 6

@@ -45,6 +45,11 @@ impl Answer {
         self.status == "OK" && self.code.is_none()
     }
 
+    /// Whether it is an OK.
+    pub(super) fn is_ok(&self) -> bool {
+        self.status == "OK"
+    }
+
     /// The same with the response code of another.
     pub(super) fn with_code_of(self, other: Answer) -> Self {
         Answer { code: other.code, ..self }

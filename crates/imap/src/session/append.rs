@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::catenate::Source;
 use super::put;
 use super::replace::Replaced;
-use super::{Action, Running, Session, Telling};
+use super::{Action, Running, Session, Telling, message_limit};
 use crate::command::{AppendEvent, AppendForm, AppendMessage, Messages, Tag};
 
 /// The most parts of one message that CATENATE puts together.
@@ -126,6 +126,10 @@ impl Session {
         if appending.done.len() >= MOST_MESSAGES_A_REQUEST {
             let text = format!("At most {MOST_MESSAGES_A_REQUEST} messages can be appended at once");
             return Err(Answer::no("LIMIT", text));
+        }
+        let limit = self.config.message_limit;
+        if appending.done.len() >= limit as usize {
+            return Err(message_limit::refusal(limit));
         }
         let (writer, scanner) = (self.store.body_writer(), Scanner::new());
         let incoming = Incoming { writer, scanner, flags, received, catenated, form, size: 0, parts: 0 };

@@ -7,6 +7,8 @@ pub struct SessionConfig {
     pub node: String,
     /// The most octets of one appended message (RFC 7889).
     pub append_limit: u64,
+    /// How many messages one command changes at most (RFC 9738); 1 at least.
+    pub message_limit: u32,
     /// How long a client may stay silent before it has logged in, in milliseconds.
     pub login_timeout: u64,
     /// How long a client may stay silent afterwards, in milliseconds; at least 30 minutes (RFC 9051 section 5.4).
@@ -22,6 +24,7 @@ impl Default for SessionConfig {
         SessionConfig {
             node: "peerpost".to_owned(),
             append_limit: 64 * 1024 * 1024,
+            message_limit: 100_000,
             login_timeout: 60 * 1000,
             silence_timeout: 30 * 60 * 1000,
             idle_notice: 2 * 60 * 1000,

@@ -6,6 +6,7 @@ use mailstore::crdt::identity::{EntryId, Uid, Validity};
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
+use super::message_limit::{self, Cut};
 use super::numbers::{places, rows};
 use super::{Action, Running, Session, Telling, put};
 use crate::command::{Messages, Tag};
@@ -15,6 +16,8 @@ pub(super) struct Copying {
     tag: Tag,
     moving: bool,
     uid: bool,
+    /// Where a MOVE stops, if it is not about all that were named.
+    cut: Option<Cut>,
     sources: BTreeMap<EntryId, Uid>,
 }
 
@@ -30,12 +33,16 @@ impl Session {
         let Some(view) = self.mailboxes() else { return self.waiting() };
         let Some(selected) = &self.selected else { return self.waiting() };
         let told = selected.told().clone();
-        let places = match places(messages, selected) {
-            Ok(places) => places,
+        let limit = self.config.message_limit;
+        let (places, cut) = match places(messages, selected) {
+            Ok(places) => Cut::of(places, &told, limit),
             Err(answer) => return self.fail(&tag, answer, out),
         };
         if moving && selected.read_only {
             return self.fail(&tag, Answer::no("READ-ONLY", "The mailbox is selected read-only"), out);
+        }
+        if !moving && cut.is_some() {
+            return self.fail(&tag, message_limit::refusal(limit), out);
         }
         let Some(target) = view.find(mailbox) else {
             let text = "There is no such mailbox; create it first";
@@ -48,7 +55,7 @@ impl Session {
         let (account, from, to) = (view.account, selected.mailbox, target.mailbox);
         let sources = rows(&places, &told).map(|(_, row)| (row.facts.entry, row.uid)).collect();
         let uid = messages.by_uid();
-        self.running = Running::Copy(Copying { tag, moving, uid, sources });
+        self.running = Running::Copy(Copying { tag, moving, uid, cut, sources });
         Action::Ask(if moving {
             Request::Move { account, from, entries, to }
         } else {
@@ -67,7 +74,8 @@ impl Session {
                 if let Some(selected) = &mut self.selected {
                     selected.offer(&source);
                 }
-                copying.outcome(validity, &pairs, &gone, out)
+                let answer = copying.outcome(validity, &pairs, &gone, out);
+                message_limit::told(copying.cut, answer, out)
             }
             Ok(_) => Answer::misfit(),
             Err(error) => Answer::refused_target(&error),

@@ -1,9 +1,11 @@
 //! EXPUNGE, UID EXPUNGE (RFC 4315), and the end of CLOSE.
 
 use mailstore::crdt::flag::Flag;
+use mailstore::crdt::view::Row;
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
+use super::message_limit::{self, Cut};
 use super::numbers::{places, rows};
 use super::selected::entries;
 use super::{Action, Running, Session, Telling};
@@ -14,6 +16,8 @@ pub(super) struct Expunging {
     pub(super) tag: Tag,
     /// Whether it is CLOSE, after which no mailbox is selected.
     pub(super) closing: bool,
+    /// Where it stops, if it is not about all that were named.
+    pub(super) cut: Option<Cut>,
 }
 
 impl Session {
@@ -31,12 +35,16 @@ impl Session {
             Err(answer) => return self.fail(&tag, answer, out),
         };
         let deleted = |row: &&_| selected.current_newest(row).flags.contains(&Flag::Deleted);
-        let candidates = entries(rows(&places, told).map(|(_, row)| row).filter(deleted));
+        let candidates: Vec<&Row> = rows(&places, told).map(|(_, row)| row).filter(deleted).collect();
+        // EXPUNGE alone, as CLOSE, means all; only that with UIDs can go on where it stopped.
+        let limit = if messages.is_some() { self.config.message_limit } else { u32::MAX };
+        let (candidates, cut) = Cut::of_rows(candidates, limit);
+        let candidates = entries(candidates.into_iter());
         if candidates.is_empty() || selected.ended().is_some() {
             return self.done(&tag, "Nothing was to be expunged", out);
         }
         let mailbox = selected.mailbox;
-        self.running = Running::Expunge(Expunging { tag, closing: false });
+        self.running = Running::Expunge(Expunging { tag, closing: false, cut });
         Action::Ask(Request::Expunge { account, mailbox, entries: candidates })
     }
 
@@ -46,7 +54,7 @@ impl Session {
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let Expunging { tag, closing } = expunging;
+        let Expunging { tag, closing, cut } = expunging;
         let answer = match answer {
             Ok(Reply::View(view)) => {
                 if let Some(selected) = &mut self.selected {
@@ -59,6 +67,7 @@ impl Session {
             Err(error) if *closing => Answer::ok(format!("Closed; nothing was expunged: {error}")),
             Err(error) => Answer::refused(&error),
         };
+        let answer = message_limit::told(*cut, answer, out);
         self.finish(tag, Telling::Everything, answer, out)
     }
 }

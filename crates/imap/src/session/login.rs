@@ -7,7 +7,7 @@ use mailstore::request::{Authenticated, RequestError};
 
 use super::answer::{self, Answer};
 use super::put::put;
-use super::{Action, Login, Running, Session, Telling};
+use super::{Action, Login, Running, Session, SessionConfig, Telling};
 use crate::command::{SaslResponse, Tag};
 
 /// The most wrong passwords on one connection.
@@ -36,9 +36,10 @@ impl Session {
             " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH WITHIN CONDSTORE QRESYNC OBJECTID",
         );
         list.push_str(
-            " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY SAVEDATE",
+            " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY UIDBATCHES SAVEDATE",
         );
-        list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={}", self.config.append_limit));
+        let SessionConfig { append_limit, message_limit, .. } = *self.config;
+        list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={append_limit} MESSAGELIMIT={message_limit}"));
         list.push_str(" BINARY PREVIEW REPLACE CATENATE INPROGRESS");
         list
     }

@@ -49,7 +49,20 @@ pub(super) fn uid_places(ranges: &[std::ops::RangeInclusive<Uid>], view: &Mailbo
 
 /// Those of the places that a range of their order names.
 pub(super) fn part(places: &[Range<usize>], part: &PartialRange) -> Places {
-    let wanted = part.places(places.iter().map(ExactSizeIterator::len).sum());
+    within(places, part.places(count(places)))
+}
+
+/// The last of the places, so many of them.
+pub(super) fn last_part(places: &[Range<usize>], most: usize) -> Places {
+    let count = count(places);
+    within(places, count.saturating_sub(most)..count)
+}
+
+fn count(places: &[Range<usize>]) -> usize {
+    places.iter().map(ExactSizeIterator::len).sum()
+}
+
+fn within(places: &[Range<usize>], wanted: Range<usize>) -> Places {
     let mut before = 0;
     let mut kept = Places::new();
     for range in places {
@@ -95,5 +108,7 @@ mod tests {
         assert_eq!(part(&places, &range(1, 5, true)), [7..8, 10..14]);
         assert_eq!(part(&places, &range(9, 20, false)), []);
         assert_eq!(part(&[], &range(1, 5, true)), []);
+        assert_eq!(last_part(&places, 5), [7..8, 10..14]);
+        assert_eq!(last_part(&places, 9), places);
     }
 }

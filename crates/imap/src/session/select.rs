@@ -97,7 +97,7 @@ impl Session {
         if selected.read_only || candidates.is_empty() || selected.ended().is_some() {
             return self.done(&tag, "Closed", out);
         }
-        self.running = Running::Expunge(Expunging { tag, closing: true });
+        self.running = Running::Expunge(Expunging { tag, closing: true, cut: None });
         Action::Ask(Request::Expunge { account, mailbox: selected.mailbox, entries: candidates })
     }
 

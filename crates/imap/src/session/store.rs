@@ -8,6 +8,7 @@ use mailstore::crdt::view::Row;
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
+use super::message_limit::{self, Cut};
 use super::numbers::{places, rows, sequence};
 use super::selected::{Change, Items, Selected};
 use super::{Action, Running, Session, Telling, put};
@@ -29,6 +30,8 @@ pub(super) struct Storing {
     wish: Wish,
     /// The messages as they were told, with their places.
     targets: Vec<(usize, Row)>,
+    /// Where it stops, if it is not about all that were named.
+    cut: Option<Cut>,
 }
 
 impl Session {
@@ -42,12 +45,12 @@ impl Session {
             return self.fail(&tag, Answer::no("READ-ONLY", "The mailbox is selected read-only"), out);
         }
         let told = selected.told();
-        let targets: Vec<(usize, Row)> = match places(messages, selected) {
-            Ok(places) => {
-                rows(&places, told).map(|(place, row)| (place, selected.current(row).clone())).collect()
-            }
+        let (places, cut) = match places(messages, selected) {
+            Ok(places) => Cut::of(places, told, self.config.message_limit),
             Err(answer) => return self.fail(&tag, answer, out),
         };
+        let targets: Vec<(usize, Row)> =
+            rows(&places, told).map(|(place, row)| (place, selected.current(row).clone())).collect();
         let uid = messages.by_uid();
         if targets.is_empty() {
             return self.finish(&tag, Telling::for_numbers(uid), Answer::ok("No message was meant"), out);
@@ -60,7 +63,7 @@ impl Session {
             flags: wish.flags.clone(),
             unchanged_since: wish.unchanged_since.map(|since| self.unchanged_since(since)),
         };
-        self.running = Running::Store(Storing { tag, uid, wish, targets });
+        self.running = Running::Store(Storing { tag, uid, wish, targets, cut });
         Action::Ask(request)
     }
 
@@ -82,7 +85,8 @@ impl Session {
             Ok(_) => return self.finish(&storing.tag, telling, Answer::misfit(), out),
             Err(error) => return self.finish(&storing.tag, telling, Answer::refused(&error), out),
         };
-        self.finish(&storing.tag, telling, storing.outcome(&modified, &gone), out)
+        let answer = message_limit::told(storing.cut, storing.outcome(&modified, &gone), out);
+        self.finish(&storing.tag, telling, answer, out)
     }
 }
 

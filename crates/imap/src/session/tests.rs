@@ -9,6 +9,7 @@ mod fetching;
 mod left_out;
 mod mailboxes;
 mod merging;
+mod message_limit;
 mod model;
 mod moving;
 mod paging;
@@ -23,6 +24,7 @@ mod sharing;
 mod sorting;
 mod storing;
 mod threading;
+mod uid_batches;
 mod uid_only;
 
 use client::{Client, MAIL, store};

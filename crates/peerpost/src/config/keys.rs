@@ -16,7 +16,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("console", &["listen"]),
     ("tls", &["certificate", "key"]),
     ("auth", &["plaintext"]),
-    ("limits", &["append_bytes", "line_bytes", "sessions", "idle_seconds"]),
+    ("limits", &["append_bytes", "command_messages", "line_bytes", "sessions", "idle_seconds"]),
     ("history", &["retention_days"]),
     ("uid", &["on_reorder", "reissue_limit"]),
 ];

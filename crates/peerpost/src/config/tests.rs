@@ -34,6 +34,7 @@ plaintext = "never"
 
 [limits]
 append_bytes = 1_000_000
+command_messages = 5_000
 line_bytes = 8192
 sessions = 7
 idle_seconds = 1800
@@ -67,6 +68,7 @@ fn a_file_with_every_key_is_read() {
     assert_eq!(config.console.unwrap().listen.port(), 7480);
     assert_eq!(config.auth.plaintext, PlaintextPasswords::Never);
     assert_eq!((config.limits.append_bytes, config.limits.line_bytes), (1_000_000, 8192));
+    assert_eq!(config.limits.command_messages, 5_000);
     assert_eq!((config.limits.sessions, config.limits.idle_seconds), (7, 1800));
     assert_eq!(config.uid.on_reorder, OnReorder::Reissue);
     assert_eq!(config.history.retention_days, 7);
@@ -127,6 +129,7 @@ fn values_that_cannot_be_are_told_with_their_line() {
         ("[tls]\nkey = \"k\"\n", (4, "certificate")),
         ("[auth]\nplaintext = \"sometimes\"\n", (5, "loopback")),
         ("[limits]\n\nappend_bytes = 1\n", (6, "65536 to 1073741824")),
+        ("[limits]\ncommand_messages = 999\n", (5, "1000 to 1000000")),
         ("[limits]\nidle_seconds = 10\n", (5, "1800 to 86400")),
         ("[limits]\nsessions = -1\n", (5, "-1")),
         ("[uid]\non_reorder = \"renumber\"\n", (5, "use \"reissue\" or \"bump\"")),

@@ -77,6 +77,7 @@ fn imap_settings(config: &Config) -> imap::shell::Settings {
     let session = imap::session::SessionConfig {
         node: config.node.name.as_str().to_owned(),
         append_limit: config.limits.append_bytes,
+        message_limit: config.limits.command_messages,
         silence_timeout: Duration::from_secs(config.limits.idle_seconds).as_millis() as u64,
         ..imap::session::SessionConfig::default()
     };

@@ -2,8 +2,9 @@
 
 use jiff::civil::Date;
 use mailstore::crdt::flag::Flag;
+use mailstore::crdt::identity::Uid;
 
-use crate::command::{Search, SearchCharset, SearchKey, SearchReturn};
+use crate::command::{Bound, NumberSet, Search, SearchCharset, SearchKey, SearchReturn};
 
 use super::super::cursor::{Cursor, Expected, Read, flag};
 use super::super::{DEEPEST_SEARCH, MOST_SEARCH_KEYS};
@@ -133,6 +134,8 @@ impl Keys {
             }
             "UID" if cursor.accept(b'$') => SearchKey::Saved,
             "UID" => SearchKey::Uid(cursor.number_set()?),
+            "UIDAFTER" => uids_after(cursor.positive("a UID")?.get()),
+            "UIDBEFORE" => uids_before(cursor.positive("a UID")?.get()),
             "KEYWORD" => keyword(cursor.atom("a keyword")?)?,
             "UNKEYWORD" => not(keyword(cursor.atom("a keyword")?)?),
             "LARGER" => SearchKey::Larger(cursor.number64("a number of octets")?),
@@ -171,7 +174,7 @@ impl Keys {
     }
 }
 
-const TAKE_ARGUMENTS: [&str; 29] = [
+const TAKE_ARGUMENTS: [&str; 31] = [
     "BCC",
     "BEFORE",
     "BODY",
@@ -199,6 +202,8 @@ const TAKE_ARGUMENTS: [&str; 29] = [
     "THREADID",
     "TO",
     "UID",
+    "UIDAFTER",
+    "UIDBEFORE",
     "UNKEYWORD",
     "YOUNGER",
 ];
@@ -244,6 +249,25 @@ pub(in super::super) fn keyword(name: &str) -> Read<SearchKey> {
     match flag(name)? {
         Some(flag) => Ok(SearchKey::Flag(flag)),
         None => Err(Expected::Grammar("a keyword")),
+    }
+}
+
+/// UIDAFTER (RFC 9738): UIDs above this one. Unlike in a set with `*`, the last message is not among them if it is not above.
+fn uids_after(uid: u32) -> SearchKey {
+    uids(uid.checked_add(1), Some(u32::MAX))
+}
+
+/// UIDBEFORE (RFC 9738): UIDs below this one.
+fn uids_before(uid: u32) -> SearchKey {
+    uids(Some(1), uid.checked_sub(1))
+}
+
+fn uids(first: Option<u32>, last: Option<u32>) -> SearchKey {
+    let ends = first.zip(last).filter(|(first, last)| first <= last);
+    let range = ends.map(|(first, last)| (Bound::Number(Uid(first)), Bound::Number(Uid(last))));
+    match range.and_then(|range| NumberSet::new(vec![range])) {
+        Some(set) => SearchKey::Uid(set),
+        None => not(SearchKey::All),
     }
 }
 

@@ -117,8 +117,20 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn connect(store: &Store, connection: ConnectionInfo) -> (Client, String) {
+        Client::connect_to(store, connection, SessionConfig::default())
+    }
+
+    /// A client of a node that an operator configured, its INBOX selected.
+    pub(super) fn configured(store: &Store, config: SessionConfig) -> Client {
+        let (mut client, _) = Client::connect_to(store, TLS, config);
+        client.send("LOGIN alice secret");
+        assert!(client.send("SELECT INBOX").contains("t OK [READ-WRITE]"));
+        client
+    }
+
+    fn connect_to(store: &Store, connection: ConnectionInfo, config: SessionConfig) -> (Client, String) {
         let (mut out, now) = (Vec::new(), START);
-        let config = Arc::new(SessionConfig::default());
+        let config = Arc::new(config);
         let session = Session::new(config, store.mailstore.clone(), connection, now, &mut out);
         let client =
             Client { session, store: store.clone(), now, closed: false, largest_piece: 0, turns: 0, pace: 0 };
