@@ -1,10 +1,76 @@
 //! Octets of a named charset to text, as they pass by.
 
-use encoding_rs::{CoderResult, Decoder, Encoding, WINDOWS_1252};
+use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, WINDOWS_1252};
 use mail_parser::decoders::charsets::map::charset_decoder;
 
 /// Octets held back for the end of their line.
 const PENDING_MAX: usize = 64 * 1024;
+
+/// A charset that a client may name for what it looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charset(&'static Encoding);
+
+impl Charset {
+    /// UTF-8, which holds US-ASCII.
+    pub const UTF_8: Charset = Charset(UTF_8);
+
+    /// Names of the charsets there are, one of each: what to tell a client that named another. They are those of the WHATWG's
+    /// Encoding Standard; UTF-16 is left out, which no command can carry, having NUL octets.
+    pub const NAMES: [&'static str; 38] = [
+        "US-ASCII",
+        "UTF-8",
+        "ISO-8859-1",
+        "ISO-8859-2",
+        "ISO-8859-3",
+        "ISO-8859-4",
+        "ISO-8859-5",
+        "ISO-8859-6",
+        "ISO-8859-7",
+        "ISO-8859-8",
+        "ISO-8859-8-I",
+        "ISO-8859-10",
+        "ISO-8859-13",
+        "ISO-8859-14",
+        "ISO-8859-15",
+        "ISO-8859-16",
+        "windows-874",
+        "windows-1250",
+        "windows-1251",
+        "windows-1252",
+        "windows-1253",
+        "windows-1254",
+        "windows-1255",
+        "windows-1256",
+        "windows-1257",
+        "windows-1258",
+        "KOI8-R",
+        "KOI8-U",
+        "IBM866",
+        "macintosh",
+        "x-mac-cyrillic",
+        "Big5",
+        "GBK",
+        "gb18030",
+        "EUC-JP",
+        "ISO-2022-JP",
+        "Shift_JIS",
+        "EUC-KR",
+    ];
+
+    /// The charset of this name, or of another that it goes by; `None` where it is not known.
+    pub fn named(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("US-ASCII") || name.eq_ignore_ascii_case("ASCII") {
+            return Some(Charset::UTF_8);
+        }
+        Encoding::for_label_no_replacement(name.as_bytes()).map(Charset)
+    }
+
+    /// The text of these octets; `None` where they are none in this charset.
+    pub fn decode(self, octets: &[u8]) -> Option<String> {
+        let text = self.0.decode_without_bom_handling_and_without_replacement(octets);
+        text.map(|text| text.into_owned())
+    }
+}
 
 /// Decodes text in pieces. What cannot be decoded becomes U+FFFD, never an error.
 pub struct CharsetDecoder {
@@ -104,6 +170,24 @@ mod tests {
         decoder.finish(&mut pieces);
         assert_eq!(whole, pieces, "{label:?}");
         whole
+    }
+
+    #[test]
+    fn charsets_have_names() {
+        let known: Vec<Charset> = Charset::NAMES.iter().filter_map(|name| Charset::named(name)).collect();
+        assert_eq!(known.len(), Charset::NAMES.len(), "every name is known");
+        assert_eq!(Charset::named("us-ascii"), Charset::named("UTF8"));
+        for other in ["latin1", "cp1252", "sjis", "x-gbk", "utf-16le", "x-user-defined"] {
+            assert!(Charset::named(other).is_some(), "{other}");
+        }
+        for unknown in ["", "x-nobody-knows", "iso-2022-kr", "utf-7"] {
+            assert_eq!(Charset::named(unknown), None, "{unknown}");
+        }
+        let decode = |name, octets| Charset::named(name).unwrap().decode(octets);
+        assert_eq!(decode("koi8-r", b"\xf0\xd2\xc9").as_deref(), Some("При"));
+        assert_eq!(decode("utf-8", b"a\xff"), None);
+        assert_eq!(decode("shift_jis", b"\x83"), None, "half a letter");
+        assert_eq!(decode("utf-8", "\u{feff}a".as_bytes()).as_deref(), Some("\u{feff}a"));
     }
 
     #[test]

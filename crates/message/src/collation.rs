@@ -1,23 +1,39 @@
-//! The collation by which SORT and THREAD compare texts (RFC 5256 section 2): i;unicode-casemap (RFC 5051).
+//! The collation by which SEARCH finds texts, and SORT and THREAD compare them (RFC 5255 section 4.1): i;unicode-casemap
+//! (RFC 5051).
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use unicode_normalization::char::decompose_compatible;
 
 use crate::limits::COLLATION_OCTETS_MAX;
 
-/// What stands for a text where texts are compared: equal for texts that are equal but for case and the form of their
-/// letters, and ordered by its octets (RFC 5051 section 2).
+/// Gives what stands for a text in this collation, letter by letter: each in its titlecase, and that taken apart by its canonical
+/// and compatibility mappings (RFC 5051 section 2). A letter stands for itself wherever it is, so that a text may come in pieces,
+/// and a part of it is found in the whole.
+pub(crate) fn fold(text: &str, mut give: impl FnMut(char)) {
+    for letter in text.chars() {
+        match letter {
+            ' '..='~' => give(letter.to_ascii_uppercase()),
+            letter => decompose_compatible(title_case(letter), &mut give),
+        }
+    }
+}
+
+/// What stands for a text where texts are compared: equal for texts that are equal in the collation, and ordered by its octets.
 ///
-/// It is cut soon after [`COLLATION_OCTETS_MAX`]: texts that differ only beyond count as equal.
+/// It is bounded: what lies beyond [`COLLATION_OCTETS_MAX`] is told by its hash. So texts that differ only there are still two, in
+/// some order.
 pub fn casemap(text: &str) -> String {
     let mut key = String::with_capacity(text.len().min(COLLATION_OCTETS_MAX));
-    for letter in text.chars() {
-        if key.len() >= COLLATION_OCTETS_MAX {
-            break;
-        }
-        match letter {
-            ' '..='~' => key.push(letter.to_ascii_uppercase()),
-            letter => decompose_compatible(title_case(letter), |part| key.push(part)),
-        }
+    // Without a random seed: keys are compared with each other, and nobody gains by two that are alike.
+    let mut beyond: Option<DefaultHasher> = None;
+    fold(text, |letter| match &mut beyond {
+        Some(hasher) => letter.hash(hasher),
+        None if key.len() + letter.len_utf8() <= COLLATION_OCTETS_MAX => key.push(letter),
+        None => letter.hash(beyond.get_or_insert_default()),
+    });
+    if let Some(hasher) = beyond {
+        key.push_str(&format!("{}{:016x}", char::MAX, hasher.finish()));
     }
     key
 }
@@ -95,6 +111,18 @@ mod tests {
     fn a_key_is_bounded() {
         let long = "\u{fdfa}".repeat(COLLATION_OCTETS_MAX);
         assert!(casemap(&long).len() < COLLATION_OCTETS_MAX + 100);
-        assert_eq!(casemap(&"x".repeat(100_000)), casemap(&"X".repeat(200_000)));
+    }
+
+    /// They counted as equal, so that THREAD put them into one thread.
+    #[test]
+    fn long_texts_that_differ_late_are_two() {
+        let long = |letter: &str, count| letter.repeat(count);
+        assert_eq!(casemap(&long("x", 100_000)), casemap(&long("X", 100_000)));
+        assert_ne!(casemap(&long("x", 100_000)), casemap(&long("X", 200_000)));
+        assert_ne!(casemap(&long("x", 2_000)), casemap(&format!("{}y", long("x", 1_999))));
+        assert_eq!(casemap(&long("é", 2_000)), casemap(&long("E\u{301}", 2_000)), "wherever the bound falls");
+        assert!(casemap(&long("x", 1_024)) < casemap(&long("x", 1_025)));
+        let cut = casemap(&long("\u{fdfa}", 1_000));
+        assert_eq!(cut, casemap(&long("\u{fdfa}", 1_000)));
     }
 }

@@ -34,7 +34,7 @@ mod words;
 pub use address::Address;
 pub use base_subject::BaseSubject;
 pub use binary::PartDecoder;
-pub use charset::CharsetDecoder;
+pub use charset::{Charset, CharsetDecoder};
 pub use collation::casemap;
 pub use date::SentDate;
 pub use envelope::Envelope;

@@ -40,6 +40,9 @@ pub const READ_OCTETS: u64 = 64 * 1024;
 /// Octets of one header field that are searched as one piece; a longer field is searched in pieces.
 pub const SEARCH_FIELD_OCTETS_MAX: usize = 1024 * 1024;
 
+/// Octets of text that are folded at once while searching; what stands for them may be eleven times as long.
+pub const SEARCH_FOLD_OCTETS: usize = 16 * 1024;
+
 /// Octets of the first text of a message that are read for its preview: what the store verifies at once, so that fewer would
 /// cost as much.
 pub const PREVIEW_OCTETS_MAX: u64 = 64 * 1024;
@@ -47,7 +50,7 @@ pub const PREVIEW_OCTETS_MAX: u64 = 64 * 1024;
 /// White space held back by the quoted-printable decoder until it is known not to end a line.
 pub const TRAILING_SPACE_MAX: usize = 1024;
 
-/// About the octets of what stands for a text where texts are compared; longer texts are compared by their beginning.
+/// Octets of what stands for a text where texts are compared; of longer texts the rest is compared by its hash.
 pub const COLLATION_OCTETS_MAX: usize = 1024;
 
 /// Octets of a message identifier; a line of RFC 5322 has no more.

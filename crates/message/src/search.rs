@@ -1,15 +1,17 @@
-//! IMAP SEARCH on the text of a message (RFC 9051 6.4.4): decoded, without case, in bounded memory.
+//! IMAP SEARCH on the text of a message (RFC 9051 6.4.4): decoded, in the collation i;unicode-casemap, in bounded memory.
 
 use std::ops::Range;
 
 use crate::charset::CharsetDecoder;
+use crate::collation;
 use crate::header::{Fields, trim, unfold};
-use crate::limits::{READ_OCTETS, SEARCH_FIELD_OCTETS_MAX};
+use crate::limits::{READ_OCTETS, SEARCH_FIELD_OCTETS_MAX, SEARCH_FOLD_OCTETS};
 use crate::structure::{Content, Message, Part, Structure};
 use crate::transfer::{TransferDecoder, TransferEncoding};
 use crate::words::decode_words;
 
-/// What is looked for: case does not count, and any run of white space is one space.
+/// What is looked for: case and the form of letters do not count (RFC 5051), and any run of white space is one space, as in text
+/// that was broken into lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needle(String);
 
@@ -181,34 +183,34 @@ impl<'a> Matcher<'a> {
 
     /// True where the needle is in the text so far.
     fn push(&mut self, text: &str) -> bool {
-        fold_into(text, &mut self.window);
-        if self.window.contains(self.needle) {
-            return true;
+        let mut rest = text;
+        loop {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(SEARCH_FOLD_OCTETS));
+            fold_into(piece, &mut self.window);
+            if self.window.contains(self.needle) {
+                return true;
+            }
+            let excess = self.window.len().saturating_sub(self.needle.len());
+            self.window.drain(..self.window.floor_char_boundary(excess));
+            rest = after;
+            if rest.is_empty() {
+                return false;
+            }
         }
-        let excess = self.window.len().saturating_sub(self.needle.len());
-        let excess = (0..=excess).rev().find(|at| self.window.is_char_boundary(*at)).unwrap_or(0);
-        self.window.drain(..excess);
-        false
     }
 }
 
-/// Adds the text in lower case, with one space for each run of white space.
+/// Adds the text as the collation has it, with one space for each run of white space.
 fn fold_into(text: &str, folded: &mut String) {
-    for letter in text.chars() {
-        match letter {
-            'A'..='Z' => folded.push(letter.to_ascii_lowercase()),
-            '!'..='~' => folded.push(letter),
-            // Letters with two lower case forms.
-            'ς' => folded.push('σ'),
-            'ſ' => folded.push('s'),
-            letter if letter.is_whitespace() => {
-                if !folded.ends_with(' ') {
-                    folded.push(' ');
-                }
+    collation::fold(text, |letter| match letter {
+        '!'..='~' => folded.push(letter),
+        letter if letter.is_whitespace() => {
+            if !folded.ends_with(' ') {
+                folded.push(' ');
             }
-            letter => folded.extend(letter.to_lowercase()),
         }
-    }
+        letter => folded.push(letter),
+    });
 }
 
 #[cfg(test)]
@@ -281,6 +283,47 @@ mod tests {
                 format!("X-Filler: {filler}\r\nSubject: the\r\n néedle\r\n{filler}: {filler}\r\n\r\n");
             assert!(found(message.as_bytes(), "the néedle", Scope::Field("subject")), "{padding}");
         }
+    }
+
+    /// RFC 5051: titlecase, then taken apart by canonical and compatibility mappings; both sides alike.
+    #[test]
+    fn the_form_of_letters_does_not_count() {
+        let message = concat!(
+            "Subject: =?utf-8?q?R=C3=89SUM=C3=89?= =?utf-8?b?77yB?= \u{1c4}ep\r\n",
+            "From: =?utf-8?q?broken_word <a@example.com>, =?x?y?z <b@example.com>\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n\r\n",
+            "cafe\u{301} ﬁn ＷＩＤＥ \u{1fb3} 가 ſo ΑΎΡΙΟς\u{a0}x\r\n",
+        );
+        use Scope::{Body, Field};
+        for (needle, scope, expected) in [
+            ("résumé!", Field("Subject"), true),
+            ("re\u{301}sume\u{301}", Field("Subject"), true),
+            ("resume", Field("Subject"), false),
+            ("\u{1c6}EP", Field("Subject"), true),
+            ("broken_word <A@", Field("From"), true),
+            ("=?X?Y?Z", Field("From"), true),
+            ("CAFÉ", Body, true),
+            ("cafe", Body, true),
+            ("ﬁN", Body, true),
+            ("wide", Body, true),
+            ("\u{1fbc}", Body, true),
+            ("\u{1100}\u{1161}", Body, true),
+            ("SO", Body, true),
+            ("αύριοσ X", Body, true),
+        ] {
+            assert_eq!(found(message.as_bytes(), needle, scope), expected, "{needle} in {scope:?}");
+        }
+    }
+
+    /// The folded text of a piece is not larger than some times its bound, whatever the letters.
+    #[test]
+    fn letters_that_grow_are_searched_in_bounded_memory() {
+        let needle = Needle::new("صلى الله عليه وسلمy");
+        let mut matcher = Matcher::new(&needle);
+        let text = "\u{fdfa}".repeat(500_000);
+        assert!(!matcher.push(&text));
+        assert!(matcher.window.capacity() < 16 * SEARCH_FOLD_OCTETS, "{}", matcher.window.capacity());
+        assert!(matcher.push("Y"), "across pieces");
     }
 
     #[test]

@@ -339,9 +339,19 @@ fn searches_are_brought_into_one_form() {
     let all = search("SEARCH RETURN () SINCE 1-Feb-1994");
     assert_eq!(all.returned, Some(SearchReturn { all: true, ..SearchReturn::default() }));
     assert_eq!(all.key, SearchKey::Since(date(1994, 2, 1)));
-    let foreign = command(b"a SEARCH CHARSET KOI8-R TEXT {2+}\r\n\xc1\xc2", NAMES).unwrap();
-    let CommandBody::Search(Search { charset, .. }) = foreign.body else { panic!("a search") };
-    assert_eq!(charset, SearchCharset::Unsupported("KOI8-R".to_owned()));
+    let foreign = |charset: &str| {
+        let text = [b"a SEARCH CHARSET ", charset.as_bytes(), b" TEXT {2+}\r\n\xc1\xc2"].concat();
+        match command(&text, NAMES).unwrap().body {
+            CommandBody::Search(Search { charset, key, .. }) => (charset, key),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(foreign("X-NONE").0, SearchCharset::Unsupported("X-NONE".to_owned()));
+    let text = |text: &str| (SearchCharset::Supported, SearchKey::Text(text.to_owned()));
+    assert_eq!(foreign("KOI8-R"), text("аб"));
+    assert_eq!(foreign("\"gb2312\""), text("谅"));
+    let half = command(b"a SEARCH CHARSET Shift_JIS TEXT {1+}\r\n\x83", NAMES);
+    assert_eq!(half.unwrap_err().text, "Expected a text in its charset");
 }
 
 #[test]

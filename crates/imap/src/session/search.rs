@@ -14,6 +14,7 @@ use mailstore::ReadError;
 use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::modseq;
+use message::Charset;
 
 use super::answer::Answer;
 use super::bodies::Bodies;
@@ -72,7 +73,8 @@ impl Session {
         if let SearchCharset::Unsupported(name) = &search.charset {
             self.save(search.returned, &[]);
             let text = format!("The charset {name} is not known here");
-            return self.fail(&tag, Answer::no("BADCHARSET (US-ASCII UTF-8)", text), out);
+            let code = format!("BADCHARSET ({})", Charset::NAMES.join(" "));
+            return self.fail(&tag, Answer::no(code, text), out);
         }
         let asks_modseq = test::asks_modseq(&search.key);
         if asks_modseq {

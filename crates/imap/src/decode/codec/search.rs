@@ -6,21 +6,21 @@ use imap_codec::imap_types::search::SearchKey as Decoded;
 use jiff::civil::Date;
 use mailstore::crdt::flag::Flag;
 
-use crate::command::{Search, SearchCharset, SearchKey};
+use crate::command::{Search, SearchKey};
 
 use super::super::MOST_SEARCH_KEYS;
-use super::super::own::search::{charset_of, keyword, not, together};
+use super::super::own::search::{TextCharset, keyword, not, together};
 
 pub(super) fn search(charset: Option<&Charset<'_>>, criteria: &[Decoded<'_>], uid: bool) -> Option<Search> {
-    let charset = charset.map_or(SearchCharset::Supported, |charset| charset_of(charset.as_ref()));
+    let charset = charset.map_or_else(TextCharset::default, |charset| TextCharset::named(charset.as_ref()));
     let mut keys = Keys { charset, count: 0 };
     let key = keys.together(criteria)?;
-    Some(Search { uid, returned: None, charset: keys.charset, key })
+    Some(Search { uid, returned: None, charset: keys.charset.into(), key })
 }
 
 /// What all keys of one SEARCH share. imap-codec bounds their depth, not their number.
 struct Keys {
-    charset: SearchCharset,
+    charset: TextCharset,
     count: usize,
 }
 
@@ -73,12 +73,9 @@ impl Keys {
         Some(SearchKey::Header { name: name.to_owned(), text: self.text(text)? })
     }
 
-    /// A text to look for. In a charset that is not supported it means nothing, and is not looked at.
+    /// A text to look for.
     fn text(&self, text: &AString<'_>) -> Option<String> {
-        if self.charset == SearchCharset::Supported {
-            return super::text(text);
-        }
-        Some(String::from_utf8_lossy(text.as_ref()).into_owned())
+        self.charset.text(text.as_ref())
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::Uid;
+use message::Charset;
 
 use crate::command::{Bound, NumberSet, Search, SearchCharset, SearchKey, SearchReturn};
 
@@ -17,16 +18,16 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Read<Search> {
         returned = Some(return_options(cursor)?);
         cursor.space()?;
     }
-    let mut charset = SearchCharset::Supported;
+    let mut charset = TextCharset::default();
     if cursor.accept_word("CHARSET ") {
-        charset = charset_of(&cursor.text("a charset")?);
+        charset = TextCharset::named(&cursor.text("a charset")?);
         cursor.space()?;
     }
     Ok(Search { returned, ..program(cursor, uid, charset)? })
 }
 
 /// The keys, which SORT and THREAD take as well.
-pub(super) fn program(cursor: &mut Cursor<'_>, uid: bool, charset: SearchCharset) -> Read<Search> {
+pub(super) fn program(cursor: &mut Cursor<'_>, uid: bool, charset: TextCharset) -> Read<Search> {
     let mut keys = Keys { charset, count: 0 };
     let mut all = vec![keys.key(cursor, 0)?];
     while cursor.peek() == Some(b' ') {
@@ -36,15 +37,44 @@ pub(super) fn program(cursor: &mut Cursor<'_>, uid: bool, charset: SearchCharset
         }
         all.push(keys.key(cursor, 0)?);
     }
-    Ok(Search { uid, returned: None, charset: keys.charset, key: together(all) })
+    Ok(Search { uid, returned: None, charset: keys.charset.into(), key: together(all) })
 }
 
-/// The charset of this name.
-pub(in super::super) fn charset_of(name: &str) -> SearchCharset {
-    if name.eq_ignore_ascii_case("UTF-8") || name.eq_ignore_ascii_case("US-ASCII") {
-        SearchCharset::Supported
-    } else {
-        SearchCharset::Unsupported(name.to_owned())
+/// What the texts of a search come in.
+#[derive(Debug)]
+pub(in super::super) enum TextCharset {
+    Known(Charset),
+    Unknown(String),
+}
+
+impl Default for TextCharset {
+    fn default() -> Self {
+        TextCharset::Known(Charset::UTF_8)
+    }
+}
+
+impl TextCharset {
+    /// The charset of this name.
+    pub(in super::super) fn named(name: &str) -> Self {
+        Charset::named(name).map_or_else(|| TextCharset::Unknown(name.to_owned()), TextCharset::Known)
+    }
+
+    /// The text of these octets; `None` where they are none. In a charset that is not known they mean nothing, and are not
+    /// looked at.
+    pub(in super::super) fn text(&self, octets: &[u8]) -> Option<String> {
+        match self {
+            TextCharset::Known(charset) => charset.decode(octets),
+            TextCharset::Unknown(_) => Some(String::from_utf8_lossy(octets).into_owned()),
+        }
+    }
+}
+
+impl From<TextCharset> for SearchCharset {
+    fn from(charset: TextCharset) -> Self {
+        match charset {
+            TextCharset::Known(_) => SearchCharset::Supported,
+            TextCharset::Unknown(name) => SearchCharset::Unsupported(name),
+        }
     }
 }
 
@@ -88,7 +118,7 @@ pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Read<SearchReturn> {
 
 /// What all keys of one SEARCH share.
 struct Keys {
-    charset: SearchCharset,
+    charset: TextCharset,
     count: usize,
 }
 
@@ -165,12 +195,10 @@ impl Keys {
         })
     }
 
-    /// A text to look for. In a charset that is not supported it means nothing, and is not looked at.
+    /// A text to look for.
     fn text(&self, cursor: &mut Cursor<'_>) -> Read<String> {
-        if self.charset == SearchCharset::Supported {
-            return cursor.text("a text");
-        }
-        Ok(String::from_utf8_lossy(&cursor.astring("a text")?).into_owned())
+        let octets = cursor.astring("a text")?;
+        self.charset.text(&octets).ok_or(Expected::Rule("Expected a text in its charset".into()))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::command::{Search, Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm};
 
 use super::super::cursor::{Cursor, Expected, Read};
-use super::search::{charset_of, program, return_options};
+use super::search::{TextCharset, program, return_options};
 
 /// `sort`, with the result options of ESORT (RFC 5267 section 5).
 pub(super) fn sort(cursor: &mut Cursor<'_>, uid: bool) -> Read<Sort> {
@@ -35,7 +35,7 @@ pub(super) fn thread(cursor: &mut Cursor<'_>, uid: bool) -> Read<Thread> {
 
 /// `search-criteria = charset 1*(SP search-key)`
 fn search_criteria(cursor: &mut Cursor<'_>, uid: bool) -> Read<Search> {
-    let charset = charset_of(&cursor.text("a charset")?);
+    let charset = TextCharset::named(&cursor.text("a charset")?);
     cursor.space()?;
     program(cursor, uid, charset)
 }
@@ -101,8 +101,10 @@ mod tests {
         assert!(uid && matches!(key, SearchKey::And(keys) if keys.len() == 2));
         assert_eq!(returned, Some(SearchReturn { min: true, ..SearchReturn::default() }));
         assert_eq!(charset, SearchCharset::Supported);
-        let other = read("(ARRIVAL) KOI8-R TEXT {2}\r\n\u{fc}", sort).unwrap();
-        assert_eq!(other.search.charset, SearchCharset::Unsupported("KOI8-R".to_owned()));
+        let other = read("(ARRIVAL) X-NONE TEXT {2}\r\n\u{fc}", sort).unwrap();
+        assert_eq!(other.search.charset, SearchCharset::Unsupported("X-NONE".to_owned()));
+        let other = read("(ARRIVAL) windows-1251 TEXT {2}\r\n\u{fc}", sort).unwrap();
+        assert_eq!(other.search.key, SearchKey::Text("Гј".to_owned()));
         for wrong in
             ["() UTF-8 ALL", "(X) UTF-8 ALL", "(SIZE) UTF-8", "(SIZE)UTF-8 ALL", "(SIZE REVERSE) UTF-8 ALL"]
         {

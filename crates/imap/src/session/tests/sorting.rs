@@ -67,8 +67,8 @@ fn of_what_a_search_finds() {
         client.send("UID SORT (REVERSE DATE) UTF-8 UID 2:3 TEXT xx"),
         "* SORT 2 3\r\nt OK Completed\r\n"
     );
-    let answer = client.send("SORT (SIZE) KOI8-R ALL");
-    assert!(answer.starts_with("t NO [BADCHARSET (US-ASCII UTF-8)] "), "{answer}");
+    let answer = client.send("SORT (SIZE) X-NONE ALL");
+    assert!(answer.starts_with("t NO [BADCHARSET (US-ASCII UTF-8 "), "{answer}");
     for wrong in [
         "SORT () UTF-8 ALL",
         "SORT (REVERSE) UTF-8 ALL",
