@@ -5,6 +5,7 @@
 
 mod fetch;
 mod list;
+mod multi_search;
 mod number_set;
 mod partial_range;
 mod resync;
@@ -19,6 +20,7 @@ use mailstore::crdt::view::ReceivedAt;
 
 pub use fetch::{FetchItem, Partial, Section, SectionText};
 pub use list::{ListReturn, ListSelection, StatusItem};
+pub use multi_search::{MultiSearch, SearchSource};
 pub use number_set::{Bound, Messages, Number, NumberSet, SequenceNumber, SequenceSet, UidSet};
 pub use partial_range::PartialRange;
 pub(crate) use resync::match_runs;
@@ -194,6 +196,8 @@ pub enum CommandBody {
     UidBatches(UidBatches),
     /// SEARCH, UID SEARCH
     Search(Search),
+    /// ESEARCH
+    MultiSearch(MultiSearch),
     /// SORT, UID SORT
     Sort(Sort),
     /// THREAD, UID THREAD

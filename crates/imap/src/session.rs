@@ -100,6 +100,7 @@ enum Running {
     Replace(replace::Replacing),
     Fetch(Box<fetch::Fetching>),
     Search(search::Searching),
+    MultiSearch(Box<search::MultiSearching>),
     Store(store::Storing),
     Copy(copy::Copying),
     Expunge(expunge::Expunging),
@@ -184,6 +185,7 @@ impl Session {
         match std::mem::take(&mut self.running) {
             Running::Fetch(fetching) => self.produce_fetch(fetching, out),
             Running::Search(searching) => self.produce_search(searching, out),
+            Running::MultiSearch(multi) => self.produce_multi_search(multi, out),
             Running::List(listing) => self.produce_list(listing, out),
             Running::Append(appending) => self.produce_append(appending, out),
             Running::WrongPassword(tag) => self.wrong_password(&tag, out),
@@ -270,6 +272,7 @@ impl Session {
             }
             CommandBody::Lsub { reference, pattern } => self.lsub(tag, &reference, &pattern, out),
             CommandBody::Status { mailbox, items } => self.status(tag, &mailbox, items, out),
+            CommandBody::MultiSearch(asked) => self.multi_search(tag, asked, out),
             CommandBody::Idle => self.idle(now, tag, out),
             body if self.selected.is_some() => self.command_selected(tag, body, out),
             _ => self.fail(&tag, Answer::bad("Select a mailbox first").code("CLIENTBUG"), out),
@@ -312,6 +315,7 @@ impl Session {
             Running::Status(asking) => self.status_answered(&asking, answer, out),
             Running::Append(appending) => self.append_answered(appending, answer, out),
             Running::Replace(replacing) => self.replace_answered(replacing, answer, out),
+            Running::MultiSearch(multi) => self.multi_search_answered(multi, answer, out),
             Running::Fetch(fetching) => self.fetch_answered(fetching, answer, out),
             Running::Store(storing) => self.store_answered(&storing, answer, out),
             Running::Copy(copying) => self.copy_answered(&copying, answer, out),

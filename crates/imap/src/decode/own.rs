@@ -3,6 +3,7 @@
 pub(super) mod catenate;
 pub(super) mod fetch;
 mod list;
+mod multi_search;
 mod resync;
 pub(super) mod search;
 mod sort;
@@ -56,13 +57,14 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 25] = [
+const TAKE_ARGUMENTS: [&str; 26] = [
     "APPEND",
     "AUTHENTICATE",
     "COPY",
     "CREATE",
     "DELETE",
     "ENABLE",
+    "ESEARCH",
     "EXAMINE",
     "FETCH",
     "ID",
@@ -109,6 +111,7 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
         "LIST" => list::list(cursor, names),
         "LSUB" => list::lsub(cursor, names),
         "STATUS" => list::status(cursor, names),
+        "ESEARCH" => multi_search::multi_search(cursor, names),
         "UIDBATCHES" => uid_batches(cursor),
         "APPEND" => Err(Expected::Rule("APPEND needs a message, which is a literal".into())),
         "REPLACE" => Err(Expected::Rule("REPLACE needs a message, which is a literal".into())),

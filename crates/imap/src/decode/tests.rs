@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::command::{
     AppendForm, Bound, CommandBody, FetchItem, ListReturn, ListSelection, MatchRun, Messages, Partial,
-    Password, SaslResponse, Search, SearchCharset, SearchKey, SearchReturn, Section, SectionText,
-    SequenceNumber, StatusItem, UidBatches, UidSet,
+    Password, SaslResponse, Search, SearchCharset, SearchKey, SearchReturn, SearchSource, Section,
+    SectionText, SequenceNumber, StatusItem, UidBatches, UidSet,
 };
 
 const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
@@ -137,6 +137,43 @@ fn batches_have_a_size_and_perhaps_a_range() {
         ["UIDBATCHES", "UIDBATCHES 0", "UIDBATCHES 4294967296", "UIDBATCHES 5 1", "UIDBATCHES 5 1:2:3"]
     {
         bad(&format!("a {wrong}"));
+    }
+}
+
+/// RFC 7377 section 4
+#[test]
+fn a_search_of_several_mailboxes_has_sources() {
+    let decoded = |text: &str| match body(text) {
+        CommandBody::MultiSearch(decoded) => decoded,
+        other => panic!("{other:?}"),
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let search = decoded(
+        "esearch in (mailboxes (\"a b\" {1}\r\nc) subtree x SUBTREE-ONE (y) selected inboxes personal subscribed) \
+         return (min save) charset utf-8 OR 1 TEXT x",
+    );
+    assert_eq!(
+        search.sources,
+        Some(vec![
+            SearchSource::Mailboxes(names(&["a b", "c"])),
+            SearchSource::Subtree(names(&["x"])),
+            SearchSource::SubtreeOne(names(&["y"])),
+            SearchSource::Selected,
+            SearchSource::Inboxes,
+            SearchSource::Personal,
+            SearchSource::Subscribed,
+        ])
+    );
+    assert!(search.search.uid);
+    let returned = SearchReturn { min: true, save: true, ..SearchReturn::default() };
+    assert_eq!(search.search.returned, Some(returned));
+    let plain = decoded("ESEARCH UNSEEN");
+    assert_eq!((plain.sources, plain.search.key), (None, decoded("ESEARCH RETURN () UNSEEN").search.key));
+    assert_eq!(plain.search.returned, Some(SearchReturn { all: true, ..SearchReturn::default() }));
+    for wrong in
+        ["", " IN", " IN (personal)", " IN (subtree ()) ALL", " IN personal ALL", " IN (personal) RETURN"]
+    {
+        bad(&format!("a ESEARCH{wrong}"));
     }
 }
 

@@ -3,14 +3,17 @@
 
 mod found;
 mod gather;
+mod multi;
 mod sort;
 pub(super) mod test;
 mod thread;
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use mailstore::ReadError;
+use mailstore::crdt::identity::Uid;
 use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::modseq;
@@ -19,11 +22,12 @@ use message::Charset;
 use super::answer::Answer;
 use super::bodies::Bodies;
 use super::progress::Progress;
-use super::selected::current;
+use super::selected::{Selected, current};
 use super::{Action, Running, Session, Telling};
-use crate::command::{Search, SearchCharset, SearchReturn, Sort, Tag, Thread};
+use crate::command::{Search, SearchCharset, SearchKey, SearchReturn, Sort, Tag, Thread};
 use found::{Found, Report};
 use gather::{Gather, Gathered};
+pub(super) use multi::MultiSearching;
 use sort::Sorting;
 use test::{Asked, Candidate, Test};
 use thread::Threading;
@@ -53,6 +57,26 @@ pub(super) struct Searching {
     failure: Option<String>,
 }
 
+/// The views that a search goes by.
+struct Pictures {
+    /// Which messages there are.
+    told: Arc<MailboxView>,
+    /// Which flags they have.
+    flags: Arc<MailboxView>,
+    /// What `$` stands for.
+    saved: Vec<RangeInclusive<Uid>>,
+}
+
+impl Pictures {
+    fn of(selected: &Selected) -> Self {
+        Pictures {
+            told: selected.told().clone(),
+            flags: selected.flags_told().clone(),
+            saved: selected.saved().to_vec(),
+        }
+    }
+}
+
 /// More than [`MOST_OCTETS`] would have to be kept.
 struct TooMuch;
 
@@ -72,38 +96,49 @@ impl Session {
     fn look_for(&mut self, tag: Tag, search: Search, gather: Gather, out: &mut Vec<u8>) -> Action {
         if let SearchCharset::Unsupported(name) = &search.charset {
             self.save(search.returned, &[]);
-            let text = format!("The charset {name} is not known here");
-            let code = format!("BADCHARSET ({})", Charset::NAMES.join(" "));
-            return self.fail(&tag, Answer::no(code, text), out);
+            return self.fail(&tag, bad_charset(name), out);
         }
         let asks_modseq = test::asks_modseq(&search.key);
         if asks_modseq {
             self.enable_condstore(out);
         }
         let condstore = self.condstore;
-        let by_number = test::asks_sequence(&search.key);
         let Some(selected) = &mut self.selected else { return self.waiting() };
         selected.tell_flags(condstore, out);
-        let told = selected.told().clone();
-        let store = &self.store;
+        let pictures = Pictures::of(selected);
+        let report = Report { uid: search.uid, returned: search.returned, asks_modseq, correlator: None };
+        let searching = self.searching(tag, search.key, report, pictures, gather);
+        self.produce_search(searching, out)
+    }
+
+    /// A search of the mailbox of these pictures.
+    fn searching(
+        &self,
+        tag: Tag,
+        key: SearchKey,
+        report: Report,
+        pictures: Pictures,
+        gather: Gather,
+    ) -> Searching {
+        let Pictures { told, flags, saved } = pictures;
         let known = |since| match leaves_out(LeftOut::SearchIsTranslated) {
             true => since,
-            false => store.modseq_from_client(&told, since),
+            false => self.store.modseq_from_client(&told, since),
         };
-        let key = test::with_modseqs(search.key, &known);
-        let searching = Searching {
+        let by_number = test::asks_sequence(&key);
+        let key = test::with_modseqs(key, &known);
+        Searching {
             tag,
             by_number,
-            report: Report { uid: search.uid, returned: search.returned, asks_modseq },
-            test: Test::new(key, Asked { told: &told, saved: selected.saved(), now: self.last_heard }),
-            flags: selected.flags_told().clone(),
+            report,
+            test: Test::new(key, Asked { told: &told, saved: &saved, now: self.last_heard }),
+            flags,
             told,
             next: 0,
             gather,
             progress: Progress::new(self.last_heard),
             failure: None,
-        };
-        self.produce_search(searching, out)
+        }
     }
 
     pub(super) fn produce_search(&mut self, mut searching: Searching, out: &mut Vec<u8>) -> Action {
@@ -135,6 +170,12 @@ impl Session {
         };
         self.finish(&tag, Telling::for_numbers(report.uid && !by_number), answer, out)
     }
+}
+
+/// The answer to texts in a charset that is not known here.
+fn bad_charset(name: &str) -> Answer {
+    let code = format!("BADCHARSET ({})", Charset::NAMES.join(" "));
+    Answer::no(code, format!("The charset {name} is not known here"))
 }
 
 impl Session {

@@ -12,6 +12,7 @@ mod merging;
 mod message_limit;
 mod model;
 mod moving;
+mod multi_searching;
 mod paging;
 mod previewing;
 mod progressing;

@@ -343,7 +343,13 @@ fn goes_on(action: &Action) -> bool {
 /// Whether the session reads bodies, or writes one, while it takes this in.
 fn reaches_disk(input: &Input<'_>) -> bool {
     match input {
-        Input::Command(command) => matches!(command.body, CommandBody::Fetch { .. } | CommandBody::Search(_)),
+        Input::Command(command) => matches!(
+            command.body,
+            CommandBody::Fetch { .. }
+                | CommandBody::Search(_)
+                | CommandBody::Sort(_)
+                | CommandBody::Thread(_)
+        ),
         Input::Append(event) => matches!(event, AppendEvent::End | AppendEvent::Close | AppendEvent::Url(_)),
         _ => false,
     }

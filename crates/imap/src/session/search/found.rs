@@ -1,10 +1,11 @@
 //! The messages that were found, and how they are told: `* SEARCH`, `* SORT` and `* ESEARCH`.
 
-use mailstore::crdt::identity::Uid;
+use mailstore::crdt::identity::{Uid, Validity};
 
 use super::super::numbers::sequence;
 use super::super::put::{self, put};
 use crate::command::{PartialRange, SearchReturn, Tag};
+use crate::mailbox_name::NameEncoding;
 
 /// A message that was found; messages compare by their place in the mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,14 @@ pub(super) struct Report {
     pub(super) returned: Option<SearchReturn>,
     /// Whether the client asked by MODSEQ, so that the highest one is told (RFC 7162 section 3.1.5).
     pub(super) asks_modseq: bool,
+    /// Where the messages are, if that is told.
+    pub(super) correlator: Option<Correlator>,
+}
+
+/// Which mailbox `* ESEARCH` is about (RFC 7377 section 2.1).
+pub(super) struct Correlator {
+    pub(super) mailbox: String,
+    pub(super) validity: Validity,
 }
 
 impl Report {
@@ -57,6 +66,11 @@ impl Report {
     fn write_extended(&self, returned: SearchReturn, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
         out.extend_from_slice(b"* ESEARCH (TAG ");
         crate::encode::string(tag.as_str().as_bytes(), out);
+        if let Some(Correlator { mailbox, validity }) = &self.correlator {
+            out.extend_from_slice(b" MAILBOX ");
+            crate::encode::mailbox(mailbox, NameEncoding::ModifiedUtf7, out);
+            put!(out, " UIDVALIDITY {validity}");
+        }
         out.push(b')');
         if self.uid {
             out.extend_from_slice(b" UID");
