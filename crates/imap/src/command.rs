@@ -321,6 +321,8 @@ pub enum AppendForm {
     Literal,
     /// As a literal8 (RFC 9051 section 4.3.1), which may hold NUL octets.
     Literal8,
+    /// As a literal8 in `UTF8 (..)` (RFC 6855 section 4).
+    Utf8,
     /// As parts that CATENATE puts together (RFC 4469); the size is not known before.
     Catenate,
 }

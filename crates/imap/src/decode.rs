@@ -14,6 +14,7 @@ mod tests;
 use message::InternalDate;
 
 use crate::command::{AppendForm, AppendMessage, AppendStep, Command, Messages, Section, Tag};
+use crate::framing::opens_catenate;
 use crate::mailbox_name::NameEncoding;
 use cursor::{Cursor, Expected};
 use own::catenate::Opened;
@@ -106,10 +107,8 @@ pub fn is_catenate(text: &[u8]) -> bool {
             cursor.accept_word("UID ");
             cursor.accept_word("REPLACE ")
         });
-    named && text.windows(CATENATE.len()).any(|window| window.eq_ignore_ascii_case(CATENATE))
+    named && opens_catenate(text)
 }
-
-const CATENATE: &[u8] = b" CATENATE (";
 
 /// Decodes a `section-spec` that stands alone.
 pub fn section(text: &[u8]) -> Option<Section> {

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
-use crate::command::{AppendEvent, AppendStep};
+use crate::command::{AppendEvent, AppendForm, AppendMessage, AppendStep};
 use crate::decode::{self, AppendStart, DecodeError};
 use crate::framing::{Event, Framer, Limits, Refusal};
 use crate::mailbox_name::NameEncoding;
 use crate::session::Input;
+
+/// Why an APPEND goes wrong behind a message in `UTF8 (..)`.
+const UNCLOSED: &str = "Expected a closing parenthesis after the message";
 
 /// What the client's octets come to.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Feed {
     queue: VecDeque<AppendEvent<'static>>,
     /// Whether the literal that came last is a part of CATENATE.
     catenating: bool,
+    /// Whether the literal that came last stands in parentheses of its own, which have to be closed.
+    parenthesized: bool,
 }
 
 impl Feed {
@@ -43,12 +48,18 @@ impl Feed {
             waits: false,
             queue: VecDeque::new(),
             catenating: false,
+            parenthesized: false,
         }
     }
 
     /// Lets other limits hold from the next command on.
     pub fn limit(&mut self, limits: Limits) {
         self.framer.limit(limits);
+    }
+
+    /// Reads mailbox names in this spelling from the next command on.
+    pub fn spell(&mut self, names: NameEncoding) {
+        self.names = names;
     }
 
     /// The next line is no command: the session asked for it.
@@ -70,7 +81,7 @@ impl Feed {
     pub fn refuse(&mut self) {
         self.framer.refuse();
         self.queue.clear();
-        (self.waits, self.catenating) = (false, false);
+        (self.waits, self.catenating, self.parenthesized) = (false, false, false);
     }
 
     /// Takes octets from the front of `input`; `None` once all are taken.
@@ -106,28 +117,36 @@ impl Feed {
             let start = decode::append_start(text, Some(size), self.names);
             return self.start(start, None);
         }
-        match decode::append_more(text, Some(size), self.catenating) {
+        match self.more(text, Some(size)) {
             Ok(steps) => self.steps(steps, None),
-            Err(error) => {
+            Err(text) => {
                 self.refuse();
-                broken(error.text)
+                broken(text)
             }
         }
     }
 
     /// What follows the last literal of an APPEND: normally nothing, or the closing parenthesis of CATENATE.
     fn tail<'a>(&mut self, text: &[u8]) -> Input<'a> {
-        let catenating = self.catenating;
-        match decode::append_more(text, None, catenating) {
+        match self.more(text, None) {
             Ok(steps) => self.steps(steps, Some(AppendEvent::Finish)),
-            Err(error) => {
+            Err(text) => {
                 self.refuse();
-                broken(match catenating {
-                    true => error.text,
-                    false => "Expected another message or the end of the command".to_owned(),
-                })
+                broken(text)
             }
         }
+    }
+
+    /// What stands between two literals, or behind the last one; or what is wrong with it.
+    fn more(&mut self, text: &[u8], size: Option<u64>) -> Result<Vec<AppendStep>, String> {
+        let rest = match std::mem::take(&mut self.parenthesized) {
+            true => text.strip_prefix(b")").ok_or(UNCLOSED)?,
+            false => text,
+        };
+        decode::append_more(rest, size, self.catenating).map_err(|error| match size {
+            None if !self.catenating => "Expected another message or the end of the command".to_owned(),
+            _ => error.text,
+        })
     }
 
     /// An APPEND has begun. `last` comes after what is known of it.
@@ -138,6 +157,7 @@ impl Feed {
     ) -> Input<'a> {
         match start {
             Ok(AppendStart { tag, mailbox, replaced, message, steps }) => {
+                self.parenthesized = message.form == AppendForm::Utf8;
                 self.put(steps, last);
                 Input::Append(AppendEvent::Start { tag, mailbox, replaced, message })
             }
@@ -156,7 +176,15 @@ impl Feed {
 
     /// Keeps what is to be handed on one after the other, so that the session may refuse each.
     fn put(&mut self, steps: Vec<AppendStep>, last: Option<AppendEvent<'static>>) {
-        self.catenating = matches!(steps.last(), Some(AppendStep::Text { .. }));
+        match steps.last() {
+            Some(AppendStep::Message(AppendMessage { form, .. })) => {
+                (self.catenating, self.parenthesized) = (false, *form == AppendForm::Utf8);
+            }
+            Some(AppendStep::Text { form, .. }) => {
+                (self.catenating, self.parenthesized) = (true, *form == AppendForm::Utf8);
+            }
+            _ => self.catenating = false,
+        }
         self.queue.extend(steps.into_iter().map(|step| match step {
             AppendStep::Message(message) => AppendEvent::Next(message),
             AppendStep::Url(url) => AppendEvent::Url(url),
@@ -399,6 +427,77 @@ mod tests {
         let told = ["bad a There is no system flag \\X", "b Noop"];
         assert_eq!(fed("a APPEND x (\\X) {2+}\r\nde {3+}\r\nxyz\r\nb NOOP\r\n"), told);
         assert_eq!(fed("a APPEND x (\\X) {2}\r\nb NOOP\r\n"), told);
+    }
+
+    /// RFC 6855 section 4: `cat-part =/ utf8-literal`.
+    #[test]
+    fn parts_in_utf8_parentheses() {
+        let told = [
+            "append: start x, waits false",
+            "append: text 3, waits false",
+            "append: abc",
+            "append: end",
+            "append: url /y",
+            "append: text 1, waits false",
+            "append: d",
+            "append: end",
+            "append: close",
+            "append: finish",
+            "b Noop",
+        ];
+        let parts = "a APPEND x CATENATE (UTF8 (~{3+}\r\nabc) URL /y TEXT {1+}\r\nd)\r\nb NOOP\r\n";
+        assert_eq!(fed(parts), told);
+        let parts = "a APPEND x CATENATE (TEXT {3+}\r\nabc URL /y utf8 (~{1+}\r\nd))\r\nb NOOP\r\n";
+        assert_eq!(fed(parts), told);
+        for wrong in ["TEXT UTF8 (~{3+}\r\nabc))", "~{3+}\r\nabc)", "{3+}\r\nabc)"] {
+            let told = fed(&format!("a APPEND x CATENATE ({wrong}\r\nb NOOP\r\n"));
+            assert!(told.len() == 2 && told[0].starts_with("bad a "), "{wrong}: {told:?}");
+        }
+        let unclosed = fed("a APPEND x CATENATE (UTF8 (~{3+}\r\nabc URL /y)\r\nb NOOP\r\n");
+        assert_eq!(
+            unclosed[4..],
+            ["append: broken Expected a closing parenthesis after the message", "b Noop"]
+        );
+    }
+
+    /// RFC 6855 section 4, with MULTIAPPEND.
+    #[test]
+    fn messages_in_utf8_parentheses() {
+        let whole = "a APPEND x (\\Seen) UTF8 (~{3}\r\nabc) UTF8 (~{2+}\r\nde) {1+}\r\nf\r\nb NOOP\r\n";
+        let told = [
+            "append: start x, waits true",
+            "append: abc",
+            "append: end",
+            "append: next, waits false",
+            "append: de",
+            "append: end",
+            "append: next, waits false",
+            "append: f",
+            "append: end",
+            "append: finish",
+            "b Noop",
+        ];
+        assert_eq!(fed(whole), told);
+        let one = "a APPEND x UTF8 (~{3+}\r\nabc)\r\nb NOOP\r\n";
+        assert_eq!(fed(one).last().map(String::as_str), Some("b Noop"));
+        assert_eq!(fed(one)[3], "append: finish");
+        for unclosed in ["a APPEND x UTF8 (~{3+}\r\nabc\r\n", "a APPEND x UTF8 (~{3+}\r\nabc {2+}\r\nde)\r\n"]
+        {
+            let told = fed(&format!("{unclosed}b NOOP\r\n"));
+            assert_eq!(
+                told[3..],
+                ["append: broken Expected a closing parenthesis after the message", "b Noop"]
+            );
+        }
+        let closed_without_need = fed("a APPEND x ~{3+}\r\nabc)\r\nb NOOP\r\n");
+        assert_eq!(
+            closed_without_need[3],
+            "append: broken Expected another message or the end of the command"
+        );
+        assert!(
+            fed("a APPEND x UTF8 ({3+}\r\nabc)\r\nb NOOP\r\n")[0].starts_with("bad a "),
+            "it takes a literal8"
+        );
     }
 
     #[test]

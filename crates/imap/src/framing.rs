@@ -17,6 +17,8 @@ use crate::command::Tag;
 
 use literal::{LiteralMark, announces_message, announces_url};
 
+pub(crate) use literal::opens_catenate;
+
 /// The longest end of a line that is looked at for the mark of a literal: `{`, 20 digits, `+}`, CR.
 const LONGEST_MARK: usize = 24;
 

@@ -10,6 +10,7 @@ mod bodies;
 mod catenate;
 mod config;
 mod copy;
+mod enabled;
 mod expunge;
 mod fetch;
 mod idle;
@@ -43,6 +44,7 @@ use tokio::sync::watch;
 
 use crate::command::{Command, CommandBody, Tag};
 use answer::Answer;
+use enabled::Enabled;
 use selected::{Departing, Selected};
 
 pub use config::{ConnectionInfo, SessionConfig};
@@ -67,6 +69,7 @@ pub struct Session {
     qresync: bool,
     /// Whether UIDONLY was enabled: sequence numbers are neither told nor taken (RFC 9586).
     uid_only: bool,
+    enabled: Enabled,
     running: Running,
     last_heard: Millis,
     wrong_passwords: u32,
@@ -143,6 +146,7 @@ impl Session {
             condstore: false,
             qresync: false,
             uid_only: false,
+            enabled: Enabled::default(),
             running: Running::Nothing,
             last_heard: now,
             wrong_passwords: 0,

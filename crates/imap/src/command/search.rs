@@ -41,7 +41,9 @@ pub struct SearchReturn {
 /// The charset of the texts of a SEARCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchCharset {
-    /// None given, or one that is known here: the texts are what the client meant.
+    /// None given: the texts are UTF-8.
+    Unstated,
+    /// One that is known here: the texts are what the client meant.
     Supported,
     /// Another one: answer NO with BADCHARSET (RFC 9051 section 6.4.4); the texts mean nothing.
     Unsupported(String),

@@ -132,13 +132,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// `quoted`, with UTF-8 in it or without; other octets beyond ASCII are an error (RFC 6855 section 3).
     fn quoted(&mut self) -> Read<Vec<u8>> {
         self.expect(b'"', "a quote")?;
         let mut text = Vec::new();
         loop {
             text.extend_from_slice(self.take_while(|octet| !matches!(octet, b'"' | b'\\' | b'\r' | b'\n')));
             if self.accept(b'"') {
-                return Ok(text);
+                let utf8 = std::str::from_utf8(&text).is_ok();
+                return if utf8 {
+                    Ok(text)
+                } else {
+                    Err(Expected::Rule("What stands in quotes has to be UTF-8".into()))
+                };
             }
             if !self.accept(b'\\') {
                 return Err(Expected::Grammar("a closing quote"));

@@ -362,7 +362,12 @@ pub(super) fn append_message(cursor: &mut Cursor<'_>, size: Option<u64>) -> Read
     Ok(AppendMessage { flags, received: date, size, form })
 }
 
-/// What stands directly before the size of the literal: nothing, or `~`.
+/// What stands directly before the size of the literal: nothing, `~`, or `UTF8 (~` of RFC 6855 section 4.
 fn append_form(cursor: &mut Cursor<'_>) -> AppendForm {
+    if cursor.accept_word("UTF8 (~") { AppendForm::Utf8 } else { literal_form(cursor) }
+}
+
+/// What stands directly before the size of the literal: nothing, or `~`.
+fn literal_form(cursor: &mut Cursor<'_>) -> AppendForm {
     if cursor.accept(b'~') { AppendForm::Literal8 } else { AppendForm::Literal }
 }

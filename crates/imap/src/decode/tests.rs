@@ -12,6 +12,7 @@ use crate::command::{
 };
 
 const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
+const UTF8: NameEncoding = NameEncoding::Utf8;
 
 /// The command as our own grammar alone decodes it.
 fn by_own(text: &[u8]) -> Option<Command> {
@@ -366,7 +367,7 @@ fn searches_are_brought_into_one_form() {
         Search {
             uid: true,
             returned: Some(SearchReturn { min: true, count: true, ..SearchReturn::default() }),
-            charset: SearchCharset::Supported,
+            charset: SearchCharset::Unstated,
             key: SearchKey::And(vec![
                 SearchKey::Not(Box::new(SearchKey::Flag(Flag::Seen))),
                 SearchKey::EmailId("M1".to_owned())
@@ -423,6 +424,52 @@ fn errors_say_what_is_wrong() {
     }
 }
 
+/// RFC 6855 section 3, RFC 9051 section 5.1: once enabled, a name is what stands there, and `&` is a letter like others.
+#[test]
+fn names_in_utf8_are_taken_as_they_stand() {
+    for text in [
+        "SELECT \"Entw\u{fc}rfe & mehr\"",
+        "STATUS {9}\r\nEntw\u{fc}rfe (UNSEEN)",
+        "LIST \"\" \"Entw\u{fc}rfe/%\"",
+        "LSUB \"\" \"Entw\u{fc}rfe/*\"",
+        "RENAME \"&Jjo-\" \"\u{263a}\"",
+        "COPY 1 \"\u{263a}\"",
+    ] {
+        let text = format!("a1 {text}");
+        let mut cursor = Cursor::new(text.as_bytes());
+        let by_own = tag(&mut cursor)
+            .ok()
+            .and_then(|tag| own::body(&mut cursor, UTF8).ok().map(|body| Command { tag, body }));
+        assert_eq!(command(text.as_bytes(), UTF8).ok(), by_own, "{text}");
+        if let Some(by_codec) = codec::command(text.as_bytes(), UTF8) {
+            assert_eq!(Some(by_codec), by_own, "{text}");
+        }
+    }
+    let name = |text: &str| match command(format!("a {text}").as_bytes(), UTF8).unwrap().body {
+        CommandBody::Select { mailbox, .. } => mailbox,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(name("SELECT \"Entw\u{fc}rfe & mehr\""), "Entw\u{fc}rfe & mehr");
+    assert_eq!(name("SELECT &Jjo-"), "&Jjo-");
+}
+
+/// RFC 6855 section 3: "the server MUST reject, with a BAD response" what is quoted and no UTF-8.
+#[test]
+fn quoted_octets_that_are_no_utf8_are_refused() {
+    for text in [
+        &b"a SELECT \"x\xff\""[..],
+        b"a SEARCH SUBJECT \"\xc3\"",
+        b"a SEARCH CHARSET KOI8-R SUBJECT \"\xc1\"",
+        b"a ID (\"name\" \"\xff\")",
+        b"a LOGIN \"a\xff\" b",
+    ] {
+        for names in [NAMES, UTF8] {
+            let error = command(text, names).unwrap_err();
+            assert_eq!(error.tag, Tag::new(b"a"), "{text:?}");
+        }
+    }
+}
+
 #[test]
 fn tags_are_told_where_they_can_be_read() {
     let tag = |text: &str| command(text.as_bytes(), NAMES).unwrap_err().tag.map(|tag| tag.to_string());
@@ -466,6 +513,16 @@ fn the_beginning_of_an_append() {
             Ok(vec![AppendStep::Message(empty.clone())])
         );
     }
+    for (text, form) in
+        [(" ~", AppendForm::Literal8), (" UTF8 (~", AppendForm::Utf8), (" () utf8 (~", AppendForm::Utf8)]
+    {
+        let message = AppendMessage { form, ..empty.clone() };
+        assert_eq!(
+            append_more(text.as_bytes(), Some(7), false),
+            Ok(vec![AppendStep::Message(message)]),
+            "{text}"
+        );
+    }
     assert_eq!(append_more(b" ", None, false), Ok(Vec::new()));
     for text in [
         "a APPEND x",
@@ -473,6 +530,10 @@ fn the_beginning_of_an_append() {
         "a APPEND x (\\Foo) ",
         "a APPEND x \"today\" ",
         "a APPEND x ~ ",
+        "a APPEND x ~~",
+        "a APPEND x UTF8 (",
+        "a APPEND x UTF8 ~",
+        "a APPEND x UTF8(~",
         "a NOOP ",
     ] {
         assert_eq!(append_start(text.as_bytes(), Some(1), NAMES).unwrap_err().tag, Tag::new(b"a"), "{text}");

@@ -54,11 +54,15 @@ pub(super) fn announces_message(text: &[u8], mark: LiteralMark) -> bool {
 /// not a message or a part of one. `appending`: whether the text begins behind a literal.
 pub(super) fn announces_url(text: &[u8], mark: LiteralMark, appending: bool) -> bool {
     const URLS: [&[u8]; 2] = [b" URL ", b"(URL "];
-    const CATENATE: &[u8] = b" CATENATE (";
     let text = text.get(..text.len().saturating_sub(mark.length)).unwrap_or_default();
     let end = text.get(text.len().saturating_sub(b" URL ".len())..).unwrap_or_default();
-    URLS.iter().any(|url| end.eq_ignore_ascii_case(url))
-        && (appending || text.windows(CATENATE.len()).any(|window| window.eq_ignore_ascii_case(CATENATE)))
+    URLS.iter().any(|url| end.eq_ignore_ascii_case(url)) && (appending || opens_catenate(text))
+}
+
+/// Whether the text of an APPEND or REPLACE, or of what could be one, has the parenthesis of a CATENATE (RFC 4469 section 5).
+pub(crate) fn opens_catenate(text: &[u8]) -> bool {
+    const CATENATE: &[u8] = b" CATENATE (";
+    text.windows(CATENATE.len()).any(|window| window.eq_ignore_ascii_case(CATENATE))
 }
 
 /// What stands before the first space and what behind it.

@@ -250,7 +250,7 @@ impl Incoming {
         let text = "A message may not contain NUL octets";
         match self.form {
             AppendForm::Literal | AppendForm::Catenate => Answer::bad(text),
-            AppendForm::Literal8 => Answer::no("UNKNOWN-CTE", text),
+            AppendForm::Literal8 | AppendForm::Utf8 => Answer::no("UNKNOWN-CTE", text),
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Listing {
     patterns: Vec<Pattern>,
     selection: ListSelection,
     returned: ListReturn,
+    spelling: NameEncoding,
     /// Names to be considered, in descending order: the next one is the last.
     names: Vec<String>,
     /// Whose STATUS is being asked for.
@@ -52,8 +53,18 @@ impl Session {
         let Some(view) = self.mailboxes() else { return self.waiting() };
         let patterns = patterns.iter().map(|pattern| Pattern::new(reference, pattern)).collect();
         let names = candidates(&view, selection.subscribed);
-        let listing =
-            Listing { tag, response: "LIST", view, patterns, selection, returned, names, asked: None };
+        let spelling = self.name_encoding();
+        let listing = Listing {
+            tag,
+            response: "LIST",
+            view,
+            patterns,
+            selection,
+            returned,
+            spelling,
+            names,
+            asked: None,
+        };
         self.produce_list(listing, out)
     }
 
@@ -71,6 +82,7 @@ impl Session {
             patterns: vec![Pattern::new(reference, pattern)],
             selection: ListSelection::default(),
             returned: ListReturn::default(),
+            spelling: self.name_encoding(),
             names,
             view,
             asked: None,
@@ -106,7 +118,8 @@ impl Session {
         // RFC 5819 section 2: where there is no STATUS to be had, none is sent.
         if let (Some(name), Ok(Reply::Looked(look))) = (listing.asked.take(), answer) {
             let view = look.view.borrow().clone();
-            write_status(&name, &view, &listing.returned.status, &self.config, out);
+            let items = &listing.returned.status;
+            write_status(&name, &view, items, &self.config, listing.spelling, out);
         }
         self.produce_list(listing, out)
     }
@@ -129,7 +142,7 @@ impl Listing {
         put!(out, "* LIST (");
         self.write_attributes(name, out);
         out.extend_from_slice(b") \"/\" ");
-        encode::mailbox(name, NameEncoding::ModifiedUtf7, out);
+        encode::mailbox(name, self.spelling, out);
         if inferior && self.selection.subscribed {
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
@@ -144,7 +157,7 @@ impl Listing {
             return false;
         }
         put!(out, "* LSUB ({}) \"/\" ", if subscribed { "" } else { "\\Noselect" });
-        encode::mailbox(name, NameEncoding::ModifiedUtf7, out);
+        encode::mailbox(name, self.spelling, out);
         out.extend_from_slice(b"\r\n");
         true
     }

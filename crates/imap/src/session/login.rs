@@ -39,6 +39,7 @@ impl Session {
             " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY UIDBATCHES SAVEDATE I18NLEVEL=1",
         );
         let SessionConfig { append_limit, message_limit, .. } = *self.config;
+        list.push_str(" UTF8=ACCEPT");
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={append_limit} MESSAGELIMIT={message_limit}"));
         list.push_str(" BINARY PREVIEW REPLACE CATENATE INPROGRESS");
         list
@@ -70,31 +71,6 @@ impl Session {
         }
         tracing::debug!(?parameters, "a client said what it is");
         put!(out, "* ID (\"name\" \"Peerpost\" \"version\" \"{}\")\r\n", env!("CARGO_PKG_VERSION"));
-        self.done(tag, "Completed", out)
-    }
-
-    pub(super) fn enable(&mut self, tag: &Tag, capabilities: &[String], out: &mut Vec<u8>) -> Action {
-        let asked = |wanted: &str| capabilities.iter().any(|name| name.eq_ignore_ascii_case(wanted));
-        let (condstore, qresync, uid_only) = (asked("CONDSTORE"), asked("QRESYNC"), asked("UIDONLY"));
-        out.extend_from_slice(b"* ENABLED");
-        if condstore {
-            out.extend_from_slice(b" CONDSTORE");
-        }
-        if qresync {
-            out.extend_from_slice(b" QRESYNC");
-        }
-        if uid_only {
-            out.extend_from_slice(b" UIDONLY");
-        }
-        out.extend_from_slice(b"\r\n");
-        self.qresync |= qresync;
-        self.uid_only |= uid_only;
-        if let Some(selected) = &mut self.selected {
-            selected.uid_only = self.uid_only;
-        }
-        if condstore || qresync {
-            self.enable_condstore(out);
-        }
         self.done(tag, "Completed", out)
     }
 
@@ -206,7 +182,7 @@ impl Session {
     pub(super) fn unauthenticate(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {
         self.selected = None;
         self.login = None;
-        (self.condstore, self.qresync, self.uid_only) = (false, false, false);
+        self.forget_enabled();
         let answer = Answer::ok("Log in again").code(self.capabilities());
         self.finish(tag, Telling::Nothing, answer, out)
     }

@@ -28,6 +28,9 @@ impl Session {
     ) -> Action {
         // RFC 9051 section 6.3.4: a separator at the end announces inferiors, which every mailbox may have.
         let name = canonical_name(mailbox.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(mailbox)).into_owned();
+        if let Some(refusal) = line_refusal(&name) {
+            return self.fail(&tag, refusal, out);
+        }
         let mut uses = special_uses.iter().map(|wish| {
             SPECIAL_USES
                 .iter()
@@ -61,6 +64,9 @@ impl Session {
         let (from, to) = (canonical_name(from).into_owned(), canonical_name(to).into_owned());
         if to.is_empty() || to.ends_with(HIERARCHY_SEPARATOR) {
             return self.fail(&tag, Answer::no("CANNOT", "The new name has an empty part"), out);
+        }
+        if let Some(refusal) = line_refusal(&to) {
+            return self.fail(&tag, refusal, out);
         }
         self.change(tag, |account| Request::RenameMailbox { account, from, to })
     }
@@ -106,4 +112,11 @@ impl Session {
             Answer::ok("The selected mailbox is gone").code("CLOSED").write_untagged(out);
         }
     }
+}
+
+/// The NO for a name with a separator of lines or paragraphs (RFC 6855 section 3, RFC 9051 section 5.1). Control characters the
+/// store refuses.
+fn line_refusal(name: &str) -> Option<Answer> {
+    let text = "The name of a mailbox may not have a separator of lines or paragraphs";
+    name.contains(['\u{2028}', '\u{2029}']).then(|| Answer::no("CANNOT", text))
 }

@@ -82,6 +82,11 @@ struct TooMuch;
 
 impl Session {
     pub(super) fn search(&mut self, tag: Tag, search: Search, out: &mut Vec<u8>) -> Action {
+        if search.charset != SearchCharset::Unstated
+            && let Some(refusal) = self.charset_refusal()
+        {
+            return self.fail(&tag, refusal, out);
+        }
         self.look_for(tag, search, Gather::Places(Vec::new()), out)
     }
 

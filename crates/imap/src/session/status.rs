@@ -49,7 +49,7 @@ impl Session {
         match answer {
             Ok(Reply::Looked(look)) => {
                 let view = look.view.borrow().clone();
-                write_status(&asking.name, &view, &asking.items, &self.config, out);
+                write_status(&asking.name, &view, &asking.items, &self.config, self.name_encoding(), out);
                 self.done(&asking.tag, "Completed", out)
             }
             Ok(_) => self.fail(&asking.tag, Answer::misfit(), out),
@@ -64,10 +64,11 @@ pub(super) fn write_status(
     view: &MailboxView,
     items: &[StatusItem],
     config: &SessionConfig,
+    spelling: NameEncoding,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(b"* STATUS ");
-    encode::mailbox(name, NameEncoding::ModifiedUtf7, out);
+    encode::mailbox(name, spelling, out);
     out.extend_from_slice(b" (");
     for (place, item) in items.iter().enumerate() {
         if place > 0 {

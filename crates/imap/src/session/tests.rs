@@ -27,6 +27,7 @@ mod storing;
 mod threading;
 mod uid_batches;
 mod uid_only;
+mod utf8;
 
 use client::{Client, MAIL, store};
 
@@ -175,6 +176,12 @@ fn what_needs_no_mailbox() {
     assert_eq!(client.send("NAMESPACE"), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nt OK Completed\r\n");
     assert!(client.send("ID NIL").starts_with("* ID (\"name\" \"Peerpost\" "));
     assert_eq!(client.send("ENABLE CONDSTORE X-NONE"), "* ENABLED CONDSTORE\r\nt OK Completed\r\n");
+    let answer = client.send("ENABLE QRESYNC CONDSTORE UTF8=ACCEPT");
+    assert_eq!(
+        answer, "* ENABLED QRESYNC UTF8=ACCEPT\r\nt OK Completed\r\n",
+        "RFC 5161 section 3.1: what is new"
+    );
+    assert_eq!(client.send("ENABLE UTF8=ACCEPT QRESYNC"), "* ENABLED\r\nt OK Completed\r\n");
     assert_eq!(client.send("NOOP"), "t OK Completed\r\n");
     assert!(client.send("CAPABILITY").contains(" UIDPLUS MOVE "));
     assert_eq!(client.send("LOGOUT"), "* BYE Logging out\r\nt OK Completed\r\n");

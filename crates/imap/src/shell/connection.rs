@@ -198,6 +198,8 @@ impl Connection {
         loop {
             let before = received.rest().len();
             let mut rest = received.rest();
+            // The command before may have been the ENABLE that changes it.
+            feed.spell(session.name_encoding());
             let fed = feed.next(&mut rest);
             let taken = before - rest.len();
             let action = match fed {

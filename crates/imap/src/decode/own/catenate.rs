@@ -66,11 +66,13 @@ fn step(cursor: &mut Cursor<'_>, size: Option<u64>, opened: Opened) -> Read<Appe
     if cursor.accept_word("URL ") {
         return Ok(AppendStep::Url(cursor.text("a URL")?));
     }
-    if !cursor.accept_word("TEXT ") {
-        return Err(EXPECTED);
-    }
-    let form = super::append_form(cursor);
-    match size.filter(|_| cursor.is_at_end()) {
+    let text = cursor.accept_word("TEXT ");
+    let form = match text {
+        true => super::literal_form(cursor),
+        false => super::append_form(cursor),
+    };
+    // Without TEXT it has to be in `UTF8 (..)` (RFC 6855 section 4).
+    match size.filter(|_| cursor.is_at_end() && (text || form == AppendForm::Utf8)) {
         Some(size) => Ok(AppendStep::Text { size, form }),
         None => Err(EXPECTED),
     }

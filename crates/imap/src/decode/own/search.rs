@@ -41,16 +41,13 @@ pub(super) fn program(cursor: &mut Cursor<'_>, uid: bool, charset: TextCharset) 
 }
 
 /// What the texts of a search come in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) enum TextCharset {
+    /// UTF-8, as nothing was said of it.
+    #[default]
+    Unstated,
     Known(Charset),
     Unknown(String),
-}
-
-impl Default for TextCharset {
-    fn default() -> Self {
-        TextCharset::Known(Charset::UTF_8)
-    }
 }
 
 impl TextCharset {
@@ -63,6 +60,7 @@ impl TextCharset {
     /// looked at.
     pub(in super::super) fn text(&self, octets: &[u8]) -> Option<String> {
         match self {
+            TextCharset::Unstated => Charset::UTF_8.decode(octets),
             TextCharset::Known(charset) => charset.decode(octets),
             TextCharset::Unknown(_) => Some(String::from_utf8_lossy(octets).into_owned()),
         }
@@ -72,6 +70,7 @@ impl TextCharset {
 impl From<TextCharset> for SearchCharset {
     fn from(charset: TextCharset) -> Self {
         match charset {
+            TextCharset::Unstated => SearchCharset::Unstated,
             TextCharset::Known(_) => SearchCharset::Supported,
             TextCharset::Unknown(name) => SearchCharset::Unsupported(name),
         }

@@ -62,6 +62,10 @@ impl Session {
         mailboxes: &VecDeque<(String, MailboxId)>,
         selected: Option<MailboxId>,
     ) -> Option<Answer> {
+        let refusal = self.charset_refusal().filter(|_| search.charset != SearchCharset::Unstated);
+        if refusal.is_some() {
+            return refusal;
+        }
         if let SearchCharset::Unsupported(name) = &search.charset {
             return Some(bad_charset(name));
         }

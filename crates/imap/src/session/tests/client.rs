@@ -17,12 +17,10 @@ use crate::command::{AppendEvent, AppendForm, AppendMessage};
 use crate::decode::{self, AppendStart};
 use crate::feed::{Fed, Feed};
 use crate::framing::Limits;
-use crate::mailbox_name::NameEncoding;
 use crate::session::{Action, ConnectionInfo, Input, Session, SessionConfig};
 
 pub(super) const TLS: ConnectionInfo = ConnectionInfo { tls: true, starttls: true, plaintext_allowed: false };
 const START: Millis = Millis(1_790_000_000_000);
-const NAMES: NameEncoding = NameEncoding::ModifiedUtf7;
 
 /// A small message.
 pub(super) const MAIL: &str = concat!(
@@ -152,7 +150,7 @@ impl Client {
 
     /// Sends a command under the tag `t` and returns all that comes until the session waits again.
     pub(super) fn send(&mut self, command: &str) -> String {
-        let input = match decode::command(format!("t {command}").as_bytes(), NAMES) {
+        let input = match decode::command(format!("t {command}").as_bytes(), self.session.name_encoding()) {
             Ok(command) => Input::Command(command),
             Err(error) => Input::Bad { tag: error.tag, text: error.text },
         };
@@ -182,7 +180,7 @@ impl Client {
     pub(super) fn send_with(&mut self, head: &str, messages: &[&str]) -> String {
         let size = messages[0].len() as u64;
         let head = format!("t {head}{}", if head.ends_with('~') { "" } else { " " });
-        let start = decode::append_start(head.as_bytes(), Some(size), NAMES).unwrap();
+        let start = decode::append_start(head.as_bytes(), Some(size), self.session.name_encoding()).unwrap();
         let AppendStart { tag, mailbox, replaced, message, .. } = start;
         self.append_rest(AppendEvent::Start { tag, mailbox, replaced, message }, messages)
     }
@@ -248,6 +246,7 @@ impl Client {
     /// Sends octets as they are and returns all that comes, with the plus signs for literals that are waited for.
     pub(super) fn wire(&mut self, octets: &str) -> String {
         let (mut feed, mut rest) = (Feed::new(Limits::default()), octets.as_bytes());
+        feed.spell(self.session.name_encoding());
         let mut all = String::new();
         while let Some(fed) = feed.next(&mut rest) {
             match fed {
