@@ -102,6 +102,11 @@ pub enum CommandBody {
     },
     /// UNAUTHENTICATE (RFC 8437)
     Unauthenticate,
+    /// COMPRESS (RFC 4978)
+    Compress {
+        /// The name of the mechanism, in capitals.
+        mechanism: String,
+    },
     /// ENABLE (RFC 5161)
     Enable {
         /// Names of extensions, in capitals.

@@ -8,6 +8,7 @@ mod answer;
 mod append;
 mod bodies;
 mod catenate;
+mod compress;
 mod config;
 mod copy;
 mod enabled;
@@ -61,6 +62,8 @@ pub struct Session {
     config: Arc<SessionConfig>,
     store: Mailstore,
     connection: ConnectionInfo,
+    /// Whether the connection is compressed (RFC 4978); a login does not change it.
+    compressed: bool,
     login: Option<Login>,
     selected: Option<Selected>,
     /// Whether CONDSTORE was enabled, by whichever command (RFC 7162 section 3.1).
@@ -141,6 +144,7 @@ impl Session {
             config,
             store,
             connection,
+            compressed: false,
             login: None,
             selected: None,
             condstore: false,
@@ -257,6 +261,7 @@ impl Session {
     fn command_logged_in(&mut self, now: Millis, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
         match body {
             CommandBody::Unauthenticate => self.unauthenticate(&tag, out),
+            CommandBody::Compress { mechanism } => self.compress(&tag, &mechanism, out),
             CommandBody::Enable { capabilities } => self.enable(&tag, &capabilities, out),
             CommandBody::Namespace => {
                 out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");

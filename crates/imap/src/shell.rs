@@ -1,7 +1,8 @@
-//! Sockets, TLS, time and tasks around [`crate::session::Session`].
+//! Sockets, TLS, compression, time and tasks around [`crate::session::Session`].
 #![allow(clippy::disallowed_methods, reason = "shell: reads the clock and waits for the sessions")]
 
 mod clock;
+mod compression;
 mod connection;
 mod gate;
 mod stream;
@@ -214,9 +215,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, tls_first: bool, shared: Sha
         tracing::debug!(%peer, %error, "small packets may be delayed");
     }
     let stream = match (tls_first, &shared.tls) {
-        (false, _) => Stream::Plain(stream),
+        (false, _) => Stream::plain(stream),
         (true, Some(acceptor)) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
+            Ok(Ok(stream)) => Stream::tls(stream),
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!(%peer, "a TLS handshake took too long"),
         },

@@ -1,6 +1,9 @@
 //! The service as clients meet it: over real sockets, in the clear and under TLS.
 #![allow(clippy::disallowed_methods, reason = "a test: it meets the clock and waits")]
 
+#[path = "shell/compression.rs"]
+mod compression;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +56,7 @@ impl Service {
         client
     }
 
-    async fn secure(&self, stream: TcpStream) -> Client<impl AsyncRead + AsyncWrite + Unpin> {
+    async fn secure(&self, stream: TcpStream) -> Client<impl AsyncRead + AsyncWrite + Unpin + use<>> {
         let name = ServerName::try_from("localhost").expect("a name");
         Client::new(self.connector.connect(name, stream).await.expect("a handshake"))
     }

@@ -57,9 +57,10 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 26] = [
+const TAKE_ARGUMENTS: [&str; 27] = [
     "APPEND",
     "AUTHENTICATE",
+    "COMPRESS",
     "COPY",
     "CREATE",
     "DELETE",
@@ -95,6 +96,9 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
     match name {
         "LOGIN" => login(cursor),
         "AUTHENTICATE" => authenticate(cursor),
+        "COMPRESS" => {
+            Ok(CommandBody::Compress { mechanism: cursor.atom("a mechanism")?.to_ascii_uppercase() })
+        }
         "ENABLE" => enable(cursor),
         "ID" => id(cursor),
         "SELECT" => select(cursor, names, false),

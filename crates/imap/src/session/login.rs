@@ -24,7 +24,7 @@ impl Session {
     pub(super) fn capabilities(&self) -> String {
         let mut list = String::from("CAPABILITY IMAP4rev1");
         if self.login.is_none() {
-            if self.connection.starttls && !self.connection.tls {
+            if self.starttls_possible() {
                 list.push_str(" STARTTLS");
             }
             list.push_str(if self.password_allowed() { " AUTH=PLAIN SASL-IR" } else { " LOGINDISABLED" });
@@ -40,6 +40,9 @@ impl Session {
         );
         let SessionConfig { append_limit, message_limit, .. } = *self.config;
         list.push_str(" UTF8=ACCEPT");
+        if !self.compressed {
+            list.push_str(" COMPRESS=DEFLATE");
+        }
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={append_limit} MESSAGELIMIT={message_limit}"));
         list.push_str(" BINARY PREVIEW REPLACE CATENATE INPROGRESS");
         list
@@ -74,8 +77,13 @@ impl Session {
         self.done(tag, "Completed", out)
     }
 
+    /// Not below a compression that runs already (RFC 4978 section 3).
+    fn starttls_possible(&self) -> bool {
+        self.connection.starttls && !self.connection.tls && !self.compressed
+    }
+
     pub(super) fn start_tls(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {
-        if self.connection.tls || !self.connection.starttls || self.login.is_some() {
+        if !self.starttls_possible() || self.login.is_some() {
             return self.fail(tag, Answer::bad("STARTTLS is not possible now"), out);
         }
         Answer::ok("Begin TLS now").write(tag, out);

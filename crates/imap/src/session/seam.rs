@@ -49,6 +49,8 @@ pub enum Action {
     },
     /// Drop whatever was received already and start TLS; then [`Input::TlsStarted`].
     StartTls,
+    /// Write what is left, and compress whatever comes and goes from then on; then as [`Action::WaitForInput`].
+    Compress,
     /// Write what is left and close the connection.
     Close,
     /// Read one line that is no command; then [`Input::Line`]. Changes ([`super::Session::changed`]) and the timeout count, too.

@@ -4,6 +4,7 @@ mod binary;
 mod caching;
 mod catenating;
 mod client;
+mod compressing;
 mod fetching;
 #[cfg(feature = "leave-out")]
 mod left_out;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mailstore::crdt::clock::Millis;
 use mailstore::request::{Reply, Request, RequestError};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::command::{AppendEvent, CommandBody};
 use crate::feed::{Fed, Feed};
@@ -25,6 +25,8 @@ const READ_OCTETS: RangeInclusive<usize> = 512..=32 * 1024;
 const WRITE_OCTETS: usize = 64 * 1024;
 /// What of the buffer for output is kept while the client is waited for, in octets.
 const KEPT_OCTETS: usize = 1024;
+/// After how long a silence a session gives back what it needs for compressing alone.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Why a connection ended without LOGOUT or BYE.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,7 @@ pub(super) enum End {
 enum Woken {
     Octets,
     Changed,
+    Quiet,
     Deadline,
     Shutdown,
 }
@@ -106,6 +109,7 @@ impl Connection {
                 }
                 Action::Authenticate { name, password } => self.authenticate(name, password).await?,
                 Action::StartTls => self.start_tls().await?,
+                Action::Compress => self.compress().await?,
                 Action::Pause { until } => self.pause(until).await?,
                 Action::Continue => {
                     self.flush().await?;
@@ -178,6 +182,7 @@ impl Connection {
             self.flush().await?;
             match self.wait(changes).await? {
                 Woken::Octets => {}
+                Woken::Quiet => self.stream.rest(),
                 Woken::Changed => return Ok(self.handle(Input::ViewChanged)),
                 Woken::Shutdown => {
                     self.leaving = true;
@@ -230,6 +235,7 @@ impl Connection {
         let timeout = self.session.poll_timeout().map(|deadline| self.shared.clock.instant(deadline));
         let deadline = timeout.into_iter().chain(self.login_deadline).min();
         let Connection { stream, session, received, shared, .. } = self;
+        let can_rest = stream.can_rest();
         let changed = async {
             match changes {
                 true => session.changed().await,
@@ -251,6 +257,7 @@ impl Connection {
                 _ => Ok(Woken::Octets),
             },
             () = changed => Ok(Woken::Changed),
+            () = sleep(QUIET), if can_rest => Ok(Woken::Quiet),
         }
     }
 
@@ -279,6 +286,15 @@ impl Connection {
         };
         timeout(HANDSHAKE, self.stream.upgrade(&acceptor)).await.map_err(|_| End::HandshakeTooLong)??;
         Ok(self.handle(Input::TlsStarted))
+    }
+
+    /// Compresses from here on. A client sends nothing before it was told so (RFC 4978 section 3); what came nevertheless can
+    /// only be compressed.
+    async fn compress(&mut self) -> Result<Action, End> {
+        self.flush().await?;
+        self.stream.compress(self.received.rest());
+        self.received = Received::default();
+        Ok(Action::WaitForInput)
     }
 
     /// Holds the client up, and nobody else.

@@ -301,7 +301,7 @@ impl Client {
                     self.closed = true;
                     return (text(all), Action::Close);
                 }
-                Action::ReadLine | Action::WaitForInput | Action::AcceptLiteral => {
+                Action::ReadLine | Action::WaitForInput | Action::Compress | Action::AcceptLiteral => {
                     return (text(all), action);
                 }
             };
