@@ -1,7 +1,7 @@
 //! URLs of messages on this server, as CATENATE takes them (RFC 4469 section 3, RFC 5092 section 7): relative ones, for
 //! whoever is logged in.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::command::{Partial, Section};
 use crate::decode;
@@ -77,8 +77,8 @@ fn positive(text: &str) -> Option<NonZeroU32> {
 /// `partial-range`: the first octet, and how many; all that follow where that is missing.
 fn partial_of(text: &str) -> Option<Partial> {
     let (first, count) = match text.split_once('.') {
-        Some((first, count)) => (first, positive(count)?),
-        None => (text, NonZeroU32::MAX),
+        Some((first, count)) => (first, positive(count)?.into()),
+        None => (text, NonZeroU64::MAX),
     };
     let digits = !first.is_empty() && first.bytes().all(|octet| octet.is_ascii_digit());
     Some(Partial { first: digits.then(|| first.parse().ok()).flatten()?, count })

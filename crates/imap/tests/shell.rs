@@ -199,6 +199,30 @@ async fn pipelined_commands_are_answered_in_order() {
     assert_eq!(tags, ["a", "b", "c", "d", "e", "f", "g"], "{all}");
 }
 
+/// RFC 9051 section 5.5: pipelined commands are carried out in order, so each is read as those before it want. Names are UTF-8
+/// from the ENABLE to the UNAUTHENTICATE.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_enable_changes_holds_from_the_next_pipelined_command_on() {
+    let service = Service::start(quick()).await;
+    let mut client = service.connect().await;
+    client
+        .send(
+            "a LOGIN alice secret\r\nb CREATE \"&Jjo-\"\r\nc ENABLE IMAP4rev2\r\nd CREATE \"&Jjo-\"\r\n\
+             e SELECT \"\u{263a}\"\r\nf LIST \"\" {2+}\r\n&*\r\ng UNAUTHENTICATE\r\nh LOGIN alice secret\r\n\
+             i LIST \"\" \"&*\"\r\nj LIST \"\" {4+}\r\n&-J*\r\nk LOGOUT\r\n",
+        )
+        .await;
+    let all = client.rest().await;
+    for answered in
+        ["b OK ", "c OK ", "d OK ", "e OK [READ-WRITE]", "f OK ", "h OK ", "i BAD ", "j OK ", "k OK "]
+    {
+        assert!(all.contains(&format!("\n{answered}")), "{answered}: {all}");
+    }
+    assert!(all.contains("* LIST (\\HasNoChildren) \"/\" \"\u{263a}\"\r\n"), "{all}");
+    assert!(all.contains("* LIST (\\HasNoChildren) \"/\" \"&Jjo-\"\r\nf OK "), "{all}");
+    assert!(all.contains("* LIST (\\HasNoChildren) \"/\" \"&-Jjo-\"\r\nj OK "), "{all}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passwords_wait_for_tls_and_what_came_before_it_is_dropped() {
     let service = Service::start(Settings { plaintext: PlaintextPasswords::Never, ..quick() }).await;

@@ -1,6 +1,6 @@
 //! What FETCH can ask for.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// One data item of FETCH (RFC 9051 section 6.4.5), macros expanded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,11 +99,11 @@ pub enum SectionText {
     Mime,
 }
 
-/// `<first.count>`: some octets of a section.
+/// `<first.count>`: some octets of a section. 64 bits wide since RFC 9051.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Partial {
     /// Where to begin, from 0.
-    pub first: u32,
+    pub first: u64,
     /// At most how many.
-    pub count: NonZeroU32,
+    pub count: NonZeroU64,
 }

@@ -197,7 +197,7 @@ fn previews_may_be_lazy() {
 #[test]
 fn binary_sections_are_numbers_alone() {
     let part = |numbers: &[u32]| numbers.iter().map(|number| number.to_owned().try_into().unwrap()).collect();
-    let partial = |first, count: u32| Some(Partial { first, count: count.try_into().unwrap() });
+    let partial = |first, count: u64| Some(Partial { first, count: count.try_into().unwrap() });
     let CommandBody::Fetch { items, .. } =
         body("FETCH 1 (BINARY[] BINARY[1.2]<5.7> binary.peek[3] BINARY.SIZE[2] BINARY.PEEK[3])")
     else {

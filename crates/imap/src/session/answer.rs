@@ -1,5 +1,6 @@
 //! The tagged answer of a command, with the response codes of RFC 9051 section 7.1 and RFC 5530.
 
+use mailstore::ReadError;
 use mailstore::request::RequestError;
 
 use super::put;
@@ -82,6 +83,16 @@ impl Answer {
     /// The same in other words.
     pub(super) fn saying(self, text: String) -> Self {
         Answer { text, ..self }
+    }
+
+    /// The answer where messages could not be read, for the reason that the first of them gave.
+    pub(super) fn unreadable(error: &ReadError) -> Self {
+        let code = match error {
+            ReadError::BodyDamaged { .. } | ReadError::Damaged(_) => "CORRUPTION",
+            ReadError::Interrupted | ReadError::Disk { .. } | ReadError::Stopped(_) => "UNAVAILABLE",
+            _ => "SERVERBUG",
+        };
+        Answer::no(code, format!("Some messages could not be read: {error}"))
     }
 
     /// The answer for a reply of the store that does not fit the request.

@@ -2,17 +2,19 @@
 
 use super::answer::Answer;
 use super::{Action, Session};
-use crate::command::Tag;
+use crate::command::{Search, SearchReturn, Tag};
 use crate::mailbox_name::NameEncoding;
 
 /// What can be enabled, as ENABLED names it.
-const CAN_BE_ENABLED: [&str; 4] = ["CONDSTORE", "QRESYNC", "UIDONLY", "UTF8=ACCEPT"];
+const CAN_BE_ENABLED: [&str; 5] = ["CONDSTORE", "QRESYNC", "UIDONLY", "UTF8=ACCEPT", "IMAP4rev2"];
 
 /// What was enabled beside CONDSTORE, QRESYNC and UIDONLY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Enabled {
     /// UTF8=ACCEPT (RFC 6855).
     pub(super) utf8: bool,
+    /// IMAP4rev2 (RFC 9051); a client that never enables it gets IMAP4rev1 (RFC 9051 appendix A).
+    pub(super) rev2: bool,
 }
 
 impl Session {
@@ -39,6 +41,7 @@ impl Session {
             "QRESYNC" => self.qresync,
             "UIDONLY" => self.uid_only,
             "UTF8=ACCEPT" => self.enabled.utf8,
+            "IMAP4rev2" => self.enabled.rev2,
             _ => false,
         }
     }
@@ -57,6 +60,12 @@ impl Session {
                 }
             }
             "UTF8=ACCEPT" => self.enabled.utf8 = true,
+            "IMAP4rev2" => {
+                self.enabled.rev2 = true;
+                if let Some(selected) = &mut self.selected {
+                    selected.tell_uids();
+                }
+            }
             _ => {}
         }
     }
@@ -69,12 +78,19 @@ impl Session {
 
     /// Whether the client reads and writes UTF-8 in mailbox names and message headers.
     pub(super) fn speaks_utf8(&self) -> bool {
-        self.enabled.utf8
+        self.enabled.utf8 || self.enabled.rev2
     }
 
     /// How mailbox names are spelled from the next command on, in both directions.
     pub fn name_encoding(&self) -> NameEncoding {
         if self.speaks_utf8() { NameEncoding::Utf8 } else { NameEncoding::ModifiedUtf7 }
+    }
+
+    /// With IMAP4rev2 there is no other answer than ESEARCH, with ALL where nothing was asked for (RFC 9051 section 6.4.4).
+    pub(super) fn default_return(&self, search: &mut Search) {
+        if self.enabled.rev2 && search.returned.is_none() {
+            search.returned = Some(SearchReturn { all: true, ..SearchReturn::default() });
+        }
     }
 
     /// The BAD for a SEARCH that names a charset although everything is UTF-8 (RFC 6855 section 3).

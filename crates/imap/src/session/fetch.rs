@@ -66,7 +66,7 @@ pub(super) struct Fetching {
     /// Messages that became \Seen by this FETCH, whose flags come with it.
     seen: BTreeSet<Uid>,
     open: Option<OpenMessage>,
-    failure: Option<String>,
+    failure: Option<Answer>,
     /// Whether a message was left out because of its transfer encoding.
     unknown_encoding: bool,
     /// How the command is answered, where it is a SELECT.
@@ -174,12 +174,9 @@ impl Session {
             }
             Progress::Broken => Action::Close,
             Progress::Done => {
-                let (telling, answer) = match (&fetching.failure, fetching.answer.take()) {
+                let (telling, answer) = match (fetching.failure.take(), fetching.answer.take()) {
                     (_, Some(answer)) => (Telling::Nothing, answer),
-                    (Some(failure), None) => {
-                        let text = format!("Some messages could not be read: {failure}");
-                        (Telling::for_numbers(fetching.uid), Answer::no("SERVERBUG", text))
-                    }
+                    (Some(failure), None) => (Telling::for_numbers(fetching.uid), failure),
                     (None, None) => (Telling::for_numbers(fetching.uid), fetching.outcome()),
                 };
                 self.finish(&fetching.tag, telling, answer, out)
@@ -334,7 +331,7 @@ impl Fetching {
 
     fn note_failure(&mut self, error: &ReadError) {
         tracing::error!(%error, "a message could not be read");
-        self.failure.get_or_insert(error.to_string());
+        self.failure.get_or_insert_with(|| Answer::unreadable(error));
     }
 
     fn next_row(&mut self, looked: &mut usize) -> Option<(usize, Row)> {

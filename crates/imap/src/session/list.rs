@@ -139,10 +139,8 @@ impl Listing {
         if !selected && !inferior {
             return false;
         }
-        put!(out, "* LIST (");
-        self.write_attributes(name, out);
-        out.extend_from_slice(b") \"/\" ");
-        encode::mailbox(name, self.spelling, out);
+        let tell_subscribed = self.selection.subscribed || self.returned.subscribed;
+        write_name(&self.view, name, tell_subscribed, self.spelling, out);
         if inferior && self.selection.subscribed {
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
@@ -160,22 +158,6 @@ impl Listing {
         encode::mailbox(name, self.spelling, out);
         out.extend_from_slice(b"\r\n");
         true
-    }
-
-    fn write_attributes(&self, name: &str, out: &mut Vec<u8>) {
-        let entry = self.view.mailboxes.get(name);
-        let children = inferiors(&self.view, name).next().is_some();
-        let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
-        match entry {
-            Some(entry) => attributes.extend(entry.special_use.as_deref()),
-            // Clients that do not know RFC 5258 know the latter alone.
-            None => attributes.extend(["\\NonExistent", "\\Noselect"]),
-        }
-        let tell_subscribed = self.selection.subscribed || self.returned.subscribed;
-        if tell_subscribed && self.view.subscriptions.contains(name) {
-            attributes.push("\\Subscribed");
-        }
-        put!(out, "{}", attributes.join(" "));
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -199,6 +181,46 @@ impl Listing {
         let entry = self.view.mailboxes.get(name).filter(|_| !self.returned.status.is_empty())?;
         Some(Request::Look { account: self.view.account, mailbox: entry.mailbox, lasting: false })
     }
+}
+
+/// Appends the LIST of one mailbox that nobody asked for (RFC 9051 sections 6.3.2 and 6.3.9.7). `before` is the name under which
+/// the client knows it, where that is another.
+pub(super) fn write_unasked(
+    view: &AccountView,
+    name: &str,
+    before: Option<&str>,
+    spelling: NameEncoding,
+    out: &mut Vec<u8>,
+) {
+    write_name(view, name, false, spelling, out);
+    if let Some(before) = before {
+        out.extend_from_slice(b" (\"OLDNAME\" (");
+        encode::mailbox(before, spelling, out);
+        out.extend_from_slice(b"))");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `* LIST (attributes) "/" name`.
+fn write_name(
+    view: &AccountView,
+    name: &str,
+    tell_subscribed: bool,
+    spelling: NameEncoding,
+    out: &mut Vec<u8>,
+) {
+    let children = inferiors(view, name).next().is_some();
+    let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
+    match view.mailboxes.get(name) {
+        Some(entry) => attributes.extend(entry.special_use.as_deref()),
+        // Clients that do not know RFC 5258 know the latter alone.
+        None => attributes.extend(["\\NonExistent", "\\Noselect"]),
+    }
+    if tell_subscribed && view.subscriptions.contains(name) {
+        attributes.push("\\Subscribed");
+    }
+    put!(out, "* LIST ({}) \"/\" ", attributes.join(" "));
+    encode::mailbox(name, spelling, out);
 }
 
 /// Every mailbox and every missing superior of one, where asked also subscribed names, in descending order.

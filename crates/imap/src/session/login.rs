@@ -39,7 +39,7 @@ impl Session {
             " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY UIDBATCHES SAVEDATE I18NLEVEL=1",
         );
         let SessionConfig { append_limit, message_limit, .. } = *self.config;
-        list.push_str(" UTF8=ACCEPT");
+        list.push_str(" UTF8=ACCEPT IMAP4rev2");
         if !self.compressed {
             list.push_str(" COMPRESS=DEFLATE");
         }

@@ -5,6 +5,7 @@ use mailstore::crdt::identity::MailboxId;
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
+use super::list::write_unasked;
 use super::{Action, Running, Session, Telling, put};
 use crate::command::Tag;
 
@@ -16,6 +17,22 @@ pub(super) struct Changing {
     tag: Tag,
     /// The mailbox that shall be gone.
     deleted: Option<MailboxId>,
+    /// Of which name a client with IMAP4rev2 is told a LIST.
+    listed: Option<Listed>,
+}
+
+/// A name that a client with IMAP4rev2 is told a LIST of (RFC 9051 section 6.3.9.7).
+struct Listed {
+    name: String,
+    /// The name that it replaces: OLDNAME.
+    before: Option<String>,
+}
+
+impl Listed {
+    /// The name, with the client's own spelling where that is another.
+    fn spelled(name: &str, given: &str) -> Self {
+        Listed { name: name.to_owned(), before: (name != given).then(|| given.to_owned()) }
+    }
 }
 
 impl Session {
@@ -27,7 +44,8 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Action {
         // RFC 9051 section 6.3.4: a separator at the end announces inferiors, which every mailbox may have.
-        let name = canonical_name(mailbox.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(mailbox)).into_owned();
+        let given = mailbox.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(mailbox);
+        let name = canonical_name(given).into_owned();
         if let Some(refusal) = line_refusal(&name) {
             return self.fail(&tag, refusal, out);
         }
@@ -45,15 +63,17 @@ impl Session {
                 return self.fail(&tag, Answer::no("USEATTR", text), out);
             }
         };
-        self.change(tag, |account| Request::CreateMailbox { account, name, special_use })
+        let listed = Some(Listed::spelled(&name, given)).filter(|listed| listed.before.is_some());
+        self.change(tag, listed, |account| Request::CreateMailbox { account, name, special_use })
     }
 
     pub(super) fn delete(&mut self, tag: Tag, mailbox: &str, out: &mut Vec<u8>) -> Action {
         let found = self.mailboxes().and_then(|view| view.find(mailbox).map(|entry| entry.mailbox));
+        let listed = Listed::spelled(&canonical_name(mailbox), mailbox);
         let Some(mailbox) = found else {
             return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
         };
-        let action = self.change(tag, |account| Request::DeleteMailbox { account, mailbox });
+        let action = self.change(tag, Some(listed), |account| Request::DeleteMailbox { account, mailbox });
         if let Running::Mailbox(changing) = &mut self.running {
             changing.deleted = Some(mailbox);
         }
@@ -68,21 +88,24 @@ impl Session {
         if let Some(refusal) = line_refusal(&to) {
             return self.fail(&tag, refusal, out);
         }
-        self.change(tag, |account| Request::RenameMailbox { account, from, to })
+        // INBOX gives away its messages and keeps its name (RFC 9051 section 6.3.6).
+        let listed = (from != "INBOX").then(|| Listed::spelled(&to, &from));
+        self.change(tag, listed, |account| Request::RenameMailbox { account, from, to })
     }
 
     pub(super) fn subscribe(&mut self, tag: Tag, mailbox: &str, subscribed: bool) -> Action {
         let name = canonical_name(mailbox).into_owned();
-        self.change(tag, |account| Request::Subscribe { account, name, subscribed })
+        self.change(tag, None, |account| Request::Subscribe { account, name, subscribed })
     }
 
     fn change(
         &mut self,
         tag: Tag,
+        listed: Option<Listed>,
         request: impl FnOnce(mailstore::crdt::identity::AccountId) -> Request,
     ) -> Action {
         let Some(account) = self.account() else { return self.waiting() };
-        self.running = Running::Mailbox(Changing { tag, deleted: None });
+        self.running = Running::Mailbox(Changing { tag, deleted: None, listed });
         Action::Ask(request(account))
     }
 
@@ -92,6 +115,9 @@ impl Session {
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
+        if answer.is_ok() {
+            self.write_listed(changing.listed.as_ref(), out);
+        }
         let answer = match answer {
             Ok(Reply::Created(mailbox)) => {
                 Answer::ok("Created").code(format!("MAILBOXID ({})", put::mailbox_id(mailbox)))
@@ -103,6 +129,14 @@ impl Session {
             Err(error) => Answer::refused(&error),
         };
         self.finish(&changing.tag, Telling::Everything, answer, out)
+    }
+
+    fn write_listed(&self, listed: Option<&Listed>, out: &mut Vec<u8>) {
+        if let (true, Some(Listed { name, before }), Some(view)) =
+            (self.enabled.rev2, listed, self.mailboxes())
+        {
+            write_unasked(&view, name, before.as_deref(), self.name_encoding(), out);
+        }
     }
 
     /// A client that deletes the mailbox it has selected knows that it is gone: no BYE for it.

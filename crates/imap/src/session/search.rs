@@ -54,7 +54,7 @@ pub(super) struct Searching {
     next: usize,
     gather: Gather,
     progress: Progress,
-    failure: Option<String>,
+    failure: Option<Answer>,
 }
 
 /// The views that a search goes by.
@@ -81,7 +81,8 @@ impl Pictures {
 struct TooMuch;
 
 impl Session {
-    pub(super) fn search(&mut self, tag: Tag, search: Search, out: &mut Vec<u8>) -> Action {
+    pub(super) fn search(&mut self, tag: Tag, mut search: Search, out: &mut Vec<u8>) -> Action {
+        self.default_return(&mut search);
         if search.charset != SearchCharset::Unstated
             && let Some(refusal) = self.charset_refusal()
         {
@@ -169,10 +170,7 @@ impl Session {
             }
             Gathered::Threads(forest) => forest.write(report.uid, out),
         }
-        let answer = match failure {
-            Some(failure) => Answer::no("SERVERBUG", format!("Some messages could not be read: {failure}")),
-            None => Answer::ok("Completed"),
-        };
+        let answer = failure.unwrap_or_else(|| Answer::ok("Completed"));
         self.finish(&tag, Telling::for_numbers(report.uid && !by_number), answer, out)
     }
 }
@@ -205,7 +203,7 @@ impl Searching {
             let mut candidate = Candidate::new(self.next, now, bodies);
             if let Err(error) = self.try_message(&mut candidate) {
                 tracing::error!(%error, "a message could not be searched");
-                self.failure.get_or_insert(error.to_string());
+                self.failure.get_or_insert_with(|| Answer::unreadable(&error));
             }
             self.next += 1;
             structures += usize::from(candidate.structure.is_some());

@@ -1,10 +1,13 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT, and when CONDSTORE begins to count.
 
+use mailstore::account::canonical_name;
 use mailstore::crdt::flag::Flag;
+use mailstore::crdt::view::MailboxView;
 use mailstore::request::{Look, Reply, Request, RequestError, modseq};
 
 use super::answer::Answer;
 use super::expunge::Expunging;
+use super::list::write_unasked;
 use super::numbers::sequence;
 use super::put::{self, put};
 use super::selected::{Selected, entries};
@@ -14,6 +17,8 @@ use crate::command::{Resync, Tag};
 /// A SELECT or EXAMINE whose mailbox is being looked at.
 pub(super) struct Selecting {
     tag: Tag,
+    /// The name as the client spelled it.
+    name: String,
     opening: Opening,
 }
 
@@ -43,7 +48,7 @@ impl Session {
         let Some(entry) = view.find(mailbox) else {
             return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
         };
-        self.running = Running::Select(Selecting { tag, opening });
+        self.running = Running::Select(Selecting { tag, name: mailbox.to_owned(), opening });
         Action::Ask(Request::Look { account: view.account, mailbox: entry.mailbox, lasting: true })
     }
 
@@ -53,37 +58,65 @@ impl Session {
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let Selecting { tag, opening } = selecting;
+        let Selecting { tag, name, opening } = selecting;
         match answer {
-            Ok(Reply::Looked(look)) => self.selected_now(tag, look, &opening, out),
+            Ok(Reply::Looked(look)) => self.selected_now(tag, &name, look, &opening, out),
             Ok(_) => self.fail(&tag, Answer::misfit(), out),
             Err(error) => self.fail(&tag, Answer::refused(&error), out),
         }
     }
 
-    fn selected_now(&mut self, tag: Tag, look: Look, opening: &Opening, out: &mut Vec<u8>) -> Action {
-        let selected = Selected::new(look, opening.read_only, self.uid_only);
+    fn selected_now(
+        &mut self,
+        tag: Tag,
+        name: &str,
+        look: Look,
+        opening: &Opening,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let mut selected = Selected::new(look, opening.read_only, self.uid_only);
         let view = selected.told();
         let Some(validity) = view.validity else {
             let text = "The mailbox has no UIDVALIDITY yet; try again in a moment";
             return self.fail(&tag, Answer::no("UNAVAILABLE", text), out);
         };
         selected.write_flags(out);
-        put!(out, "* {} EXISTS\r\n* 0 RECENT\r\n", view.rows.len());
-        let unseen = view.rows.iter().position(|row| !row.flags.contains(&Flag::Seen));
-        if let (Some(place), false) = (unseen, self.uid_only) {
-            put!(out, "* OK [UNSEEN {}] The first without \\Seen\r\n", sequence(place));
+        put!(out, "* {} EXISTS\r\n", view.rows.len());
+        if self.enabled.rev2 {
+            self.write_selected_name(name, out);
+        } else {
+            self.write_rev1_counts(view, out);
         }
         put!(out, "* OK [UIDVALIDITY {validity}] UIDs hold for this value\r\n");
         put!(out, "* OK [UIDNEXT {}] The next UID at least\r\n", view.uid_next);
         put!(out, "* OK [HIGHESTMODSEQ {}] The newest change\r\n", modseq(view.highest_modseq));
         put!(out, "* OK [MAILBOXID ({})] Kept over renames\r\n", put::mailbox_id_of(view));
+        if self.enabled.rev2 {
+            selected.tell_uids();
+        }
         self.selected = Some(selected);
         let answer = Answer::ok("Selected").code(if opening.read_only { "READ-ONLY" } else { "READ-WRITE" });
         match &opening.resync {
             // RFC 7162 section 3.2.5: of another UIDVALIDITY the client knows nothing.
             Some(resync) if resync.validity == validity => self.resynchronize(tag, resync, answer, out),
             _ => self.finish(&tag, Telling::Nothing, answer, out),
+        }
+    }
+
+    /// RFC 9051 section 6.3.2: SELECT tells a LIST of its mailbox, with OLDNAME where the client spelled it in another way.
+    fn write_selected_name(&self, given: &str, out: &mut Vec<u8>) {
+        let Some(view) = self.mailboxes() else { return };
+        let name = canonical_name(given);
+        let before = (name != given).then_some(given);
+        write_unasked(&view, &name, before, self.name_encoding(), out);
+    }
+
+    /// RECENT and UNSEEN, which IMAP4rev2 has no more (RFC 9051 appendix E); UIDONLY has no UNSEEN, a sequence number.
+    fn write_rev1_counts(&self, view: &MailboxView, out: &mut Vec<u8>) {
+        put!(out, "* 0 RECENT\r\n");
+        let unseen = view.rows.iter().position(|row| !row.flags.contains(&Flag::Seen));
+        if let (Some(place), false) = (unseen, self.uid_only) {
+            put!(out, "* OK [UNSEEN {}] The first without \\Seen\r\n", sequence(place));
         }
     }
 

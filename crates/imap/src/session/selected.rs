@@ -55,6 +55,8 @@ pub(super) struct Selected {
     pub(super) read_only: bool,
     /// Whether the client is told UIDs in the place of sequence numbers (RFC 9586).
     pub(super) uid_only: bool,
+    /// Whether every FETCH line carries the UID.
+    uids: bool,
     look: Look,
     newest: Arc<MailboxView>,
     told: Arc<MailboxView>,
@@ -75,6 +77,7 @@ impl Selected {
             mailbox: view.mailbox,
             read_only,
             uid_only,
+            uids: false,
             look,
             newest: view.clone(),
             told: view.clone(),
@@ -83,6 +86,11 @@ impl Selected {
             keywords: keywords_of(&view),
             saved: Vec::new(),
         }
+    }
+
+    /// Every FETCH line carries the UID from now on (RFC 9051 section 7.5.2).
+    pub(super) fn tell_uids(&mut self) {
+        self.uids = true;
     }
 
     /// The view in which the client's numbers mean something.
@@ -231,6 +239,7 @@ impl Selected {
 
     /// Appends a FETCH line for each of these messages; those that are not in both views are passed over.
     pub(super) fn tell(&mut self, changes: &BTreeMap<Uid, Change>, items: Items, out: &mut Vec<u8>) {
+        let items = Items { uid: (items.uid || self.uids) && !self.uid_only, ..items };
         let rows: Vec<(Change, Row)> = changes
             .iter()
             .filter_map(|(uid, change)| Some((*change, self.flags_told.rows.find(*uid)?.clone())))

@@ -19,6 +19,7 @@ mod previewing;
 mod progressing;
 mod replacing;
 mod resyncing;
+mod revision2;
 mod save_dates;
 mod saving;
 mod searching;

@@ -52,7 +52,7 @@ fn item(name: MessageDataItemName<'_>) -> Option<FetchItem> {
         MessageDataItemName::ModSeq => FetchItem::Modseq,
         MessageDataItemName::BodyExt { section, partial, peek } => FetchItem::Section {
             section: section_of(section)?,
-            partial: partial.map(|(first, count)| Partial { first, count }),
+            partial: partial.map(|(first, count)| Partial { first: first.into(), count: count.into() }),
             peek,
         },
         MessageDataItemName::Binary { .. } | MessageDataItemName::BinarySize { .. } => return None,

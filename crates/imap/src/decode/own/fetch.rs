@@ -1,6 +1,6 @@
 //! FETCH: its items, sections and modifiers.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::command::{CommandBody, FetchItem, Partial, PartialRange, Section, SectionText};
 
@@ -204,14 +204,15 @@ fn field_names(cursor: &mut Cursor<'_>) -> Read<Vec<String>> {
     if names.is_empty() { Err(Expected::Grammar("the name of a header field")) } else { Ok(names) }
 }
 
-/// `partial`: `<first.count>`.
+/// `partial` of RFC 9051 section 9: `<first.count>`, both of 64 bits.
 fn partial(cursor: &mut Cursor<'_>) -> Read<Option<Partial>> {
     if !cursor.accept(b'<') {
         return Ok(None);
     }
-    let first = cursor.number("the number of the first octet")?;
+    let first = cursor.number64("the number of the first octet")?;
     cursor.expect(b'.', "a full stop")?;
-    let count = cursor.positive("a number of octets above 0")?;
+    const COUNT: &str = "a number of octets above 0";
+    let count = NonZeroU64::new(cursor.number64(COUNT)?).ok_or(Expected::Grammar(COUNT))?;
     cursor.expect(b'>', "a closing angle bracket")?;
     Ok(Some(Partial { first, count }))
 }

@@ -196,6 +196,6 @@ fn fields_of(text: &SectionText) -> Option<(&[String], bool)> {
 /// `<first.count>` of a range; empty beyond its end.
 pub(super) fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
     let Some(Partial { first, count }) = partial else { return range };
-    let start = range.start.saturating_add(first.into()).min(range.end);
-    start..start.saturating_add(count.get().into()).min(range.end)
+    let start = range.start.saturating_add(first).min(range.end);
+    start..start.saturating_add(count.get()).min(range.end)
 }

@@ -30,7 +30,7 @@ pub(in super::super) struct MultiSearching {
     current: Option<Box<Searching>>,
     searched: usize,
     progress: Progress,
-    failure: Option<String>,
+    failure: Option<Answer>,
 }
 
 impl Session {
@@ -107,12 +107,7 @@ impl Session {
     fn next_mailbox(&mut self, mut multi: Box<MultiSearching>, out: &mut Vec<u8>) -> Action {
         let Some((name, mailbox)) = multi.mailboxes.pop_front() else {
             let telling = Telling::for_numbers(!asks_sequence(&multi.search.key));
-            let answer = match multi.failure {
-                Some(failure) => {
-                    Answer::no("SERVERBUG", format!("Some messages could not be read: {failure}"))
-                }
-                None => Answer::ok("Completed"),
-            };
+            let answer = multi.failure.unwrap_or_else(|| Answer::ok("Completed"));
             return self.finish(&multi.tag, telling, answer, out);
         };
         multi.name = name;
@@ -141,7 +136,7 @@ impl Session {
             Err(RequestError::NoSuchMailbox(_)) => {}
             Ok(_) => tracing::error!("the store answered a look with something else"),
             Err(error) => {
-                multi.failure.get_or_insert(error.to_string());
+                multi.failure.get_or_insert_with(|| Answer::refused(&error));
             }
         }
         self.next_mailbox(multi, out)

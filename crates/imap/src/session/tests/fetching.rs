@@ -146,13 +146,14 @@ fn many_rows_come_from_the_view_alone() {
     assert!(answer.contains("* 2000 FETCH (UID ") && answer.ends_with(" FLAGS ())\r\nt OK Completed\r\n"));
 }
 
+/// RFC 9051 section 7.1: CORRUPTION where data on the disk is damaged.
 #[test]
 fn damage_is_told_and_the_rest_is_read() {
     let mut client = Client::with_damage("()");
     let answer = client.send("FETCH 1:2 (UID BODY.PEEK[TEXT])");
     assert_eq!(answer.matches("BODY[TEXT] NIL").count(), 1, "{answer}");
     assert_eq!(answer.matches("do you think").count(), 1, "{answer}");
-    assert!(answer.contains("t NO [SERVERBUG] Some messages could not be read"), "{answer}");
-    assert!(client.send("SEARCH BODY think").contains("t NO [SERVERBUG]"));
+    assert!(answer.contains("t NO [CORRUPTION] Some messages could not be read"), "{answer}");
+    assert!(client.send("SEARCH BODY think").contains("t NO [CORRUPTION]"));
     assert!(client.send("FETCH 1:2 FLAGS").ends_with("t OK Completed\r\n"));
 }

@@ -1,6 +1,6 @@
 //! UTF8=ACCEPT (RFC 6855).
 
-use super::client::{Client, MAIL, store};
+use super::client::{Client, store};
 
 const RAW: &str = "From: J\u{f6}rg <joerg@example.org>\r\nSubject: Gr\u{fc}\u{df}e\r\n\r\nHallo\r\n";
 
