@@ -1,5 +1,6 @@
 //! One account on one node: the state folded from its operations, and what this node shows of it.
 
+pub mod annotations;
 mod departures;
 pub mod dirty;
 pub mod events;
@@ -9,6 +10,7 @@ mod messages;
 mod pending;
 mod refold;
 mod settle;
+mod usage;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,17 +25,20 @@ use crate::identity::{
     AccountId, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
 };
 use crate::modseq::OwnValues;
+use crate::operation::Quota;
 use crate::placement::announcement::Announcement;
 use crate::placement::limit::Merge;
 use crate::placement::reach::Reach;
 use crate::vector::{Sequence, Vector};
 use crate::view::MailboxView;
 
+use annotations::Annotations;
 use departures::Departures;
 use dirty::Dirty;
 use events::Event;
 pub use messages::{NewEntry, Relocated, Stored};
 pub(crate) use pending::Pending;
+pub use usage::Usage;
 
 /// For how long after a delivery the same octets for the same mailbox are the same delivery, in milliseconds: longer than
 /// MTAs retry (RFC 5321 section 4.5.4.1: four to five days).
@@ -51,6 +56,9 @@ pub struct AccountHead {
     validity_of_name: BTreeMap<String, Validity>,
     /// The greatest UIDVALIDITY of all mailboxes: two of one account never share a value.
     greatest_validity: Option<Validity>,
+    // What was added since the first format of the table stands behind it ([`AccountHead::decode`]).
+    quota: Option<Latest<Quota>>,
+    annotations: Annotations,
 }
 
 impl AccountHead {
@@ -74,6 +82,53 @@ impl AccountHead {
         let counts = |register: &Latest<bool>| register.value && Some(register.stamp) > self.removed;
         self.subscriptions.iter().filter(move |(_, register)| counts(register)).map(|(name, _)| name.as_str())
     }
+
+    /// How much it may hold; that of an account that was removed is not that of one that is added under its name.
+    pub fn quota(&self) -> Quota {
+        let register = self.quota.as_ref().filter(|register| Some(register.stamp) > self.removed);
+        register.map_or_else(Quota::default, |register| register.value)
+    }
+
+    /// Annotations of its mailboxes and its own (RFC 5464).
+    pub fn annotations(&self) -> &Annotations {
+        &self.annotations
+    }
+
+    /// The head as it lies in the table `accounts`. A row of the first format ends before what was added since.
+    pub fn decode(row: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(row).or_else(|error| match postcard::take_from_bytes::<FirstHead>(row) {
+            Ok((first, [])) => Ok(first.into()),
+            _ => Err(error),
+        })
+    }
+}
+
+/// [`AccountHead`] in the first format of the table `accounts`.
+#[derive(Deserialize)]
+struct FirstHead {
+    name: Option<Latest<String>>,
+    created: Option<Stamp>,
+    removed: Option<Stamp>,
+    password: Option<Latest<String>>,
+    subscriptions: BTreeMap<String, Latest<bool>>,
+    validity_of_name: BTreeMap<String, Validity>,
+    greatest_validity: Option<Validity>,
+}
+
+impl From<FirstHead> for AccountHead {
+    fn from(first: FirstHead) -> Self {
+        AccountHead {
+            name: first.name,
+            created: first.created,
+            removed: first.removed,
+            password: first.password,
+            subscriptions: first.subscriptions,
+            validity_of_name: first.validity_of_name,
+            greatest_validity: first.greatest_validity,
+            quota: None,
+            annotations: Annotations::default(),
+        }
+    }
 }
 
 /// One account on one node.
@@ -90,6 +145,9 @@ pub struct Account {
     resolution: Resolution,
     live: BTreeMap<MailboxId, usize>,
     live_in: BTreeMap<EntryId, MailboxId>,
+    /// The sizes of those that count.
+    counted: BTreeMap<EntryId, u64>,
+    usage: Usage,
     twins: BTreeMap<DeliveryKey, Vec<EntryId>>,
 
     // This node's own: primary data, and the bodies that it lacks.
@@ -170,6 +228,8 @@ impl Account {
             resolution: Resolution::default(),
             live: BTreeMap::new(),
             live_in: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            usage: Usage::default(),
             twins: BTreeMap::new(),
             views: BTreeMap::new(),
             shown_at: BTreeMap::new(),

@@ -19,6 +19,8 @@ use crate::view::ReceivedAt;
 pub const SEGMENT_ENTRIES: u16 = 1000;
 /// The longest text in an operation (names, addresses, password hashes), in octets.
 pub const LONGEST_TEXT: usize = 1024;
+/// The longest value of an annotation, in octets.
+pub const LONGEST_ANNOTATION: usize = 16 * 1024;
 /// The most runs of a founding record.
 pub const MOST_FOUNDED_RUNS: usize = 200_000;
 /// The most entries that a founding record makes its readers keep: of each segment that it names, all up to the last
@@ -375,6 +377,27 @@ pub enum Operation {
         /// Which and where.
         runs: Vec<PlacedRun>,
     },
+    // --- account, again: what was added later stands at the end, so that what is stored keeps its meaning ---
+    /// An annotation of a mailbox, or of the account, has this value (RFC 5464).
+    Annotate {
+        /// The mailbox; none for the account.
+        mailbox: Option<MailboxId>,
+        /// The name of the annotation, in lower case.
+        name: String,
+        /// The value; none where the annotation is gone.
+        value: Option<Vec<u8>>,
+    },
+    /// The account may hold so much (RFC 9208).
+    SetQuota(Quota),
+}
+
+/// How much an account may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Quota {
+    /// The most octets of all its messages; none where there is no limit.
+    pub octets: Option<u64>,
+    /// The most messages.
+    pub messages: Option<u64>,
 }
 
 /// Why an operation is not accepted from a peer.
@@ -405,13 +428,15 @@ impl Operation {
         match self {
             Start { .. } | Admit(_) | Grant { .. } => matches!(document, DocumentId::Cluster),
             Yield { .. } | Succeed { .. } | Bury { .. } => matches!(document, DocumentId::Cluster),
-            CreateAccount { .. } | SetPassword(_) | RemoveAccount => {
+            CreateAccount { .. } | SetPassword(_) | SetQuota(_) | RemoveAccount => {
                 matches!(document, DocumentId::Account(_))
             }
             CreateMailbox { .. } | RenameMailbox { .. } | DeleteMailbox { .. } => {
                 matches!(document, DocumentId::Account(_))
             }
-            Subscribe { .. } | BearName { .. } => matches!(document, DocumentId::Account(_)),
+            Subscribe { .. } | BearName { .. } | Annotate { .. } => {
+                matches!(document, DocumentId::Account(_))
+            }
             Found { .. } => matches!(document, DocumentId::Mailbox(..)),
             Add(_) | ChangeFlags { .. } | Move { .. } | Expunge { .. } | Place { .. } | Hold { .. } => {
                 matches!(document, DocumentId::Segment(..))
@@ -424,7 +449,7 @@ impl Operation {
         let long = |text: &str| text.len() > LONGEST_TEXT;
         let bad_name = |name: &str| name.is_empty() || long(name) || name.chars().any(char::is_control);
         match self {
-            Start { .. } | Grant { .. } | RemoveAccount | DeleteMailbox { .. } => None,
+            Start { .. } | Grant { .. } | RemoveAccount | SetQuota(_) | DeleteMailbox { .. } => None,
             Yield { .. } | Succeed { .. } | Bury { .. } => None,
             Admit(member) => (long(&member.name) || long(&member.advertise)).then_some("member"),
             CreateAccount { name, mailboxes } => {
@@ -442,6 +467,10 @@ impl Operation {
                     .then_some("name")
             }
             Subscribe { name, .. } | BearName { name, .. } => bad_name(name).then_some("name"),
+            Annotate { name, value, .. } => {
+                let long = value.as_ref().is_some_and(|value| value.len() > LONGEST_ANNOTATION);
+                (bad_name(name) || long).then_some("annotation")
+            }
             Found { validity, name, members, numbering, .. } => {
                 (validity.0 == 0 || bad_name(name) || members.len() > 128 || !is_numbering(numbering))
                     .then_some("founding record")

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use caches::Caches;
 use common::Witness;
-use peerpost_crdt::account::NewEntry;
+use peerpost_crdt::account::{NewEntry, Usage};
 use peerpost_crdt::clock::Millis;
 use peerpost_crdt::flag::{Flag, FlagChange};
 use peerpost_crdt::identity::{
@@ -222,7 +222,7 @@ impl World {
         self.bodies[node].insert(body);
         NewEntry {
             body,
-            size: 1,
+            size: 1 + number % 97,
             received: ReceivedAt::default(),
             flags: vec![],
             email: None,
@@ -411,6 +411,15 @@ impl World {
     }
 }
 
+/// What a node says that an account holds is what its clients see (RFC 9208).
+fn check_usage(replica: &Replica<NoArchive>) {
+    let account = replica.loaded().next().expect("alice");
+    let views: Vec<_> = account.units().iter().map(|unit| account.view(unit.public)).collect();
+    let sizes: Vec<u64> = views.iter().flat_map(|view| view.rows.iter().map(|row| row.facts.size)).collect();
+    let seen = Usage { messages: sizes.len() as u64, octets: sizes.iter().sum() };
+    assert_eq!(account.usage(), seen);
+}
+
 /// What clients see at (name, UIDVALIDITY, UID): the message and its flags.
 type Picture = BTreeMap<(String, Option<Validity>, Uid), (EntryId, Vec<String>)>;
 
@@ -424,6 +433,7 @@ fn run(nodes: usize, actions: Vec<Action>) {
     for (node, picture) in pictures.iter().enumerate() {
         assert_eq!(picture, &pictures[0], "U4: node {node} shows something else than node 0");
         world.caches.reconnect(node, &world.nodes[node]);
+        check_usage(&world.nodes[node]);
     }
 }
 

@@ -154,7 +154,7 @@ fn request_failure(error: &RequestError) -> Failure {
         RequestError::NoSuchAccount(_) => Failure::UnknownRecipient,
         RequestError::DiskFull => Failure::DiskFull,
         RequestError::ShuttingDown => Failure::ShuttingDown,
-        RequestError::OverLimit { .. } => Failure::OverLimit(error.to_string()),
+        RequestError::OverLimit { .. } | RequestError::OverQuota => Failure::OverLimit(error.to_string()),
         RequestError::BadName { .. } | RequestError::NotPossible(_) => Failure::Refused(error.to_string()),
         _ => {
             tracing::error!(%error, "a delivery failed");

@@ -23,6 +23,8 @@ pub struct MailboxEntry {
     pub mailbox: MailboxId,
     /// Its special use of RFC 6154.
     pub special_use: Option<String>,
+    /// Its annotations of RFC 5464, by their names in lower case.
+    pub annotations: BTreeMap<String, Vec<u8>>,
 }
 
 /// The mailboxes and subscriptions of an account at one moment.
@@ -38,6 +40,8 @@ pub struct AccountView {
     pub mailboxes: BTreeMap<String, MailboxEntry>,
     /// Subscribed names.
     pub subscriptions: BTreeSet<String>,
+    /// Annotations of the account itself, by their names in lower case.
+    pub annotations: BTreeMap<String, Vec<u8>>,
 }
 
 impl AccountView {

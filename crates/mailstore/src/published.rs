@@ -265,6 +265,7 @@ fn account_view(account: &Account) -> AccountView {
     let entry = |unit: &crdt::fold::mailbox::Unit| MailboxEntry {
         mailbox: unit.public,
         special_use: unit.special_use.clone(),
+        annotations: account.head().annotations().of(Some(&unit.identities)),
     };
     AccountView {
         account: account.id(),
@@ -272,5 +273,6 @@ fn account_view(account: &Account) -> AccountView {
         removed: !account.head().exists(),
         mailboxes: account.units().iter().map(|unit| (unit.name.clone(), entry(unit))).collect(),
         subscriptions: account.head().subscriptions().map(str::to_owned).collect::<BTreeSet<_>>(),
+        annotations: account.head().annotations().of(None),
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crdt::account::Usage;
 use crdt::clock::{Millis, Timestamp};
 use crdt::flag::{Flag, FlagChange};
 use crdt::identity::{AccountId, EntryId, MailboxId, Uid, Validity};
+use crdt::operation::Quota;
 use crdt::view::{MailboxView, ReceivedAt};
 use message::Structure;
 use storage::StagedBody;
@@ -16,6 +18,12 @@ use crate::account::AccountView;
 pub const LONGEST_MAILBOX_NAME: usize = 1000;
 /// The deepest hierarchy of mailboxes.
 pub const DEEPEST_HIERARCHY: usize = 32;
+/// The most annotations of one account and its mailboxes together.
+pub const MOST_ANNOTATIONS: usize = 1_000;
+/// The most octets of their names and values together.
+pub const MOST_ANNOTATION_OCTETS: usize = 256 * 1024;
+/// The most names that ever were given to annotations of one account: those that were taken away are remembered.
+pub const MOST_ANNOTATION_NAMES: usize = 10_000;
 /// The most mailboxes of one account.
 pub const MOST_MAILBOXES: usize = 10_000;
 /// The most messages that one APPEND or delivery carries.
@@ -149,6 +157,15 @@ pub enum Request {
         /// Whether to subscribe or to unsubscribe.
         subscribed: bool,
     },
+    /// Changes annotations (RFC 5464): all of them or none. Answered by [`Reply::Done`].
+    Annotate {
+        /// The account.
+        account: AccountId,
+        /// The mailbox; none for the account itself.
+        mailbox: Option<MailboxId>,
+        /// Names in lower case and values; none takes an annotation away.
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    },
     /// Adds an account with its default mailboxes. Answered by [`Reply::Done`].
     AddAccount {
         /// The name.
@@ -169,6 +186,18 @@ pub enum Request {
         account: AccountId,
         /// The name of the mailbox.
         mailbox: String,
+    },
+    /// Bounds what an account may hold. Answered by [`Reply::Done`].
+    SetQuota {
+        /// The account.
+        account: AccountId,
+        /// How much.
+        quota: Quota,
+    },
+    /// Asks what an account holds. Answered by [`Reply::Usage`].
+    Usage {
+        /// The account.
+        account: AccountId,
     },
     /// Removes an account; its mail stays on disk until it is collected. Answered by [`Reply::Done`].
     RemoveAccount {
@@ -224,6 +253,13 @@ pub enum Reply {
     },
     /// The mailbox as this node shows it now.
     Looked(Look),
+    /// What an account holds and may hold.
+    Usage {
+        /// What it holds.
+        usage: Usage,
+        /// What it may hold.
+        quota: Quota,
+    },
 }
 
 /// A look at a mailbox; a lasting one ends when it is dropped.
@@ -302,6 +338,11 @@ pub enum RequestError {
         /// The limit.
         limit: u64,
     },
+    /// The account may hold no more.
+    #[error(
+        "the account may hold no more: its quota is used up; expunge something, or have the quota raised"
+    )]
+    OverQuota,
     /// The disk is full.
     #[error("the disk is full: nothing was stored; make room and try again")]
     DiskFull,

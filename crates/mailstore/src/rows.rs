@@ -37,8 +37,16 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// The way back; what cannot be read is damage, never a default.
 pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, ArchiveError> {
-    postcard::from_bytes(bytes)
-        .map_err(|error| ArchiveError(format!("a row of the table {} is damaged: {error}", table.name())))
+    postcard::from_bytes(bytes).map_err(|error| damaged(table, &error))
+}
+
+/// The way back of the head of an account, which may have been written in an older format.
+pub(crate) fn decode_head(bytes: &[u8]) -> Result<AccountHead, ArchiveError> {
+    AccountHead::decode(bytes).map_err(|error| damaged(Table::Accounts, &error))
+}
+
+fn damaged(table: Table, error: &postcard::Error) -> ArchiveError {
+    ArchiveError(format!("a row of the table {} is damaged: {error}", table.name()))
 }
 
 pub(crate) fn failed(error: storage::ReadError) -> ArchiveError {
@@ -329,7 +337,7 @@ pub fn read_heads(reader: &Reader) -> Result<BTreeMap<AccountId, AccountHead>, A
     for row in reader.prefixed(Table::Accounts, &[]).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
         if let Some(account) = AccountId::from_slice(&key) {
-            heads.insert(account, decode(Table::Accounts, &value)?);
+            heads.insert(account, decode_head(&value)?);
         }
     }
     Ok(heads)
@@ -343,7 +351,7 @@ pub fn read_account(reader: &Reader, id: AccountId) -> Result<Option<AccountImag
     if head.is_none() && mailboxes.is_empty() && segments.is_empty() {
         return Ok(None);
     }
-    let head = head.map(|bytes| decode(Table::Accounts, &bytes)).transpose()?.unwrap_or_default();
+    let head = head.map(|bytes| decode_head(&bytes)).transpose()?.unwrap_or_default();
     let mut absent = BTreeSet::new();
     for row in reader.prefixed(Table::EntriesAbsent, &id.0).map_err(failed)? {
         absent.extend(row.map_err(failed)?.0.get(16..).and_then(parse_entry));

@@ -292,7 +292,7 @@ impl<'a> Verification<'a> {
 /// The name of an account as stored; its identity where that cannot be read.
 fn account_name(reader: &Reader, id: AccountId) -> String {
     let row = reader.get(Table::Accounts, &id.0).ok().flatten();
-    let head = row.and_then(|row| rows::decode::<crdt::account::AccountHead>(Table::Accounts, &row).ok());
+    let head = row.and_then(|row| rows::decode_head(&row).ok());
     match head {
         Some(head) if !head.name().is_empty() => head.name().to_owned(),
         _ => id.to_string(),

@@ -1,7 +1,7 @@
 //! Every bound of the protocol, in one place. A peer that oversteps one loses its link.
 
 /// The version of the protocol between two nodes.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// The longest record: one change with the name of its document, in octets.
 pub const LONGEST_RECORD: usize = crdt::document::LONGEST_CHANGE + 1024;

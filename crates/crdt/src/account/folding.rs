@@ -1,6 +1,6 @@
 //! Operations, in whatever order they come, become the state of the account.
 
-use super::Account;
+use super::{Account, AccountHead};
 use crate::clock::Stamp;
 use crate::flag::Flag;
 use crate::fold::entry::{EntryState, Placement};
@@ -57,9 +57,14 @@ impl Account {
                 }
                 self.mailboxes_changed = true;
             }
+            Operation::SetQuota(quota) => match &mut self.head.quota {
+                Some(register) => drop(register.write(stamp, *quota)),
+                None => self.head.quota = Some(Latest { stamp, value: *quota }),
+            },
             Operation::SetPassword(hash) => write_latest(&mut self.head.password, stamp, hash),
             Operation::RemoveAccount => {
                 self.head.removed = self.head.removed.max(Some(stamp));
+                self.head.annotations.forget(self.head.removed);
                 self.mailboxes_changed = true;
                 // Its mail is no longer to be seen on any node, and no longer counts as delivered.
                 self.touched.extend(self.all_entries());
@@ -88,6 +93,11 @@ impl Account {
                     self.head.subscriptions.insert(name.clone(), Latest { stamp, value: *subscribed });
                 }
             },
+            Operation::Annotate { mailbox, name, value } => {
+                let AccountHead { annotations, removed, .. } = &mut self.head;
+                annotations.write(*removed, stamp, (*mailbox, name), value);
+                self.dirty.listing = true;
+            }
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use super::Account;
 use crate::fold::mailbox::Unit;
 use crate::identity::{MailboxId, NodeSlot};
-use crate::operation::{DefaultMailbox, DocumentId, Operation};
+use crate::operation::{DefaultMailbox, DocumentId, Operation, Quota};
 use crate::placement::surroundings::Ground;
 use crate::writer::Writer;
 
@@ -42,6 +42,11 @@ impl Account {
         self.write(writer, DocumentId::Account(self.id()), Operation::SetPassword(password.to_owned()));
     }
 
+    /// Bounds what the account may hold.
+    pub(crate) fn set_quota(&mut self, writer: &mut Writer, quota: Quota) {
+        self.write(writer, DocumentId::Account(self.id()), Operation::SetQuota(quota));
+    }
+
     /// Removes the account: neither its mailboxes nor its mail nor its subscriptions come back, should it be added again.
     pub(crate) fn remove_account(&mut self, writer: &mut Writer) {
         self.write(writer, DocumentId::Account(self.id()), Operation::RemoveAccount);
@@ -76,6 +81,7 @@ impl Account {
         let entries = self.live_entries(mailbox);
         self.remove(writer, mailbox, &entries);
         for identity in unit.identities {
+            self.take_annotations(writer, identity);
             self.write(
                 writer,
                 DocumentId::Account(self.id()),

@@ -65,6 +65,12 @@ impl Account {
         for entry in &self.touched {
             let live = self.effective(entry).filter(|state| state.is_live() && !self.is_removed(state));
             let now = live.and_then(|state| state.mailbox()).map(|mailbox| mailbox.value);
+            let size = self.counted_size(entry);
+            let counted = match size {
+                Some(size) => self.counted.insert(*entry, size),
+                None => self.counted.remove(entry),
+            };
+            self.usage = self.usage.with(counted, size);
             let before = match now {
                 Some(mailbox) => self.live_in.insert(*entry, mailbox),
                 None => self.live_in.remove(entry),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::commands::{CommandError, with};
+use super::commands::{CommandError, check_quota, with};
 use super::{Archive, Replica};
 use crate::account::{Account, NewEntry, Relocated};
 use crate::clock::Millis;
@@ -77,6 +77,7 @@ impl<A: Archive> Replica<A> {
         entries: &[EntryId],
         to: MailboxId,
     ) -> Result<Placed, CommandError> {
+        self.check_room(id, from, entries)?;
         let wanted = self.relocate(id, (from, to), entries, Account::copy)?;
         let placed = self.answer_at_once(&wanted);
         self.settle(id);
@@ -116,6 +117,7 @@ impl<A: Archive> Replica<A> {
         entries: &[EntryId],
         to: MailboxId,
     ) -> Result<Wanted, CommandError> {
+        self.check_room(id, from, entries)?;
         let wanted = self.relocate(id, (from, to), entries, Account::copy)?;
         let wanted = self.leave_to_placer(wanted);
         self.settle(id);
@@ -168,6 +170,7 @@ impl<A: Archive> Replica<A> {
     ) -> Result<Wanted, CommandError> {
         self.check_ground()?;
         let mailbox = self.public(id, mailbox)?;
+        check_quota(self.existing(id)?, new.iter().map(|new| new.size))?;
         let pairs = with(self, id, |account, writer| {
             let add = |new| account.add(writer, mailbox, new);
             new.into_iter().map(add).map(|entry| (entry, entry)).collect()
@@ -186,6 +189,19 @@ impl<A: Archive> Replica<A> {
         let (from, to) = (self.public(id, from)?, self.public(id, to)?);
         let relocated = with(self, id, |account, writer| relocate(account, writer, from, entries, to))?;
         Ok(self.wanted(id, to, relocated))
+    }
+
+    /// Refuses a copy that would be more than the account may hold.
+    fn check_room(
+        &mut self,
+        id: AccountId,
+        from: MailboxId,
+        entries: &[EntryId],
+    ) -> Result<(), CommandError> {
+        let from = self.public(id, from)?;
+        let account = self.existing(id)?;
+        let copied = entries.iter().filter(|entry| account.target(entry) == Some(from));
+        check_quota(account, copied.filter_map(|entry| Some(account.state(entry)?.facts()?.size)))
     }
 
     fn wanted(&self, account: AccountId, mailbox: MailboxId, relocated: Relocated) -> Wanted {

@@ -8,7 +8,7 @@ use crate::flag::{Flag, FlagChange};
 use crate::fold::mailbox::Unit;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Validity};
 use crate::left_out::{LeftOut, leaves_out};
-use crate::operation::{DefaultMailbox, FoundingReason, LONGEST_TEXT};
+use crate::operation::{DefaultMailbox, FoundingReason, LONGEST_TEXT, Quota};
 use crate::placement::surroundings::Surroundings;
 
 /// Why a command did nothing.
@@ -26,6 +26,9 @@ pub enum CommandError {
     /// An inferior mailbox would have too long a name.
     #[error("the name of a mailbox below it would be longer than {LONGEST_TEXT} octets")]
     NameTooLong,
+    /// The account may hold no more (RFC 9208).
+    #[error("the account may hold no more: its quota is used up")]
+    OverQuota,
     /// INBOX cannot be deleted (RFC 9051 section 6.3.5).
     #[error("INBOX cannot be deleted")]
     Inbox,
@@ -69,6 +72,12 @@ impl<A: Archive> Replica<A> {
         with(self, id, |account, writer| account.set_password(writer, password))
     }
 
+    /// Bounds what an account may hold. What it holds already stays.
+    pub fn set_quota(&mut self, id: AccountId, quota: Quota) -> Result<(), CommandError> {
+        self.existing(id)?;
+        with(self, id, |account, writer| account.set_quota(writer, quota))
+    }
+
     /// Removes an account.
     pub fn remove_account(&mut self, id: AccountId) -> Result<(), CommandError> {
         self.existing(id)?;
@@ -94,6 +103,7 @@ impl<A: Archive> Replica<A> {
         if new.delivery.is_some_and(|key| account.delivered(&key, since).is_some()) {
             return Ok(false);
         }
+        check_quota(account, std::iter::once(new.size))?;
         let entry = with(self, id, |account, writer| account.add(writer, public, new))?;
         self.settle(id);
         if leaves_out(LeftOut::PlaceOnLook) {
@@ -219,6 +229,18 @@ impl<A: Archive> Replica<A> {
         with(self, id, |account, writer| account.subscribe(writer, name, subscribed))
     }
 
+    /// Gives annotations of a mailbox, or of the account, other values (RFC 5464); none takes one away.
+    pub fn annotate(
+        &mut self,
+        id: AccountId,
+        mailbox: Option<MailboxId>,
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    ) -> Result<(), CommandError> {
+        let mailbox = mailbox.map(|mailbox| self.public(id, mailbox)).transpose()?;
+        self.existing(id)?;
+        with(self, id, |account, writer| account.annotate(writer, mailbox, changes))
+    }
+
     /// Founds a new epoch because the operator asks for it: clients download the mailbox again.
     pub fn bump(&mut self, id: AccountId, mailbox: MailboxId) -> Result<Validity, CommandError> {
         self.check_ground()?;
@@ -260,6 +282,11 @@ impl<A: Archive> Replica<A> {
 
 fn is_renamed(renames: &[(Vec<MailboxId>, String)], unit: &Unit) -> bool {
     renames.iter().any(|(mailboxes, _)| mailboxes.contains(&unit.public))
+}
+
+/// Refuses what would be more than the account may hold.
+pub(super) fn check_quota(account: &Account, sizes: impl Iterator<Item = u64>) -> Result<(), CommandError> {
+    if account.lacks_room(sizes) { Err(CommandError::OverQuota) } else { Ok(()) }
 }
 
 /// Runs something on an account with the pen of this node.

@@ -64,6 +64,7 @@ impl Answer {
             RequestError::AlreadyExists(_) => "ALREADYEXISTS",
             RequestError::BadName { .. } | RequestError::NotPossible(_) => "CANNOT",
             RequestError::OverLimit { .. } => "LIMIT",
+            RequestError::OverQuota => "OVERQUOTA",
             RequestError::TooManyLogins | RequestError::DiskFull | RequestError::ShuttingDown => {
                 "UNAVAILABLE"
             }

@@ -17,7 +17,8 @@ use crate::account::{AccountView, DEFAULT_MAILBOXES, canonical_name};
 use crate::job::{Answer, Granted, Job};
 use crate::names;
 use crate::request::{
-    Look, LookGuard, MOST_MAILBOXES, NewMessage, Reply, Request, RequestError, received_now,
+    Look, LookGuard, MOST_ANNOTATION_NAMES, MOST_ANNOTATION_OCTETS, MOST_ANNOTATIONS, MOST_MAILBOXES,
+    NewMessage, Reply, Request, RequestError, received_now,
 };
 use crate::rows;
 use crate::structures;
@@ -315,6 +316,10 @@ impl Committer {
                 names::subscription(&name)?;
                 done(self.replica.subscribe(account, &name, subscribed), &name)
             }
+            Request::Annotate { account, mailbox, changes } => {
+                self.check_annotations(account, mailbox, &changes)?;
+                done(self.replica.annotate(account, mailbox, changes), "")
+            }
             Request::AddAccount { name, password } => {
                 names::account(&name)?;
                 let mailbox = |(name, special_use): &(&str, Option<&str>)| DefaultMailbox {
@@ -327,6 +332,11 @@ impl Committer {
             Request::SetPassword { account, password } => {
                 done(self.replica.set_password(account, &password), "")
             }
+            Request::SetQuota { account, quota } => done(self.replica.set_quota(account, quota), ""),
+            Request::Usage { account } => {
+                let state = self.replica.existing(account).map_err(|error| explain(error, ""))?;
+                Ok(Reply::Usage { usage: state.usage(), quota: state.head().quota() })
+            }
             Request::RemoveAccount { account } => done(self.replica.remove_account(account), ""),
             Request::Bump { account, mailbox } => {
                 let name = canonical_name(&mailbox).into_owned();
@@ -337,6 +347,29 @@ impl Committer {
                 bumped.map(Reply::Bumped).map_err(|error| explain(error, &name))
             }
             other => Err(RequestError::NotPossible(format!("{other:?} is answered elsewhere"))),
+        }
+    }
+
+    /// Refuses changes after which an account would have more annotations than it may.
+    fn check_annotations(
+        &mut self,
+        account: AccountId,
+        mailbox: Option<MailboxId>,
+        changes: &[(String, Option<Vec<u8>>)],
+    ) -> Result<(), RequestError> {
+        let state = self.replica.existing(account).map_err(|error| explain(error, ""))?;
+        let sizes = changes.iter().map(|(name, value)| (name.as_str(), value.as_ref().map(Vec::len)));
+        let annotations = state.head().annotations();
+        let (now, then) = (annotations.count_with(mailbox, []), annotations.count_with(mailbox, sizes));
+        let limits = [
+            ("the number of annotations", now.held, then.held, MOST_ANNOTATIONS),
+            ("the octets of annotations", now.octets, then.octets, MOST_ANNOTATION_OCTETS),
+            ("the number of names of annotations", now.remembered, then.remembered, MOST_ANNOTATION_NAMES),
+        ];
+        // Beyond a limit, by a merge, less may still be made of it.
+        match limits.into_iter().find(|(_, now, then, most)| then > most && then > now) {
+            Some((what, _, _, most)) => Err(RequestError::OverLimit { what, limit: most as u64 }),
+            None => Ok(()),
         }
     }
 }
@@ -383,6 +416,7 @@ pub(super) fn explain(error: CommandError, name: &str) -> RequestError {
         CommandError::Inbox | CommandError::NoUids | CommandError::RolledBack | CommandError::NameTooLong => {
             RequestError::NotPossible(error.to_string())
         }
+        CommandError::OverQuota => RequestError::OverQuota,
         CommandError::Archive(error) => RequestError::Storage(error.0),
     }
 }

@@ -56,12 +56,12 @@ impl Verification<'_> {
     fn compare_head(&mut self, folded: &Account) -> Result<(), ArchiveError> {
         let id = folded.id();
         let stored = self.reader.get(Table::Accounts, &id.0).map_err(failed)?;
-        let stored = stored.map(|row| rows::decode::<AccountHead>(Table::Accounts, &row));
+        let stored = stored.map(|row| rows::decode_head(&row));
         let what = match stored {
             Some(Ok(stored)) if stored == *folded.head() => return Ok(()),
             None if *folded.head() == AccountHead::default() => return Ok(()),
             Some(Ok(_)) => {
-                "table accounts: name, password, subscriptions or UIDVALIDITYs differ from the log".into()
+                "table accounts: name, password, subscriptions, annotations, quota or UIDVALIDITYs differ from the log".into()
             }
             Some(Err(error)) => error.to_string(),
             None => "table accounts: its row is missing".into(),

@@ -217,7 +217,11 @@ impl World {
                 self.show(node, &view)
             }
             Reply::Copied { source, .. } => self.show(node, &source),
-            Reply::Done | Reply::Created(_) | Reply::Bumped(_) | Reply::Delivered { .. } => Ok(()),
+            Reply::Done
+            | Reply::Created(_)
+            | Reply::Bumped(_)
+            | Reply::Delivered { .. }
+            | Reply::Usage { .. } => Ok(()),
         }
     }
 

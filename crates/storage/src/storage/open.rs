@@ -21,7 +21,14 @@ pub(super) const TABLES_FILE: &str = "tables.redb";
 const TABLES_FILE_UNFINISHED: &str = "tables.unfinished";
 
 /// The format of everything below the store's directory.
-pub const FORMAT: u32 = 1;
+///
+/// - 1: the first.
+/// - 2: rows of `accounts` may go on behind what they held in format 1, and the log may hold operations that were not known then. Whoever
+///   reads them reads both, so a store of format 1 is one of format 2 once it says so.
+pub const FORMAT: u32 = 2;
+
+/// The oldest format that can be opened.
+const OLDEST_FORMAT: u32 = 1;
 
 const FORMAT_KEY: &[u8] = b"version";
 
@@ -39,8 +46,11 @@ pub(super) fn open(disk: Arc<dyn Disk>) -> Result<Storage, OpenError> {
     disk.sync_directory("").map_err(failed("sync the store's directory"))?;
     let file = disk.open(TABLES_FILE, Create::Never).map_err(failed("open the tables"))?;
     let tables = Tables::open(file)?;
+    if read_format(&tables.snapshot()?)? != FORMAT {
+        // Before anything is written that a program of the older format would misread.
+        write_format(&tables)?;
+    }
     let snapshot = tables.snapshot()?;
-    check_format(&snapshot)?;
     let states = pack_states(&snapshot)?;
     let next = sweep(disk.as_ref(), &states)?;
     let packs = Arc::new(Packs::new(Arc::clone(&disk), next));
@@ -65,21 +75,25 @@ fn create_tables(disk: &dyn Disk) -> Result<(), OpenError> {
     let file = disk.open(TABLES_FILE_UNFINISHED, Create::IfMissing).map_err(failed)?;
     file.set_len(0).map_err(failed)?;
     let tables = Tables::open(file)?;
-    let format = BTreeMap::from([(FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()))]);
-    tables.commit(&Changes::from([(Place::Format, format)]))?;
+    write_format(&tables)?;
     tables.close()?;
     disk.rename(TABLES_FILE_UNFINISHED, TABLES_FILE).map_err(failed)
 }
 
-fn check_format(snapshot: &Snapshot) -> Result<(), OpenError> {
+/// The format of a store, where it can be opened. Conversions go behind this, one module for each older format that needs one.
+fn read_format(snapshot: &Snapshot) -> Result<u32, OpenError> {
     let bytes = snapshot.get(Place::Format, FORMAT_KEY)?;
     let number = bytes.as_deref().and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     match number {
-        Some(FORMAT) => Ok(()),
-        // Conversions go here, one module for each older format, each giving the next.
+        Some(found) if (OLDEST_FORMAT..=FORMAT).contains(&found) => Ok(found),
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat { found, known: FORMAT }),
         other => Err(OpenError::Damaged(format!("they name no format that ever was: {other:?}"))),
     }
+}
+
+fn write_format(tables: &Tables) -> Result<(), OpenError> {
+    let format = BTreeMap::from([(FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()))]);
+    Ok(tables.commit(&Changes::from([(Place::Format, format)]))?)
 }
 
 fn damaged(error: ReadError) -> OpenError {
@@ -174,6 +188,14 @@ mod tests {
         let error = open(Arc::new(disk)).err().unwrap();
         assert!(matches!(error, OpenError::NewerFormat { found, known: FORMAT } if found == FORMAT + 1));
         assert!(error.to_string().contains("a later one"), "{error}");
+    }
+
+    #[test]
+    fn an_older_format_becomes_this_one() {
+        let disk = disk_with_format(Some(OLDEST_FORMAT.to_be_bytes().to_vec()));
+        open(Arc::new(disk.clone())).unwrap().close().unwrap();
+        let tables = Tables::open(disk.open(TABLES_FILE, Create::Never).unwrap()).unwrap();
+        assert_eq!(read_format(&tables.snapshot().unwrap()).unwrap(), FORMAT);
     }
 
     #[test]
