@@ -5,6 +5,7 @@
 
 mod fetch;
 mod list;
+mod metadata;
 mod multi_search;
 mod number_set;
 mod partial_range;
@@ -20,6 +21,7 @@ use mailstore::crdt::view::ReceivedAt;
 
 pub use fetch::{FetchItem, Partial, Section, SectionText};
 pub use list::{ListReturn, ListSelection, StatusItem};
+pub use metadata::{Depth, EntryName};
 pub use multi_search::{MultiSearch, SearchSource};
 pub use number_set::{Bound, Messages, Number, NumberSet, SequenceNumber, SequenceSet, UidSet};
 pub use partial_range::PartialRange;
@@ -184,6 +186,36 @@ pub enum CommandBody {
         /// What to tell of it, in the client's order, each once.
         items: Vec<StatusItem>,
     },
+    /// GETMETADATA (RFC 5464 section 4.2)
+    GetMetadata {
+        /// The mailbox; empty for the account.
+        mailbox: String,
+        /// Which annotations.
+        names: Vec<EntryName>,
+        /// How far below them.
+        depth: Depth,
+        /// The longest value that is wanted, in octets.
+        longest: Option<u64>,
+    },
+    /// SETMETADATA (RFC 5464 section 4.3)
+    SetMetadata {
+        /// The mailbox; empty for the account.
+        mailbox: String,
+        /// Names and values; NIL takes an annotation away.
+        changes: Vec<(EntryName, Option<Vec<u8>>)>,
+    },
+    /// GETQUOTA (RFC 9208 section 4.1.1)
+    GetQuota {
+        /// The quota root.
+        root: String,
+    },
+    /// GETQUOTAROOT (RFC 9208 section 4.1.2)
+    GetQuotaRoot {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// SETQUOTA (RFC 9208 section 4.1.3), which no client may
+    SetQuota,
     /// CHECK
     Check,
     /// CLOSE

@@ -19,6 +19,17 @@ pub fn nstring(octets: Option<&[u8]>, out: &mut Vec<u8>) {
     }
 }
 
+/// Writes `nstring / literal8`: a literal8 where there is a NUL, which a string cannot hold.
+pub fn nstring8(octets: Option<&[u8]>, out: &mut Vec<u8>) {
+    match octets {
+        Some(octets) if octets.contains(&0) => {
+            out.extend_from_slice(format!("~{{{}}}\r\n", octets.len()).as_bytes());
+            out.extend_from_slice(octets);
+        }
+        octets => nstring(octets, out),
+    }
+}
+
 /// Writes an `astring`: an atom where the octets are one and could not be mistaken for `NIL`, else a `string`.
 pub fn astring(octets: &[u8], out: &mut Vec<u8>) {
     let atom = |octet: &u8| octet.is_ascii_graphic() && !b"(){%*\"\\".contains(octet);
@@ -66,6 +77,9 @@ mod tests {
         assert_eq!(written(|out| string(b"a \"b\\", out)), r#""a \"b\\""#);
         assert_eq!(written(|out| string("\u{e9}\r\n".as_bytes(), out)), "{4}\r\n\u{e9}\r\n");
         assert_eq!(written(|out| nstring(None, out)), "NIL");
+        assert_eq!(written(|out| nstring8(None, out)), "NIL");
+        assert_eq!(written(|out| nstring8(Some(b"a"), out)), "\"a\"");
+        assert_eq!(written(|out| nstring8(Some(b"a\0"), out)), "~{2}\r\na\0");
         assert_eq!(written(|out| astring(b"$Junk", out)), "$Junk");
         assert_eq!(written(|out| astring(b"nil", out)), "\"nil\"");
         assert_eq!(written(|out| astring(b"", out)), "\"\"");

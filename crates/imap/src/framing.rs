@@ -15,7 +15,7 @@ mod tests;
 
 use crate::command::Tag;
 
-use literal::{LiteralMark, announces_message, announces_url};
+use literal::{LiteralMark, announces_message, announces_url, takes_literal8};
 
 pub(crate) use literal::opens_catenate;
 
@@ -137,8 +137,8 @@ pub struct Framer {
 enum State {
     /// Collecting a line.
     Line,
-    /// Collecting a literal of which so much is missing.
-    Literal { missing: usize },
+    /// Collecting a literal of which so much is missing; a binary one with NUL octets.
+    Literal { missing: usize, binary: bool },
     /// Waiting for `accept` or `refuse`.
     Deciding { size: u64, synchronizing: bool, binary: bool },
     /// Handing on a message of which so much is missing; of a binary one with NUL octets.
@@ -219,7 +219,7 @@ impl Framer {
             }
             let event = match self.state {
                 State::Line => self.take_line(input),
-                State::Literal { missing } => self.take_literal(input, missing),
+                State::Literal { missing, binary } => self.take_literal(input, missing, binary),
                 State::Message { missing, binary } => self.take_message(input, missing, binary),
                 State::SwallowLiteral { missing } => self.swallow_literal(input, missing),
                 State::SwallowLine => self.swallow_line(input),
@@ -288,12 +288,13 @@ impl Framer {
                 State::Deciding { size: mark.size, synchronizing: mark.synchronizing, binary: mark.binary };
             return Some(Event::AppendHead { text, size: mark.size, synchronizing: mark.synchronizing });
         }
+        let binary = mark.binary && takes_literal8(&self.text);
         let left = self.limits.command.saturating_sub(self.text.len() + b"\r\n".len());
         let refusal = match usize::try_from(mark.size) {
             Ok(missing) if missing <= self.limits.literal && missing <= left => {
                 self.text.extend_from_slice(b"\r\n");
                 self.line_start = self.text.len();
-                self.state = if missing == 0 { State::Line } else { State::Literal { missing } };
+                self.state = if missing == 0 { State::Line } else { State::Literal { missing, binary } };
                 return mark.synchronizing.then_some(Event::Continue);
             }
             Ok(missing) if missing <= self.limits.literal => Refusal::CommandTooLong(self.limits.command),
@@ -309,8 +310,8 @@ impl Framer {
         Some(Event::Refused { tag, refusal, in_append })
     }
 
-    fn take_literal<'a>(&mut self, input: &mut &'a [u8], missing: usize) -> Option<Event<'a>> {
-        let (taken, nul) = take_until(input, missing, |octet| octet == 0);
+    fn take_literal<'a>(&mut self, input: &mut &'a [u8], missing: usize, binary: bool) -> Option<Event<'a>> {
+        let (taken, nul) = take_until(input, missing, |octet| octet == 0 && !binary);
         let missing = missing - taken.len();
         if nul.is_some() {
             let (tag, in_append) = (self.tag(), self.appending);
@@ -323,7 +324,7 @@ impl Framer {
             self.line_start = self.text.len();
             self.state = State::Line;
         } else {
-            self.state = State::Literal { missing };
+            self.state = State::Literal { missing, binary };
         }
         None
     }

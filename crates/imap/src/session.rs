@@ -19,10 +19,12 @@ mod list;
 mod login;
 mod mailboxes;
 mod message_limit;
+mod metadata;
 mod numbers;
 mod pattern;
 mod progress;
 mod put;
+mod quota;
 mod replace;
 mod resync;
 mod seam;
@@ -73,6 +75,8 @@ pub struct Session {
     /// Whether UIDONLY was enabled: sequence numbers are neither told nor taken (RFC 9586).
     uid_only: bool,
     enabled: Enabled,
+    /// What the client knows of annotations, once METADATA was enabled (RFC 5464 section 4.1): it is told what changes.
+    annotated: Option<Arc<AccountView>>,
     running: Running,
     last_heard: Millis,
     wrong_passwords: u32,
@@ -100,6 +104,8 @@ enum Running {
     WrongPassword(Tag),
     Select(select::Selecting),
     Mailbox(mailboxes::Changing),
+    Metadata(metadata::Changing),
+    Quota(quota::Asking),
     List(list::Listing),
     Status(status::Asking),
     Append(append::Appending),
@@ -151,6 +157,7 @@ impl Session {
             qresync: false,
             uid_only: false,
             enabled: Enabled::default(),
+            annotated: None,
             running: Running::Nothing,
             last_heard: now,
             wrong_passwords: 0,
@@ -282,6 +289,14 @@ impl Session {
             CommandBody::Lsub { reference, pattern } => self.lsub(tag, &reference, &pattern, out),
             CommandBody::Status { mailbox, items } => self.status(tag, &mailbox, items, out),
             CommandBody::MultiSearch(asked) => self.multi_search(tag, asked, out),
+            CommandBody::GetMetadata { mailbox, names, depth, longest } => {
+                let wanted = metadata::Wanted { names, depth, longest };
+                self.get_metadata(&tag, &mailbox, &wanted, out)
+            }
+            CommandBody::SetMetadata { mailbox, changes } => self.set_metadata(tag, &mailbox, changes, out),
+            CommandBody::GetQuota { root } => self.quota(tag, &root, out),
+            CommandBody::GetQuotaRoot { mailbox } => self.quota_root(tag, &mailbox, out),
+            CommandBody::SetQuota => self.set_quota(&tag, out),
             CommandBody::Idle => self.idle(now, tag, out),
             body if self.selected.is_some() => self.command_selected(tag, body, out),
             _ => self.fail(&tag, Answer::bad("Select a mailbox first").code("CLIENTBUG"), out),
@@ -320,6 +335,8 @@ impl Session {
         match std::mem::take(&mut self.running) {
             Running::Select(selecting) => self.select_answered(selecting, answer, out),
             Running::Mailbox(changing) => self.mailbox_answered(changing, answer, out),
+            Running::Quota(asking) => self.quota_answered(&asking, answer, out),
+            Running::Metadata(changing) => self.metadata_answered(changing, answer, out),
             Running::List(listing) => self.list_answered(listing, answer, out),
             Running::Status(asking) => self.status_answered(&asking, answer, out),
             Running::Append(appending) => self.append_answered(appending, answer, out),
@@ -441,6 +458,9 @@ impl Session {
     }
 
     fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) {
+        if telling == Telling::Everything {
+            self.tell_annotated(out);
+        }
         let departing = self.departing();
         let Some(selected) = &mut self.selected else { return };
         match telling {

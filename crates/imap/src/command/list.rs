@@ -1,5 +1,7 @@
 //! Options of LIST and items of STATUS.
 
+use super::EntryName;
+
 /// Selection options of LIST (RFC 5258 section 3.1, RFC 6154 section 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListSelection {
@@ -24,6 +26,8 @@ pub struct ListReturn {
     pub special_use: bool,
     /// A STATUS response for every mailbox listed; empty for none.
     pub status: Vec<StatusItem>,
+    /// Annotations of every mailbox listed (RFC 9590).
+    pub metadata: Vec<EntryName>,
 }
 
 /// One item of STATUS (RFC 9051 section 6.3.11).
@@ -41,6 +45,8 @@ pub enum StatusItem {
     Unseen,
     /// DELETED: the number of messages with \Deleted
     Deleted,
+    /// DELETED-STORAGE (RFC 9208 section 4.1.4): what messages with \Deleted take up, in units of 1024 octets
+    DeletedStorage,
     /// SIZE (RFC 8438)
     Size,
     /// HIGHESTMODSEQ (RFC 7162)
@@ -53,13 +59,14 @@ pub enum StatusItem {
 
 impl StatusItem {
     /// Every item.
-    pub const ALL: [StatusItem; 10] = [
+    pub const ALL: [StatusItem; 11] = [
         StatusItem::Messages,
         StatusItem::Recent,
         StatusItem::UidNext,
         StatusItem::UidValidity,
         StatusItem::Unseen,
         StatusItem::Deleted,
+        StatusItem::DeletedStorage,
         StatusItem::Size,
         StatusItem::HighestModseq,
         StatusItem::MailboxId,
@@ -75,6 +82,7 @@ impl StatusItem {
             StatusItem::UidValidity => "UIDVALIDITY",
             StatusItem::Unseen => "UNSEEN",
             StatusItem::Deleted => "DELETED",
+            StatusItem::DeletedStorage => "DELETED-STORAGE",
             StatusItem::Size => "SIZE",
             StatusItem::HighestModseq => "HIGHESTMODSEQ",
             StatusItem::MailboxId => "MAILBOXID",

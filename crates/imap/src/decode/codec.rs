@@ -194,7 +194,7 @@ fn status_items(names: &[StatusDataItemName]) -> Option<Vec<StatusItem>> {
             StatusDataItemName::Unseen => StatusItem::Unseen,
             StatusDataItemName::Deleted => StatusItem::Deleted,
             StatusDataItemName::HighestModSeq => StatusItem::HighestModseq,
-            StatusDataItemName::DeletedStorage => return None,
+            StatusDataItemName::DeletedStorage => StatusItem::DeletedStorage,
         };
         if !items.contains(&item) {
             items.push(item);

@@ -198,6 +198,18 @@ impl<'a> Cursor<'a> {
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
+    /// `nstring / literal8`, as octets; some clients send short values as atoms.
+    pub(super) fn value(&mut self, what: &'static str) -> Read<Option<Vec<u8>>> {
+        if self.peek() == Some(b'~') && self.rest.get(1) == Some(&b'{') {
+            self.accept(b'~');
+            return self.literal().map(|octets| Some(octets.to_vec()));
+        }
+        let is_string = matches!(self.peek(), Some(b'"' | b'{'));
+        let octets = self.astring(what)?;
+        let is_nil = !is_string && octets.eq_ignore_ascii_case(b"NIL");
+        Ok((!is_nil).then(|| octets.into_owned()))
+    }
+
     /// `mailbox`
     pub(super) fn mailbox(&mut self, names: NameEncoding) -> Read<String> {
         let octets = self.astring("a mailbox name")?;

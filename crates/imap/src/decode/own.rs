@@ -3,6 +3,7 @@
 pub(super) mod catenate;
 pub(super) mod fetch;
 mod list;
+mod metadata;
 mod multi_search;
 mod resync;
 pub(super) mod search;
@@ -57,7 +58,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 27] = [
+const TAKE_ARGUMENTS: [&str; 32] = [
     "APPEND",
     "AUTHENTICATE",
     "COMPRESS",
@@ -68,6 +69,9 @@ const TAKE_ARGUMENTS: [&str; 27] = [
     "ESEARCH",
     "EXAMINE",
     "FETCH",
+    "GETMETADATA",
+    "GETQUOTA",
+    "GETQUOTAROOT",
     "ID",
     "LIST",
     "LOGIN",
@@ -77,6 +81,8 @@ const TAKE_ARGUMENTS: [&str; 27] = [
     "REPLACE",
     "SEARCH",
     "SELECT",
+    "SETMETADATA",
+    "SETQUOTA",
     "SORT",
     "STATUS",
     "STORE",
@@ -117,6 +123,11 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
         "STATUS" => list::status(cursor, names),
         "ESEARCH" => multi_search::multi_search(cursor, names),
         "UIDBATCHES" => uid_batches(cursor),
+        "GETQUOTA" => Ok(CommandBody::GetQuota { root: cursor.text("a quota root")? }),
+        "GETQUOTAROOT" => Ok(CommandBody::GetQuotaRoot { mailbox: cursor.mailbox(names)? }),
+        "SETQUOTA" => set_quota(cursor),
+        "GETMETADATA" => metadata::get(cursor, names),
+        "SETMETADATA" => metadata::set(cursor, names),
         "APPEND" => Err(Expected::Rule("APPEND needs a message, which is a literal".into())),
         "REPLACE" => Err(Expected::Rule("REPLACE needs a message, which is a literal".into())),
         "UID" => {
@@ -188,6 +199,18 @@ fn uid_batches(cursor: &mut Cursor<'_>) -> Read<CommandBody> {
         part = Some((first, cursor.positive(EXPECTED)?));
     }
     Ok(CommandBody::UidBatches(UidBatches { size, part }))
+}
+
+/// `setquota` of RFC 9208 section 7.
+fn set_quota(cursor: &mut Cursor<'_>) -> Read<CommandBody> {
+    cursor.text("a quota root")?;
+    cursor.space()?;
+    cursor.list(|cursor| {
+        cursor.atom("a resource")?;
+        cursor.space()?;
+        cursor.number64("a limit")
+    })?;
+    Ok(CommandBody::SetQuota)
 }
 
 fn login(cursor: &mut Cursor<'_>) -> Read<CommandBody> {

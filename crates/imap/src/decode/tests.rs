@@ -299,7 +299,8 @@ fn what_imap_codec_does_not_know_is_decoded_as_well() {
                 subscribed: false,
                 children: true,
                 special_use: true,
-                status: vec![StatusItem::UidNext]
+                status: vec![StatusItem::UidNext],
+                metadata: vec![]
             },
         }
     );

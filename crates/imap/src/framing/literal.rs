@@ -65,6 +65,11 @@ pub(crate) fn opens_catenate(text: &[u8]) -> bool {
     text.windows(CATENATE.len()).any(|window| window.eq_ignore_ascii_case(CATENATE))
 }
 
+/// Whether a literal8 within `text`, which is no message, may hold NUL octets: as a value of SETMETADATA alone (RFC 5464 section 5).
+pub(super) fn takes_literal8(text: &[u8]) -> bool {
+    split_word(text).is_some_and(|(_tag, rest)| strip_name(rest, b"SETMETADATA ").is_some())
+}
+
 /// What stands before the first space and what behind it.
 fn split_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = text.iter().position(|octet| *octet == b' ')?;

@@ -174,7 +174,7 @@ fn nul_octets_are_refused_in_commands_literals_and_messages() {
     );
 }
 
-/// RFC 9051 section 4.3.1: of a literal8 the consumer decides what NUL octets mean. In other commands there is none.
+/// RFC 9051 section 4.3.1: of a literal8 the consumer decides what NUL octets mean. In most commands there is none.
 #[test]
 fn a_literal8_hands_on_nul_octets() {
     assert_eq!(
@@ -189,6 +189,12 @@ fn a_literal8_hands_on_nul_octets() {
     );
     let refused = Seen::Refused(Some("a".to_owned()), Refusal::NulOctet, false);
     assert_eq!(whole("a LOGIN ~{3+}\r\nx\0y z\r\nb NOOP\r\n"), [refused, command("b NOOP")]);
+    // RFC 5464 section 5
+    let set = "a SETMETADATA x (/shared/y ~{3+}\r\nx\0y)";
+    assert_eq!(whole(&format!("{set}\r\nb NOOP\r\n")), [command(set), command("b NOOP")]);
+    let refused = Seen::Refused(Some("a".to_owned()), Refusal::NulOctet, false);
+    let set = set.replace('~', "");
+    assert_eq!(whole(&format!("{set}\r\nb NOOP\r\n")), [refused, command("b NOOP")]);
 }
 
 #[test]

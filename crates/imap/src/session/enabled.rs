@@ -6,7 +6,7 @@ use crate::command::{Search, SearchReturn, Tag};
 use crate::mailbox_name::NameEncoding;
 
 /// What can be enabled, as ENABLED names it.
-const CAN_BE_ENABLED: [&str; 5] = ["CONDSTORE", "QRESYNC", "UIDONLY", "UTF8=ACCEPT", "IMAP4rev2"];
+const CAN_BE_ENABLED: [&str; 6] = ["CONDSTORE", "QRESYNC", "UIDONLY", "UTF8=ACCEPT", "IMAP4rev2", "METADATA"];
 
 /// What was enabled beside CONDSTORE, QRESYNC and UIDONLY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,7 @@ impl Session {
             "UIDONLY" => self.uid_only,
             "UTF8=ACCEPT" => self.enabled.utf8,
             "IMAP4rev2" => self.enabled.rev2,
+            "METADATA" => self.annotated.is_some(),
             _ => false,
         }
     }
@@ -66,6 +67,7 @@ impl Session {
                     selected.tell_uids();
                 }
             }
+            "METADATA" => self.enable_metadata(),
             _ => {}
         }
     }
@@ -74,6 +76,7 @@ impl Session {
     pub(super) fn forget_enabled(&mut self) {
         (self.condstore, self.qresync, self.uid_only) = (false, false, false);
         self.enabled = Enabled::default();
+        self.annotated = None;
     }
 
     /// Whether the client reads and writes UTF-8 in mailbox names and message headers.

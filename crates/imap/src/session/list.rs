@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mailstore::account::{AccountView, HIERARCHY_SEPARATOR};
 use mailstore::request::{Reply, Request, RequestError};
 
+use super::metadata::write_listed;
 use super::pattern::Pattern;
 use super::put::put;
 use super::status::write_status;
@@ -96,6 +97,9 @@ impl Session {
         while let Some(name) = listing.names.pop() {
             steps += listing.patterns.iter().map(|pattern| pattern.cost(&name)).sum::<usize>();
             let listed = listing.write(&name, out);
+            if listed {
+                write_listed(&listing.view, &name, &listing.returned.metadata, out);
+            }
             if let Some(request) = listing.status_request(&name).filter(|_| listed) {
                 listing.asked = Some(name);
                 self.running = Running::List(listing);

@@ -38,6 +38,7 @@ impl Session {
         list.push_str(
             " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS SEARCHRES PARTIAL UIDONLY UIDBATCHES SAVEDATE I18NLEVEL=1",
         );
+        list.push_str(" METADATA LIST-METADATA QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE");
         let SessionConfig { append_limit, message_limit, .. } = *self.config;
         list.push_str(" UTF8=ACCEPT IMAP4rev2");
         if !self.compressed {

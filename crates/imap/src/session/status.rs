@@ -8,6 +8,7 @@ use mailstore::request::{Reply, Request, RequestError, modseq};
 use super::answer::Answer;
 use super::config::SessionConfig;
 use super::put::{self, put};
+use super::quota::STORAGE_UNIT;
 use super::{Action, Running, Session};
 use crate::command::{StatusItem, Tag};
 use crate::encode;
@@ -93,6 +94,10 @@ fn count(item: StatusItem, view: &MailboxView, config: &SessionConfig) -> u64 {
         StatusItem::UidValidity => view.validity.map_or(1, |validity| validity.0).into(),
         StatusItem::Unseen => (view.rows.len() - with(Flag::Seen)) as u64,
         StatusItem::Deleted => with(Flag::Deleted) as u64,
+        StatusItem::DeletedStorage => {
+            let deleted = view.rows.iter().filter(|row| row.flags.contains(&Flag::Deleted));
+            deleted.map(|row| row.facts.size).sum::<u64>().div_ceil(STORAGE_UNIT)
+        }
         StatusItem::Size => view.rows.iter().map(|row| row.facts.size).sum(),
         StatusItem::HighestModseq => modseq(view.highest_modseq),
         StatusItem::AppendLimit => config.append_limit,

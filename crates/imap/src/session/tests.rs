@@ -1,5 +1,6 @@
 //! Transcripts of sessions over a store in memory.
 
+mod annotating;
 mod binary;
 mod caching;
 mod catenating;
@@ -17,6 +18,7 @@ mod multi_searching;
 mod paging;
 mod previewing;
 mod progressing;
+mod quotas;
 mod replacing;
 mod resyncing;
 mod revision2;

@@ -4,6 +4,7 @@ use crate::command::{CommandBody, ListReturn, ListSelection, StatusItem};
 use crate::mailbox_name::NameEncoding;
 
 use super::super::cursor::{Cursor, Expected, Read};
+use super::metadata;
 
 /// `list` of RFC 5258 section 6: `LIST [(selection)] reference pattern-or-patterns [RETURN (options)]`.
 pub(super) fn list(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<CommandBody> {
@@ -57,6 +58,11 @@ fn return_option(cursor: &mut Cursor<'_>, returned: &mut ListReturn) -> Read<()>
         "STATUS" => {
             cursor.space()?;
             returned.status = status_items(cursor)?;
+        }
+        // RFC 9590 section 3.
+        "METADATA" => {
+            cursor.space()?;
+            returned.metadata = metadata::entries(cursor)?;
         }
         other => return Err(Expected::Rule(format!("LIST has no return option {other} here").into())),
     }

@@ -1,0 +1,229 @@
+//! GETMETADATA, SETMETADATA, what is told of changes (RFC 5464), and annotations in answers of LIST (RFC 9590).
+//!
+//! Annotations of no mailbox are those of the account. Private ones and shared ones are told apart by their names alone: nobody but the
+//! owner reads either, as long as mailboxes are not shared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mailstore::account::{AccountView, canonical_name};
+use mailstore::crdt::identity::MailboxId;
+use mailstore::crdt::operation::LONGEST_ANNOTATION;
+use mailstore::request::{Reply, Request, RequestError};
+
+use super::answer::Answer;
+use super::{Action, Running, Session, Telling};
+use crate::command::{Depth, EntryName, Tag};
+use crate::encode;
+use crate::mailbox_name::NameEncoding;
+
+/// What GETMETADATA asks for.
+pub(super) struct Wanted {
+    pub(super) names: Vec<EntryName>,
+    pub(super) depth: Depth,
+    pub(super) longest: Option<u64>,
+}
+
+/// Names and values; none takes an annotation away.
+type Changes = Vec<(String, Option<Vec<u8>>)>;
+
+/// A SETMETADATA under way.
+pub(super) struct Changing {
+    tag: Tag,
+    mailbox: Option<MailboxId>,
+    /// The changes, where the client is to be told of others' alone.
+    own: Changes,
+}
+
+impl Session {
+    pub(super) fn get_metadata(
+        &mut self,
+        tag: &Tag,
+        mailbox: &str,
+        wanted: &Wanted,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let name = canonical_name(mailbox);
+        let Some(annotations) = annotations(&view, &name) else {
+            return self.fail(tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
+        };
+        let found = wanted.find(annotations);
+        let fits = |value: &Option<&Vec<u8>>| {
+            value.is_none_or(|value| wanted.longest.is_none_or(|longest| value.len() as u64 <= longest))
+        };
+        let longest = found
+            .iter()
+            .filter(|(_, value)| !fits(value))
+            .filter_map(|(_, value)| Some(value.as_ref()?.len()));
+        let longest = longest.max();
+        let told: Vec<_> = found.into_iter().filter(|(_, value)| fits(value)).collect();
+        write_metadata(&name, &told, out);
+        let answer = Answer::ok("Completed");
+        let answer = match longest {
+            // RFC 5464 section 4.2.1.
+            Some(longest) => answer.code(format!("METADATA LONGENTRIES {longest}")),
+            None => answer,
+        };
+        self.finish(tag, Telling::Everything, answer, out)
+    }
+
+    pub(super) fn set_metadata(
+        &mut self,
+        tag: Tag,
+        mailbox: &str,
+        changes: Vec<(EntryName, Option<Vec<u8>>)>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let name = canonical_name(mailbox);
+        let of = match view.find(&name) {
+            Some(entry) => Some(entry.mailbox),
+            None if name.is_empty() => None,
+            None => return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out),
+        };
+        if changes
+            .iter()
+            .any(|(_, value)| value.as_ref().is_some_and(|value| value.len() > LONGEST_ANNOTATION))
+        {
+            let text = format!("The value of an annotation may have {LONGEST_ANNOTATION} octets");
+            return self.fail(&tag, Answer::no(format!("METADATA MAXSIZE {LONGEST_ANNOTATION}"), text), out);
+        }
+        let changes: Changes =
+            changes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+        let own = if self.annotated.is_some() { changes.clone() } else { Changes::new() };
+        self.running = Running::Metadata(Changing { tag, mailbox: of, own });
+        Action::Ask(Request::Annotate { account: view.account, mailbox: of, changes })
+    }
+
+    pub(super) fn metadata_answered(
+        &mut self,
+        changing: Changing,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        let answer = match answer {
+            Ok(_) => {
+                self.know_changes(changing.mailbox, changing.own);
+                Answer::ok("Completed")
+            }
+            Err(error @ RequestError::OverLimit { .. }) => Answer::no("METADATA TOOMANY", error.to_string()),
+            Err(error) => Answer::refused(&error),
+        };
+        self.finish(&changing.tag, Telling::Everything, answer, out)
+    }
+
+    /// From now on the client is told which annotations change.
+    pub(super) fn enable_metadata(&mut self) {
+        if self.annotated.is_none() {
+            self.annotated = self.mailboxes();
+        }
+    }
+
+    /// RFC 5464 section 4.3: a client is not told of what it changed itself.
+    fn know_changes(&mut self, mailbox: Option<MailboxId>, changes: Changes) {
+        let Some(view) = &mut self.annotated else { return };
+        let view = Arc::make_mut(view);
+        let known = match mailbox {
+            Some(mailbox) => {
+                let mut entries = view.mailboxes.values_mut();
+                entries.find(|entry| entry.mailbox == mailbox).map(|entry| &mut entry.annotations)
+            }
+            None => Some(&mut view.annotations),
+        };
+        let Some(known) = known else { return };
+        for (name, value) in changes {
+            match value {
+                Some(value) => known.insert(name, value),
+                None => known.remove(&name),
+            };
+        }
+    }
+
+    /// Tells the names of annotations that others have changed (RFC 5464 section 4.4.2).
+    pub(super) fn tell_annotated(&mut self, out: &mut Vec<u8>) {
+        let Some(now) = self.mailboxes().filter(|_| self.annotated.is_some()) else { return };
+        let Some(known) = self.annotated.replace(Arc::clone(&now)) else { return };
+        if Arc::ptr_eq(&known, &now) {
+            return;
+        }
+        write_changed("", &known.annotations, &now.annotations, out);
+        let none = BTreeMap::new();
+        let known: BTreeMap<MailboxId, &BTreeMap<String, Vec<u8>>> =
+            known.mailboxes.values().map(|entry| (entry.mailbox, &entry.annotations)).collect();
+        for (name, entry) in &now.mailboxes {
+            let known = known.get(&entry.mailbox).copied().unwrap_or(&none);
+            write_changed(name, known, &entry.annotations, out);
+        }
+    }
+}
+
+/// The annotations of a mailbox, or, where the name is empty, of the account.
+fn annotations<'a>(view: &'a AccountView, name: &str) -> Option<&'a BTreeMap<String, Vec<u8>>> {
+    match view.find(name) {
+        Some(entry) => Some(&entry.annotations),
+        None => name.is_empty().then_some(&view.annotations),
+    }
+}
+
+impl Wanted {
+    /// What there is of it, each once; named ones that are not there have no value.
+    fn find<'a>(
+        &'a self,
+        annotations: &'a BTreeMap<String, Vec<u8>>,
+    ) -> BTreeMap<&'a str, Option<&'a Vec<u8>>> {
+        let mut found: BTreeMap<&str, Option<&Vec<u8>>> =
+            self.names.iter().map(|name| (name.as_str(), None)).collect();
+        for (name, value) in annotations {
+            if self.names.iter().any(|asked| self.depth.reaches(asked, name)) {
+                found.insert(name, Some(value));
+            }
+        }
+        found
+    }
+}
+
+/// Appends what a LIST with METADATA asks for of one mailbox.
+pub(super) fn write_listed(view: &AccountView, name: &str, names: &[EntryName], out: &mut Vec<u8>) {
+    if let Some(annotations) = annotations(view, name).filter(|_| !names.is_empty()) {
+        let wanted = Wanted { names: names.to_vec(), depth: Depth::Zero, longest: None };
+        write_metadata(name, &wanted.find(annotations).into_iter().collect::<Vec<_>>(), out);
+    }
+}
+
+/// Appends `* METADATA mailbox (name value ...)` (RFC 5464 section 4.4.1), unless there is nothing to tell.
+fn write_metadata(mailbox: &str, told: &[(&str, Option<&Vec<u8>>)], out: &mut Vec<u8>) {
+    if told.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b"* METADATA ");
+    encode::mailbox(mailbox, NameEncoding::ModifiedUtf7, out);
+    for (place, (name, value)) in told.iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b" (" } else { b" " });
+        encode::astring(name.as_bytes(), out);
+        out.push(b' ');
+        encode::nstring8(value.map(Vec::as_slice), out);
+    }
+    out.extend_from_slice(b")\r\n");
+}
+
+/// Appends `* METADATA mailbox name ...` (RFC 5464 section 4.4.2), unless nothing is another.
+fn write_changed(
+    mailbox: &str,
+    known: &BTreeMap<String, Vec<u8>>,
+    now: &BTreeMap<String, Vec<u8>>,
+    out: &mut Vec<u8>,
+) {
+    let names: BTreeSet<&String> = known.keys().chain(now.keys()).collect();
+    let changed: Vec<&String> = names.into_iter().filter(|name| known.get(*name) != now.get(*name)).collect();
+    if changed.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b"* METADATA ");
+    encode::mailbox(mailbox, NameEncoding::ModifiedUtf7, out);
+    for name in changed {
+        out.push(b' ');
+        encode::astring(name.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
