@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config;
+use crate::control::Limit;
 
 /// A mail store that several nodes serve at the same time.
 #[derive(Debug, Parser)]
@@ -130,11 +131,37 @@ pub enum UserCommand {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Show what an account holds and may hold, or bound it. What it holds already stays.
+    Quota {
+        /// Its name.
+        name: String,
+        /// The most octets of all its messages, such as 500M or 10G (units of 1024), or `none`.
+        #[arg(long, value_name = "SIZE", value_parser = limit)]
+        storage: Option<Limit>,
+        /// The most messages, or `none`.
+        #[arg(long, value_name = "COUNT", value_parser = limit)]
+        messages: Option<Limit>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Remove an account with all its mail, on every node.
     Remove {
         /// Its name.
         name: String,
     },
+}
+
+/// A number, perhaps with K, M, G or T for powers of 1024; or `none`.
+fn limit(text: &str) -> Result<Limit, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(Limit::Unlimited);
+    }
+    let units = [("K", 1u64 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+    let upper = text.to_ascii_uppercase();
+    let unit = units.iter().find_map(|(name, factor)| Some((upper.strip_suffix(name)?, *factor)));
+    let (digits, factor) = unit.unwrap_or((&upper, 1));
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    number.map(Limit::Most).ok_or_else(|| "use a number such as 1000, 500M or 10G, or `none`".to_owned())
 }
 
 /// Where a password comes from; never from the command line, which others can read.
@@ -186,6 +213,8 @@ mod tests {
             "user add alice --password-stdin",
             "user list",
             "user list --json",
+            "user quota alice",
+            "user quota alice --storage 10G --messages none --json",
             "user passwd alice --password-stdin",
             "user remove alice",
             "status --json",

@@ -23,6 +23,8 @@ pub enum Question {
     SetPassword { name: String, password: String },
     /// `user remove`
     RemoveUser { name: String },
+    /// `user quota`
+    Quota { name: String, storage: Option<Limit>, messages: Option<Limit> },
     /// `cluster invite`
     Invite,
     /// `cluster remove`
@@ -39,6 +41,26 @@ pub enum Question {
     Verify { repair: bool },
 }
 
+/// A limit as an operator gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// No limit.
+    Unlimited,
+    /// At most so many.
+    Most(u64),
+}
+
+impl Limit {
+    /// The limit as the store keeps it.
+    pub fn most(self) -> Option<u64> {
+        match self {
+            Limit::Unlimited => None,
+            Limit::Most(most) => Some(most),
+        }
+    }
+}
+
 impl Question {
     /// Whether it can be answered from the tables alone, without a new life of the node.
     pub fn only_reads(&self) -> bool {
@@ -47,6 +69,7 @@ impl Question {
             Question::AddUser { .. }
                 | Question::SetPassword { .. }
                 | Question::RemoveUser { .. }
+                | Question::Quota { .. }
                 | Question::Invite
                 | Question::RemoveNode { .. }
                 | Question::Bump { .. }

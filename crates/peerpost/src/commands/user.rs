@@ -29,6 +29,9 @@ pub fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
             output::line(format_args!("removed {name}"))
         }
         UserCommand::List { output } => list_users(config, output),
+        UserCommand::Quota { name, storage, messages, output } => {
+            show(config, Question::Quota { name, storage, messages }, output, quota)
+        }
     }
 }
 
@@ -36,6 +39,19 @@ fn list_users(config: &Config, output: Output) -> Result<(), Failure> {
     show(config, Question::ListUsers, output, |answer| {
         list(answer, "accounts").iter().filter_map(Value::as_str).map(|name| format!("{name}\n")).collect()
     })
+}
+
+/// `storage: 1234 of 1048576 octets`, and the same of messages.
+fn quota(answer: &Value) -> String {
+    let line = |what: &str, unit: &str| {
+        let number = |key: &str| answer.get(what).and_then(|value| value.get(key)).and_then(Value::as_u64);
+        let used = number("used").unwrap_or(0);
+        match number("limit") {
+            Some(limit) => format!("{what}: {used} of {limit}{unit}\n"),
+            None => format!("{what}: {used}{unit}, no limit\n"),
+        }
+    };
+    [line("storage", " octets"), line("messages", "")].concat()
 }
 
 /// The first line of standard input.

@@ -9,7 +9,7 @@ use mailstore::password::{self, PasswordCost};
 use mailstore::{Mailstore, Reply, Request, RequestError, Storage};
 use serde_json::{Value, json};
 
-use super::Question;
+use super::{Limit, Question};
 use crate::commands::status;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -69,6 +69,7 @@ pub async fn answer(
             context.store()?.ask(Request::RemoveAccount { account }).await?;
             Ok(json!({ "removed": name }))
         }
+        Question::Quota { name, storage, messages } => quota(context, &name, storage, messages).await,
         Question::RemoveNode { name, slot } => remove_node(context, &name, slot).await,
         Question::Bump { account: name, mailbox } => {
             let account = account(context.store()?, &name)?;
@@ -93,6 +94,33 @@ pub async fn answer(
             tokio::task::block_in_place(|| read(context, &context_storage, reading, &progress))
         }
     }
+}
+
+/// What an account holds and may hold, once what is given is changed.
+async fn quota(
+    context: &Context,
+    name: &str,
+    storage: Option<Limit>,
+    messages: Option<Limit>,
+) -> Result<Value, Failure> {
+    let store = context.store()?;
+    let account = account(store, name)?;
+    let ask = async || match store.ask(Request::Usage { account }).await? {
+        Reply::Usage { usage, quota } => Ok((usage, quota)),
+        other => Err(Failure::new(format!("the store answered what an account holds with {other:?}"))),
+    };
+    let (mut usage, mut quota) = ask().await?;
+    if storage.is_some() || messages.is_some() {
+        quota.octets = storage.map_or(quota.octets, Limit::most);
+        quota.messages = messages.map_or(quota.messages, Limit::most);
+        store.ask(Request::SetQuota { account, quota }).await?;
+        (usage, quota) = ask().await?;
+    }
+    Ok(json!({
+        "account": name,
+        "storage": { "used": usage.octets, "limit": quota.octets },
+        "messages": { "used": usage.messages, "limit": quota.messages },
+    }))
 }
 
 /// Declares a member dead.
