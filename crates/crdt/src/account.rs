@@ -488,3 +488,39 @@ impl Account {
         held.is_some() && held == self.current_uid(entry, mailbox)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that were written before there were quotas and annotations: all of it is there, and nothing of it is made up.
+    #[test]
+    fn a_head_of_the_first_format_is_read() {
+        let stamp = |counter| Stamp {
+            timestamp: Timestamp::from_parts(Millis(5), counter, NodeSlot::FIRST),
+            incarnation: Incarnation([7; 16]),
+        };
+        let register = |text: &str| Some(Latest { stamp: stamp(1), value: text.to_owned() });
+        let subscriptions = BTreeMap::from([("INBOX".to_owned(), Latest { stamp: stamp(2), value: true })]);
+        let validity_of_name = BTreeMap::from([("INBOX".to_owned(), Validity(9))]);
+        let (name, password) = (register("alice"), register("hash"));
+        let row = (&name, Some(stamp(1)), None::<Stamp>, &password, &subscriptions, &validity_of_name);
+        let row = postcard::to_stdvec(&(row, Some(Validity(9)))).expect("plain data");
+        let first = AccountHead::decode(&row).expect("a row of the first format");
+        let expected = AccountHead {
+            name,
+            created: Some(stamp(1)),
+            password,
+            subscriptions,
+            validity_of_name,
+            greatest_validity: Some(Validity(9)),
+            ..AccountHead::default()
+        };
+        assert_eq!(first, expected);
+        let now = postcard::to_stdvec(&expected).expect("plain data");
+        assert_eq!(AccountHead::decode(&now).expect("a row of this format"), expected);
+        for end in (0..now.len()).filter(|end| *end != row.len()) {
+            assert!(AccountHead::decode(&now[..end]).is_err(), "a row that is cut at {end} is damaged");
+        }
+    }
+}

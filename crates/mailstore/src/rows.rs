@@ -420,7 +420,11 @@ pub fn digest(reader: &Reader, account: &AccountId) -> Result<String, ArchiveErr
     let mut hasher = blake3::Hasher::new_derive_key("peerpost account digest");
     for table in [Table::Accounts, Table::Mailboxes, Table::Entries] {
         for row in reader.prefixed(table, &account.0).map_err(failed)? {
-            let (key, value) = row.map_err(failed)?;
+            let (key, mut value) = row.map_err(failed)?;
+            if table == Table::Accounts {
+                // A row of the first format says the same as one of this.
+                value = encode(&decode_head(&value)?);
+            }
             hasher.update(&(key.len() as u64).to_be_bytes()).update(&key);
             hasher.update(&(value.len() as u64).to_be_bytes()).update(&value);
         }

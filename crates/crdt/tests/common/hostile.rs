@@ -9,7 +9,7 @@ use peerpost_crdt::identity::{
     AccountId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
 };
 use peerpost_crdt::operation::{
-    Addition, DefaultMailbox, DocumentId, FoundedRun, FoundingReason, Operation, PlacedRun,
+    Addition, DefaultMailbox, DocumentId, FoundedRun, FoundingReason, Operation, PlacedRun, Quota,
 };
 use peerpost_crdt::record::Record;
 use peerpost_crdt::vector::Sequence;
@@ -159,6 +159,9 @@ fn account_operation() -> impl Strategy<Value = Operation> {
         mailbox().prop_map(|mailbox| Operation::DeleteMailbox { mailbox }),
         (name(), validity()).prop_map(|(name, validity)| Operation::BearName { name, validity }),
         (name(), any::<bool>()).prop_map(|(name, subscribed)| Operation::Subscribe { name, subscribed }),
+        (prop::option::of(mailbox()), name(), prop::option::of(Just(vec![0; 3])))
+            .prop_map(|(mailbox, name, value)| Operation::Annotate { mailbox, name, value }),
+        prop::option::of(0..3u64).prop_map(|messages| Operation::SetQuota(Quota { octets: None, messages })),
     ]
 }
 

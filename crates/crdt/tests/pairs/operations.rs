@@ -21,14 +21,16 @@ pub enum Operation {
     Delete,
     Rename,
     Subscribe,
+    Annotate,
     Add,
     Password,
+    Quota,
     Remove,
 }
 
 impl Operation {
     /// All, in the order of the document.
-    pub const ALL: [Operation; 17] = [
+    pub const ALL: [Operation; 19] = [
         Operation::Deliver,
         Operation::Append,
         Operation::Copy,
@@ -43,8 +45,10 @@ impl Operation {
         Operation::Delete,
         Operation::Rename,
         Operation::Subscribe,
+        Operation::Annotate,
         Operation::Add,
         Operation::Password,
+        Operation::Quota,
         Operation::Remove,
     ];
 
@@ -65,8 +69,10 @@ impl Operation {
             Operation::Delete => "delete",
             Operation::Rename => "rename",
             Operation::Subscribe => "subscribe",
+            Operation::Annotate => "annotate",
             Operation::Add => "add",
             Operation::Password => "password",
+            Operation::Quota => "quota",
             Operation::Remove => "remove",
         }
     }
@@ -96,8 +102,10 @@ impl Operation {
             Operation::Delete => world.delete(node, WORK),
             Operation::Rename => world.rename(node, WORK, if side == 0 { "One" } else { "Other" }),
             Operation::Subscribe => world.subscribe(node, WORK, true),
-            Operation::Add => world.add_account(node, password(side)),
-            Operation::Password => world.set_password(node, password(side)),
+            Operation::Annotate => world.annotate(node, WORK, of_side(side)),
+            Operation::Add => world.add_account(node, of_side(side)),
+            Operation::Password => world.set_password(node, of_side(side)),
+            Operation::Quota => world.set_quota(node, 100 + u64::from(side)),
             Operation::Remove => world.remove_account(node),
         }
     }
@@ -129,6 +137,6 @@ fn clear(world: &mut World, node: usize, flag: &str) -> Result<(), Refused> {
     world.store(node, FlagChange::Remove, &[flag])
 }
 
-fn password(side: u8) -> &'static str {
+fn of_side(side: u8) -> &'static str {
     if side == 0 { "of one" } else { "of the other" }
 }

@@ -27,9 +27,12 @@ pub fn expected(one: Operation, other: Operation) -> Outcome {
     match (one, other) {
         (Add, Add) => Outcome::Later,
         (_, Add) | (Add, _) => Outcome::Never,
-        (Password, Password) => Outcome::Later,
+        (Annotate, Annotate) | (Password, Password) | (Quota, Quota) => Outcome::Later,
         (Remove, Remove) => Outcome::Both,
         (_, Remove) => Outcome::Alone(Remove),
+        (Delete, Annotate) => Outcome::Alone(Delete),
+        (Rename, Annotate) => Outcome::First(Annotate),
+        (_, Annotate | Quota) => Outcome::Both,
         (_, Password) | (_, Subscribe) | (Create, _) | (_, Create) => Outcome::Both,
         (Deliver | Append, Delete) => Outcome::MailStays,
         (Deliver | Append, Rename) => Outcome::First(one),

@@ -8,7 +8,7 @@ use peerpost_crdt::flag::{Flag, FlagChange};
 use peerpost_crdt::identity::{
     AccountId, BodyHash, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
 };
-use peerpost_crdt::operation::DefaultMailbox;
+use peerpost_crdt::operation::{DefaultMailbox, Quota};
 use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Beginning, NoArchive, Replica};
 use peerpost_crdt::view::ReceivedAt;
@@ -43,7 +43,10 @@ pub type Message = (char, BTreeSet<String>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     pub password: String,
+    pub quota: Quota,
     pub subscriptions: BTreeSet<String>,
+    /// By mailbox.
+    pub annotations: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Sorted. A name that a node gave to a mailbox whose own was taken ends in `~` here, without the digits.
     pub mailboxes: BTreeMap<String, Vec<Message>>,
 }
@@ -171,8 +174,14 @@ impl World {
             let name = unit.name.find('~').map_or(unit.name.as_str(), |end| &unit.name[..=end]);
             (name.to_owned(), messages)
         };
+        let annotations = |unit: &peerpost_crdt::fold::mailbox::Unit| {
+            (unit.name.clone(), account.head().annotations().of(Some(&unit.identities)))
+        };
+        let annotations = account.units().iter().map(annotations);
         Some(Picture {
             password: account.head().password().unwrap_or_default().to_owned(),
+            quota: account.head().quota(),
+            annotations: annotations.filter(|(_, annotations)| !annotations.is_empty()).collect(),
             subscriptions: account.head().subscriptions().map(str::to_owned).collect(),
             mailboxes: account.units().iter().map(mailbox).collect(),
         })
@@ -313,6 +322,21 @@ impl World {
         let default = |name: &&str| DefaultMailbox { name: (*name).to_owned(), special_use: None };
         let defaults: Vec<DefaultMailbox> = DEFAULTS.iter().map(default).collect();
         self.on(node).add_account("alice", password, &defaults).map_err(|_| Refused)?;
+        self.commit(node);
+        Ok(())
+    }
+
+    pub fn annotate(&mut self, node: usize, name: &str, value: &str) -> Result<(), Refused> {
+        let mailbox = self.named(node, name)?;
+        let changes = vec![("/shared/comment".to_owned(), Some(value.as_bytes().to_vec()))];
+        self.on(node).annotate(alice(), Some(mailbox), changes).map_err(|_| Refused)?;
+        self.commit(node);
+        Ok(())
+    }
+
+    pub fn set_quota(&mut self, node: usize, messages: u64) -> Result<(), Refused> {
+        let quota = Quota { octets: None, messages: Some(messages) };
+        self.on(node).set_quota(alice(), quota).map_err(|_| Refused)?;
         self.commit(node);
         Ok(())
     }

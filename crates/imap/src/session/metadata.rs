@@ -48,16 +48,9 @@ impl Session {
         let Some(annotations) = annotations(&view, &name) else {
             return self.fail(tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
         };
-        let found = wanted.find(annotations);
-        let fits = |value: &Option<&Vec<u8>>| {
-            value.is_none_or(|value| wanted.longest.is_none_or(|longest| value.len() as u64 <= longest))
-        };
-        let longest = found
-            .iter()
-            .filter(|(_, value)| !fits(value))
-            .filter_map(|(_, value)| Some(value.as_ref()?.len()));
-        let longest = longest.max();
-        let told: Vec<_> = found.into_iter().filter(|(_, value)| fits(value)).collect();
+        let (told, longer): (Vec<_>, Vec<_>) =
+            wanted.find(annotations).into_iter().partition(|(_, value)| wanted.takes(*value));
+        let longest = longer.iter().filter_map(|(_, value)| Some(value.as_ref()?.len())).max();
         write_metadata(&name, &told, out);
         let answer = Answer::ok("Completed");
         let answer = match longest {
@@ -167,13 +160,19 @@ fn annotations<'a>(view: &'a AccountView, name: &str) -> Option<&'a BTreeMap<Str
 }
 
 impl Wanted {
-    /// What there is of it, each once; named ones that are not there have no value.
+    /// Whether the value is as short as it shall be.
+    fn takes(&self, value: Option<&Vec<u8>>) -> bool {
+        let octets = value.map_or(0, |value| value.len() as u64);
+        self.longest.is_none_or(|longest| octets <= longest)
+    }
+
+    /// What there is of it, each once. What is asked for by its name alone, and is not there, has no value.
     fn find<'a>(
         &'a self,
         annotations: &'a BTreeMap<String, Vec<u8>>,
     ) -> BTreeMap<&'a str, Option<&'a Vec<u8>>> {
-        let mut found: BTreeMap<&str, Option<&Vec<u8>>> =
-            self.names.iter().map(|name| (name.as_str(), None)).collect();
+        let named = self.names.iter().filter(|_| self.depth == Depth::Zero);
+        let mut found: BTreeMap<&str, Option<&Vec<u8>>> = named.map(|name| (name.as_str(), None)).collect();
         for (name, value) in annotations {
             if self.names.iter().any(|asked| self.depth.reaches(asked, name)) {
                 found.insert(name, Some(value));
@@ -183,12 +182,12 @@ impl Wanted {
     }
 }
 
-/// Appends what a LIST with METADATA asks for of one mailbox.
+/// Appends what a LIST with METADATA asks for of one mailbox; what is not there has no value.
 pub(super) fn write_listed(view: &AccountView, name: &str, names: &[EntryName], out: &mut Vec<u8>) {
-    if let Some(annotations) = annotations(view, name).filter(|_| !names.is_empty()) {
-        let wanted = Wanted { names: names.to_vec(), depth: Depth::Zero, longest: None };
-        write_metadata(name, &wanted.find(annotations).into_iter().collect::<Vec<_>>(), out);
-    }
+    let Some(annotations) = annotations(view, name) else { return };
+    let asked = names.iter().map(EntryName::as_str).collect::<BTreeSet<&str>>();
+    let told: Vec<_> = asked.into_iter().map(|name| (name, annotations.get(name))).collect();
+    write_metadata(name, &told, out);
 }
 
 /// Appends `* METADATA mailbox (name value ...)` (RFC 5464 section 4.4.1), unless there is nothing to tell.

@@ -159,6 +159,11 @@ impl Life {
                 Request::RenameMailbox { account, from: name, to: format!("R{}", self.names) }
             }
             2 if name != "INBOX" => Request::DeleteMailbox { account, mailbox },
+            _ if self.names.is_multiple_of(3) => Request::Annotate {
+                account,
+                mailbox: self.names.is_multiple_of(2).then_some(mailbox),
+                changes: vec![("/shared/comment".to_owned(), Some(new.into_bytes()))],
+            },
             _ => Request::Subscribe { account, name: new, subscribed: self.names.is_multiple_of(2) },
         };
         self.ask(node, request);
