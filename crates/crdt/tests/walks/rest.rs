@@ -122,7 +122,7 @@ impl World {
             }
         }
         let visible: BTreeSet<EntryId> =
-            first.values().flat_map(|(.., rows)| rows.values().map(|(entry, _)| *entry)).collect();
+            first.values().flat_map(|(.., rows)| rows.values().map(|(entry, ..)| *entry)).collect();
         let survives = self.survives();
         let state = self.nodes[living[0]].account();
         let mailbox_of = |entry: &EntryId| Some(state?.entry(entry)?.mailbox()?.value);
