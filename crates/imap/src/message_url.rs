@@ -126,7 +126,7 @@ mod tests {
             ("/a%3Bb%20c%C3%BC/;uid=1", "Some(\"a;b c\u{fc}\") None 1 [] Whole None"),
             (";UID=7/;SECTION=1.2", "None None 7 [1, 2] Whole None"),
             (";UID=7/;SECTION=TEXT/;PARTIAL=5.10", "None None 7 [] Text Some((5, 10))"),
-            (";UID=7/;PARTIAL=5", "None None 7 [] Whole Some((5, 4294967295))"),
+            (";UID=7/;PARTIAL=5", "None None 7 [] Whole Some((5, 18446744073709551615))"),
         ] {
             assert_eq!(shown(url).as_deref(), Some(expected), "{url}");
         }

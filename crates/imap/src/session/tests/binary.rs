@@ -132,7 +132,7 @@ fn damage_is_told_and_the_rest_is_read() {
     let answer = client.send("FETCH 1:2 (UID BINARY[1])");
     assert_eq!(answer.matches("BINARY[1] NIL").count(), 1, "{answer}");
     assert_eq!(answer.matches("do you think").count(), 1, "{answer}");
-    assert!(answer.contains("t NO [SERVERBUG] Some messages could not be read"), "{answer}");
+    assert!(answer.contains("t NO [CORRUPTION] Some messages could not be read"), "{answer}");
 }
 
 /// RFC 3516 section 4.4: what cannot be stored is refused with UNKNOWN-CTE; a literal8 without a NUL is a literal.

@@ -132,5 +132,5 @@ fn it_lets_others_have_their_turn() {
     damaged.send("CREATE Other");
     damaged.append("Other", "()", "Subject: whole\r\n\r\nHallo\r\n");
     let answer = damaged.send("ESEARCH IN (personal) TEXT hallo");
-    assert!(answer.contains("MAILBOX \"Other\"") && answer.contains("t NO [SERVERBUG] "), "{answer}");
+    assert!(answer.contains("MAILBOX \"Other\"") && answer.contains("t NO [CORRUPTION] "), "{answer}");
 }

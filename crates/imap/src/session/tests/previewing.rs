@@ -42,5 +42,5 @@ fn damage_is_told_and_the_rest_is_read() {
     let mut client = Client::with_damage("()");
     let answer = client.send("FETCH 1:2 PREVIEW");
     assert_eq!(answer.matches("PREVIEW NIL").count(), 1, "{answer}");
-    assert!(answer.contains("do you think") && answer.contains("t NO [SERVERBUG] "), "{answer}");
+    assert!(answer.contains("do you think") && answer.contains("t NO [CORRUPTION] "), "{answer}");
 }

@@ -137,7 +137,7 @@ fn searches_are_answered_by_esearch() {
         let expected = format!("* ESEARCH (TAG \"t\"){answer}\r\nt OK Completed\r\n");
         assert_eq!(client.send(search), expected, "{search}");
     }
-    assert!(client.send("SEARCH CHARSET KOI8-R ALL").starts_with("t NO [BADCHARSET (US-ASCII UTF-8)] "));
+    assert!(client.send("SEARCH CHARSET X-NONE ALL").starts_with("t NO [BADCHARSET "));
 }
 
 /// RFC 9051 section 7.5.2: what is told unasked carries the UID. Sections 5.5 and 7.5.1: no EXPUNGE during FETCH, STORE and
