@@ -1,6 +1,8 @@
 //! A quota on two nodes that hear of each other now and then (RFC 9208): each keeps it by what it knows, nothing that was accepted is
 //! lost to it, and both count the same once they have the same.
 
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use peerpost_crdt::account::{NewEntry, Usage};

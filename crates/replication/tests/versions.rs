@@ -1,6 +1,8 @@
 //! Nodes that speak different versions of the protocol exchange nothing, and say why: the older one would not understand what the
 //! newer one writes.
 
+#![allow(clippy::unwrap_used, reason = "test")]
+
 mod common;
 
 use common::member;

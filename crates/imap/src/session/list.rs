@@ -98,7 +98,7 @@ impl Session {
             steps += listing.patterns.iter().map(|pattern| pattern.cost(&name)).sum::<usize>();
             let listed = listing.write(&name, out);
             if listed {
-                write_listed(&listing.view, &name, &listing.returned.metadata, out);
+                write_listed(&listing.view, &name, listing.spelling, &listing.returned.metadata, out);
             }
             if let Some(request) = listing.status_request(&name).filter(|_| listed) {
                 listing.asked = Some(name);

@@ -51,7 +51,7 @@ impl Session {
         let (told, longer): (Vec<_>, Vec<_>) =
             wanted.find(annotations).into_iter().partition(|(_, value)| wanted.takes(*value));
         let longest = longer.iter().filter_map(|(_, value)| Some(value.as_ref()?.len())).max();
-        write_metadata(&name, &told, out);
+        write_metadata((&name, self.name_encoding()), &told, out);
         let answer = Answer::ok("Completed");
         let answer = match longest {
             // RFC 5464 section 4.2.1.
@@ -140,13 +140,14 @@ impl Session {
         if Arc::ptr_eq(&known, &now) {
             return;
         }
-        write_changed("", &known.annotations, &now.annotations, out);
+        let spelling = self.name_encoding();
+        write_changed(("", spelling), &known.annotations, &now.annotations, out);
         let none = BTreeMap::new();
         let known: BTreeMap<MailboxId, &BTreeMap<String, Vec<u8>>> =
             known.mailboxes.values().map(|entry| (entry.mailbox, &entry.annotations)).collect();
         for (name, entry) in &now.mailboxes {
             let known = known.get(&entry.mailbox).copied().unwrap_or(&none);
-            write_changed(name, known, &entry.annotations, out);
+            write_changed((name, spelling), known, &entry.annotations, out);
         }
     }
 }
@@ -183,20 +184,30 @@ impl Wanted {
 }
 
 /// Appends what a LIST with METADATA asks for of one mailbox; what is not there has no value.
-pub(super) fn write_listed(view: &AccountView, name: &str, names: &[EntryName], out: &mut Vec<u8>) {
+pub(super) fn write_listed(
+    view: &AccountView,
+    name: &str,
+    spelling: NameEncoding,
+    names: &[EntryName],
+    out: &mut Vec<u8>,
+) {
     let Some(annotations) = annotations(view, name) else { return };
     let asked = names.iter().map(EntryName::as_str).collect::<BTreeSet<&str>>();
     let told: Vec<_> = asked.into_iter().map(|name| (name, annotations.get(name))).collect();
-    write_metadata(name, &told, out);
+    write_metadata((name, spelling), &told, out);
 }
 
 /// Appends `* METADATA mailbox (name value ...)` (RFC 5464 section 4.4.1), unless there is nothing to tell.
-fn write_metadata(mailbox: &str, told: &[(&str, Option<&Vec<u8>>)], out: &mut Vec<u8>) {
+fn write_metadata(
+    (mailbox, spelling): (&str, NameEncoding),
+    told: &[(&str, Option<&Vec<u8>>)],
+    out: &mut Vec<u8>,
+) {
     if told.is_empty() {
         return;
     }
     out.extend_from_slice(b"* METADATA ");
-    encode::mailbox(mailbox, NameEncoding::ModifiedUtf7, out);
+    encode::mailbox(mailbox, spelling, out);
     for (place, (name, value)) in told.iter().enumerate() {
         out.extend_from_slice(if place == 0 { b" (" } else { b" " });
         encode::astring(name.as_bytes(), out);
@@ -208,7 +219,7 @@ fn write_metadata(mailbox: &str, told: &[(&str, Option<&Vec<u8>>)], out: &mut Ve
 
 /// Appends `* METADATA mailbox name ...` (RFC 5464 section 4.4.2), unless nothing is another.
 fn write_changed(
-    mailbox: &str,
+    (mailbox, spelling): (&str, NameEncoding),
     known: &BTreeMap<String, Vec<u8>>,
     now: &BTreeMap<String, Vec<u8>>,
     out: &mut Vec<u8>,
@@ -219,7 +230,7 @@ fn write_changed(
         return;
     }
     out.extend_from_slice(b"* METADATA ");
-    encode::mailbox(mailbox, NameEncoding::ModifiedUtf7, out);
+    encode::mailbox(mailbox, spelling, out);
     for name in changed {
         out.push(b' ');
         encode::astring(name.as_bytes(), out);

@@ -20,8 +20,8 @@ pub(super) const STORAGE_UNIT: u64 = 1024;
 /// A GETQUOTA or GETQUOTAROOT that waits for what the account holds.
 pub(super) struct Asking {
     tag: Tag,
-    /// The mailbox whose root was asked for.
-    mailbox: Option<String>,
+    /// The mailbox whose root was asked for, and how it is spelled.
+    mailbox: Option<(String, NameEncoding)>,
 }
 
 impl Session {
@@ -36,7 +36,10 @@ impl Session {
         let Some(view) = self.mailboxes() else { return self.waiting() };
         let name = canonical_name(mailbox).into_owned();
         match view.find(&name) {
-            Some(_) => self.ask_quota(Asking { tag, mailbox: Some(name) }),
+            Some(_) => {
+                let mailbox = Some((name, self.name_encoding()));
+                self.ask_quota(Asking { tag, mailbox })
+            }
             None => self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out),
         }
     }
@@ -70,9 +73,9 @@ impl Session {
 impl Asking {
     fn tell(&self, usage: Usage, quota: Quota, out: &mut Vec<u8>) -> Answer {
         let is_bounded = quota != Quota::default();
-        if let Some(name) = &self.mailbox {
+        if let Some((name, spelling)) = &self.mailbox {
             out.extend_from_slice(b"* QUOTAROOT ");
-            encode::mailbox(name, NameEncoding::ModifiedUtf7, out);
+            encode::mailbox(name, *spelling, out);
             out.extend_from_slice(if is_bounded { b" \"\"\r\n" } else { b"\r\n" });
         } else if !is_bounded {
             return Answer::no("NONEXISTENT", "There is no such quota root");

@@ -149,6 +149,26 @@ fn changes_of_others_are_told_once_enabled() {
     assert_eq!(client.changes(), "* METADATA \"play\" /private/color\r\n");
 }
 
+/// RFC 6855 section 3: whoever speaks UTF-8 gets names in it.
+#[test]
+fn names_are_spelled_as_the_client_spells_them() {
+    let store = store();
+    let (mut client, mut other) = (Client::logged_in(&store), Client::logged_in(&store));
+    client.send("CREATE B&APw-cher");
+    client.send("SETMETADATA B&APw-cher (/private/color red)");
+    let plain = client.send("GETMETADATA B&APw-cher /private/color");
+    assert!(plain.starts_with("* METADATA \"B&APw-cher\" (/private/color \"red\")\r\n"), "{plain}");
+    assert!(client.send("GETQUOTAROOT B&APw-cher").starts_with("* QUOTAROOT \"B&APw-cher\"\r\n"));
+    client.send("ENABLE UTF8=ACCEPT METADATA");
+    let told = client.send("GETMETADATA \"B\u{fc}cher\" /private/color");
+    assert!(told.starts_with("* METADATA \"B\u{fc}cher\" (/private/color \"red\")\r\n"), "{told}");
+    assert!(client.send("GETQUOTAROOT \"B\u{fc}cher\"").starts_with("* QUOTAROOT \"B\u{fc}cher\"\r\n"));
+    let listed = client.send("LIST \"\" B* RETURN (METADATA (/private/color))");
+    assert!(listed.contains("* METADATA \"B\u{fc}cher\" (/private/color \"red\")\r\n"), "{listed}");
+    other.send("SETMETADATA B&APw-cher (/private/color blue)");
+    assert!(client.send("NOOP").starts_with("* METADATA \"B\u{fc}cher\" /private/color\r\n"));
+}
+
 /// RFC 5464 section 4.1: the mailbox keeps them over a rename, and they are gone with the mailbox. The later writing counts on
 /// both nodes.
 #[test]
