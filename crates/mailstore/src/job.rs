@@ -68,7 +68,11 @@ impl Job {
         };
         matches!(
             request,
-            Request::Append { .. } | Request::Copy { .. } | Request::Move { .. } | Request::Bump { .. }
+            Request::Append { .. }
+                | Request::Replace { .. }
+                | Request::Copy { .. }
+                | Request::Move { .. }
+                | Request::Bump { .. }
         )
     }
 

@@ -54,6 +54,20 @@ pub enum Request {
         /// The messages, in order.
         messages: Vec<NewMessage>,
     },
+    /// IMAP REPLACE (RFC 8508): a message takes the place of another one. A crash leaves either of them, and nobody sees both or
+    /// neither. Answered by [`Reply::Replaced`].
+    Replace {
+        /// The account.
+        account: AccountId,
+        /// Where the old message is.
+        from: MailboxId,
+        /// The old message. If it is gone already, the new one is stored nevertheless.
+        replaced: EntryId,
+        /// Where the new message shall be.
+        to: MailboxId,
+        /// The new message.
+        message: Box<NewMessage>,
+    },
     /// A delivery by an MTA. The same octets from the same sender for the same mailbox, offered to any node within a
     /// week, are stored once. Answered by [`Reply::Delivered`].
     Deliver {
@@ -223,6 +237,15 @@ pub enum Reply {
         uids: Vec<Uid>,
         /// The mailbox afterwards.
         view: Arc<MailboxView>,
+    },
+    /// The new message is visible, and the old one is not any more.
+    Replaced {
+        /// UIDVALIDITY of the mailbox that the new message is in.
+        validity: Validity,
+        /// Its UID there.
+        uid: Option<Uid>,
+        /// The mailbox of the old message afterwards.
+        source: Arc<MailboxView>,
     },
     /// The message is durable.
     Delivered {

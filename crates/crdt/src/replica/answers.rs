@@ -1,4 +1,4 @@
-//! APPEND, COPY and MOVE, whose answers name UIDs (RFC 4315): where nothing else is known they are placed at once.
+//! APPEND, COPY, MOVE and REPLACE, whose answers name UIDs (RFC 4315): where nothing else is known they are placed at once.
 //!
 //! In ordered mode (rule 7) they are left to the placer for half a second as everything else is: were each node to place its own
 //! at once, nearly all that clients append on two nodes at the same time would be reissued. So such a command has two steps. The
@@ -134,6 +134,27 @@ impl<A: Archive> Replica<A> {
     ) -> Result<Wanted, CommandError> {
         let wanted = self.relocate(id, (from, to), entries, Account::move_entries)?;
         let wanted = self.leave_to_placer(wanted);
+        self.settle(id);
+        Ok(wanted)
+    }
+
+    /// Replaces a message by one that a client appends, in whichever mailbox (RFC 8508): the new one is visible at once, and where
+    /// it is the old one is not any more, in one and the same batch. So it is not left to the placer even in ordered mode.
+    ///
+    /// An old message that is no longer in its mailbox stays where it went.
+    pub fn replace(
+        &mut self,
+        id: AccountId,
+        (from, replaced): (MailboxId, EntryId),
+        mailbox: MailboxId,
+        new: NewEntry,
+    ) -> Result<Wanted, CommandError> {
+        let from = self.public(id, from)?;
+        let wanted = self.accept(id, mailbox, vec![new])?;
+        let placed = self.answer_at_once(&wanted);
+        if placed.is_ok_and(|placed| !placed.pairs.is_empty()) {
+            with(self, id, |account, writer| account.remove(writer, from, &[replaced]))?;
+        }
         self.settle(id);
         Ok(wanted)
     }

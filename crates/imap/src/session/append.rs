@@ -1,5 +1,5 @@
-//! APPEND (RFC 9051 section 6.3.12), also of several messages (RFC 3502) or put together of parts (RFC 4469), and the first half
-//! of REPLACE: the octets go to the body store and through the scanner as they arrive.
+//! APPEND (RFC 9051 section 6.3.12), also of several messages (RFC 3502) or put together of parts (RFC 4469), and what REPLACE has in
+//! common with it: the octets go to the body store and through the scanner as they arrive.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) struct Appending {
     tag: Tag,
     account: AccountId,
     mailbox: MailboxId,
-    /// What is to be removed afterwards.
+    /// What it takes the place of.
     replaced: Option<Replaced>,
     done: Vec<NewMessage>,
     current: Option<Box<Incoming>>,
@@ -138,10 +138,18 @@ impl Session {
     }
 
     fn append_finish(&mut self, mut appending: Appending) -> Action {
-        let messages = std::mem::take(&mut appending.done);
-        let (account, mailbox) = (appending.account, appending.mailbox);
+        let mut messages = std::mem::take(&mut appending.done);
+        let (account, mailbox, replaced) = (appending.account, appending.mailbox, appending.replaced);
         self.running = Running::Append(appending);
-        Action::Ask(Request::Append { account, mailbox, messages })
+        Action::Ask(match (replaced, messages.pop()) {
+            (Some(Replaced { mailbox: from, entry: replaced }), Some(message)) => {
+                Request::Replace { account, from, replaced, to: mailbox, message: Box::new(message) }
+            }
+            (_, last) => {
+                messages.extend(last);
+                Request::Append { account, mailbox, messages }
+            }
+        })
     }
 
     pub(super) fn append_answered(
@@ -153,9 +161,11 @@ impl Session {
         if let Some(Source::Looking(looking)) = appending.source.take() {
             return self.append_looked(appending, &looking.0, &looking.1, answer, out);
         }
-        let Appending { tag, account, replaced, .. } = appending;
-        let appended = matches!(answer, Ok(Reply::Appended { .. }));
+        let tag = appending.tag;
         let answer = match answer {
+            Ok(Reply::Replaced { validity, uid, source }) => {
+                return self.replace_answered(&tag, (validity, uid), &source, out);
+            }
             Ok(Reply::Appended { validity, uids, view }) => {
                 if let Some(selected) = &mut self.selected {
                     selected.offer(&view);
@@ -168,10 +178,7 @@ impl Session {
             Ok(_) => Answer::misfit(),
             Err(error) => Answer::refused_target(&error),
         };
-        match replaced.filter(|_| appended) {
-            Some(replaced) => self.replace(tag, account, replaced, &answer, out),
-            None => self.finish(&tag, Telling::Everything, answer, out),
-        }
+        self.finish(&tag, Telling::Everything, answer, out)
     }
 }
 

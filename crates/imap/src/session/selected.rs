@@ -181,23 +181,41 @@ impl Selected {
             return;
         }
         let changes = self.newest.changes_since(&self.told);
-        match departing {
-            Departing::Expunge => {
-                for uid in changes.expunged.iter().rev() {
-                    put!(out, "* {} EXPUNGE\r\n", sequence(self.told.rows.rank(*uid)));
-                }
-            }
-            Departing::Vanished if !changes.expunged.is_empty() => {
-                out.extend_from_slice(b"* VANISHED ");
-                put::set(changes.expunged.iter().map(|uid| uid.0), out);
-                out.extend_from_slice(b"\r\n");
-            }
-            Departing::Vanished => {}
-        }
+        self.tell_gone(&changes.expunged, departing, out);
         if !changes.added.is_empty() {
             put!(out, "* {} EXISTS\r\n", self.newest.rows.len());
         }
         self.told = self.newest.clone();
+    }
+
+    /// The same the other way round: a message was replaced, and there is no moment without either of them.
+    pub(super) fn tell_arrivals_first(&mut self, departing: Departing, out: &mut Vec<u8>) {
+        self.refresh();
+        if self.ended().is_some() {
+            return;
+        }
+        let changes = self.newest.changes_since(&self.told);
+        if !changes.added.is_empty() {
+            put!(out, "* {} EXISTS\r\n", self.told.rows.len() + changes.added.len());
+        }
+        self.tell_gone(&changes.expunged, departing, out);
+        self.told = self.newest.clone();
+    }
+
+    fn tell_gone(&self, gone: &[Uid], departing: Departing, out: &mut Vec<u8>) {
+        match departing {
+            Departing::Expunge => {
+                for uid in gone.iter().rev() {
+                    put!(out, "* {} EXPUNGE\r\n", sequence(self.told.rows.rank(*uid)));
+                }
+            }
+            Departing::Vanished if !gone.is_empty() => {
+                out.extend_from_slice(b"* VANISHED ");
+                put::set(gone.iter().map(|uid| uid.0), out);
+                out.extend_from_slice(b"\r\n");
+            }
+            Departing::Vanished => {}
+        }
     }
 
     /// HIGHESTMODSEQ up to which everything was told, where the client has to hear it: it takes another for it, or would

@@ -1,4 +1,4 @@
-//! APPEND, COPY and MOVE: accepted in one batch, and answered once their messages have UIDs, in the same batch or in a later one.
+//! APPEND, REPLACE, COPY and MOVE: accepted in one batch, and answered once their messages have UIDs, in the same batch or in a later one.
 
 use std::collections::BTreeMap;
 
@@ -49,6 +49,27 @@ impl Committer {
             let uids: Option<Vec<Uid>> = entries.iter().map(|entry| uids.get(entry).copied()).collect();
             let (validity, view) = (placed.validity, view(finished, account, mailbox)?);
             Ok(Reply::Appended { validity, uids: uids.unwrap_or_default(), view })
+        });
+    }
+
+    /// The new message, its octets and the end of the old one are in one commit.
+    pub(super) fn replace(
+        &mut self,
+        (account, from, replaced): (AccountId, MailboxId, EntryId),
+        to: MailboxId,
+        message: NewMessage,
+        answer: Answer<Reply, RequestError>,
+        batch: &mut Batch,
+    ) {
+        let (entry, (hash, structure, staged)) = self.entry(message, None);
+        let wanted = self.replica.replace(account, (from, replaced), to, entry);
+        if wanted.is_ok() {
+            keep(batch, &hash, &structure, staged);
+        }
+        self.accepted(wanted, answer, move |finished, placed| {
+            let source = view(finished, account, from)?;
+            let uid = placed.pairs.first().map(|(_, uid)| *uid);
+            Ok(Reply::Replaced { validity: placed.validity, uid, source })
         });
     }
 

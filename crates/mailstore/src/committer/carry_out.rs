@@ -158,6 +158,10 @@ impl Committer {
                 self.append(account, mailbox, messages, answer, batch);
                 return None;
             }
+            Request::Replace { account, from, replaced, to, message } => {
+                self.replace((account, from, replaced), to, *message, answer, batch);
+                return None;
+            }
             Request::Copy { account, from, entries, to } => {
                 let wanted = self.replica.copy_in_turn(account, from, &entries, to);
                 self.relocated(account, from, wanted, answer);
