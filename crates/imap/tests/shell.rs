@@ -355,3 +355,88 @@ async fn a_client_that_reads_nothing_loses_its_connection() {
     assert!(rest.len() < 20 * size, "{} octets came", rest.len());
     assert!(service.connect().await.ask("NOOP").await.contains("t OK"));
 }
+
+/// As many messages as make a search take long, and keys none of which is in any of them.
+async fn begin_a_long_search(service: &Service) -> Client<TcpStream> {
+    let mut client = service.connect().await;
+    client.log_in().await;
+    let message = format!("Subject: long\r\n\r\n{}", "x".repeat(20_000));
+    client.send("a APPEND INBOX").await;
+    for _ in 0..1_000 {
+        client.send(&format!(" {{{}+}}\r\n{message}", message.len())).await;
+    }
+    client.send("\r\n").await;
+    client.until("a OK").await;
+    client.ask("SELECT INBOX").await;
+    let keys: String = (0..50).map(|key| format!(" NOT BODY absent-{key}")).collect();
+    client.send(&format!("b SEARCH{keys}\r\n")).await;
+    client
+}
+
+/// One thread serves all: whoever worked on without a pause would hold up everybody.
+#[tokio::test]
+async fn a_long_search_holds_nobody_up() {
+    let service = Service::start(quick()).await;
+    let mut searching = begin_a_long_search(&service).await;
+    let mut other = service.connect().await;
+    other.log_in().await;
+    let (mut slowest, began) = (Duration::ZERO, Instant::now());
+    for _ in 0..10 {
+        let asked = Instant::now();
+        other.ask("NOOP").await;
+        slowest = slowest.max(asked.elapsed());
+    }
+    // A piece reads a MiB; all of it is a thousand of them.
+    assert!(slowest < Duration::from_secs(5), "a NOOP took {slowest:?} of {:?}", began.elapsed());
+    match timeout(Duration::from_millis(1), searching.line()).await {
+        Ok(told) => assert!(told.starts_with("* OK [INPROGRESS "), "the search was through before: {told}"),
+        Err(_) => {}
+    }
+}
+
+/// It went on to the end, or until INPROGRESS was told in vain.
+#[tokio::test]
+async fn a_search_ends_with_its_connection() {
+    let service = Service::start(Settings { connections_per_address: 2, ..quick() }).await;
+    let searching = begin_a_long_search(&service).await;
+    let mut other = service.connect().await;
+    other.log_in().await;
+    let connect = || async {
+        let mut client = Client::new(TcpStream::connect(service.plain).await.expect("a connection"));
+        client.line().await
+    };
+    assert!(connect().await.starts_with("* BYE [UNAVAILABLE]"), "the search goes on");
+    drop(searching);
+    let began = Instant::now();
+    while !connect().await.starts_with("* OK ") {
+        assert!(began.elapsed() < Duration::from_secs(9), "the search of a client that is gone goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_searched_batched_and_replaced_comes_over_the_wire() {
+    let service = Service::start(quick()).await;
+    let mut client = service.connect().await;
+    client.log_in().await;
+    client.send("a APPEND INBOX {27+}\r\nSubject: hello\r\n\r\nA line.\r\n\r\n").await;
+    client.until("a OK").await;
+    client.ask("SELECT INBOX").await;
+    let told = client.ask("FETCH 1 SAVEDATE").await;
+    assert!(told.contains("* 1 FETCH (SAVEDATE \"") && told.contains(" +0000\")"), "{told}");
+    assert!(client.ask("UIDBATCHES 500").await.contains("* UIDBATCHES (TAG \"t\") 1:1\r\n"));
+    client.send("b ESEARCH IN (mailboxes {5+}\r\nINBOX) CHARSET KOI8-R RETURN (COUNT) ALL\r\n").await;
+    client.line_with("b BAD").await;
+    client
+        .send("b ESEARCH IN (mailboxes {5+}\r\nINBOX) RETURN (COUNT) CHARSET KOI8-R TEXT {4+}\r\nLINE\r\n")
+        .await;
+    let told = client.until("b ").await;
+    assert!(
+        told.contains("* ESEARCH (TAG \"b\" MAILBOX \"INBOX\" UIDVALIDITY ") && told.contains("COUNT 1"),
+        "{told}"
+    );
+    client.send("c REPLACE 1 INBOX {15+}\r\nSubject: n\r\n\r\nx\r\n").await;
+    let told = client.until("c ").await;
+    assert!(told.contains("* 2 EXISTS\r\n* 1 EXPUNGE\r\nc OK Replaced"), "{told}");
+    assert!(client.ask("CAPABILITY").await.contains(" MESSAGELIMIT=100000 "));
+}

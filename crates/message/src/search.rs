@@ -322,7 +322,7 @@ mod tests {
         let mut matcher = Matcher::new(&needle);
         let text = "\u{fdfa}".repeat(500_000);
         assert!(!matcher.push(&text));
-        assert!(matcher.window.capacity() < 16 * SEARCH_FOLD_OCTETS, "{}", matcher.window.capacity());
+        assert!(matcher.window.capacity() <= 16 * SEARCH_FOLD_OCTETS, "{}", matcher.window.capacity());
         assert!(matcher.push("Y"), "across pieces");
     }
 

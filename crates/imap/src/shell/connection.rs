@@ -10,6 +10,7 @@ use std::time::Duration;
 use mailstore::crdt::clock::Millis;
 use mailstore::request::{Reply, Request, RequestError};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::command::{AppendEvent, CommandBody};
@@ -112,7 +113,7 @@ impl Connection {
                 Action::Compress => self.compress().await?,
                 Action::Pause { until } => self.pause(until).await?,
                 Action::Continue => {
-                    self.flush().await?;
+                    self.give_way().await?;
                     let action = self.produce();
                     self.settle(action)
                 }
@@ -171,6 +172,27 @@ impl Connection {
         }
         let now = self.shared.clock.now();
         blocking(|| self.session.produce(now, &mut self.out))
+    }
+
+    /// Between two pieces of a long answer: what was said goes out, and other tasks have their turn. While nothing is said, as in a
+    /// search of many bodies, it would not be noticed that the client is gone; so then whatever it sends is waited for, without
+    /// waiting.
+    async fn give_way(&mut self) -> Result<(), End> {
+        if !self.out.is_empty() {
+            self.flush().await?;
+            yield_now().await;
+            return Ok(());
+        }
+        let Connection { stream, received, .. } = self;
+        let nothing_waits = received.rest().is_empty();
+        tokio::select! {
+            biased;
+            read = received.fill(stream), if nothing_waits => match read? {
+                0 => Err(End::Closed),
+                _ => Ok(()),
+            },
+            () = yield_now() => Ok(()),
+        }
     }
 
     /// Hands the session the next thing that happens. `changes`: whether it wants to know of changes.

@@ -44,7 +44,7 @@ fn sources_name_mailboxes() {
         ("mailboxes (inbox Workshop absent)", "INBOX Workshop"),
         ("MAILBOXES Work/Old mailboxes \"Work/Old\"", "Work/Old"),
         ("inboxes", "INBOX"),
-        ("subscribed", "Work/Old"),
+        ("subscribed", "INBOX Work/Old"),
         ("subtree Work", "Work Work/Old Work/Old/Deep"),
         ("subtree-one Work", "Work Work/Old"),
         ("subtree-one (Work Workshop) inboxes", "INBOX Work Work/Old Workshop"),
@@ -126,9 +126,9 @@ fn it_lets_others_have_their_turn() {
     (client.turns, client.pace) = (0, 6_000);
     let answer = client.send("ESEARCH IN (personal) RETURN (COUNT) TEXT tomorrow");
     assert!(answer.contains("UID COUNT 601\r\n"), "{answer}");
-    assert!(client.turns > 10 + 2, "{} turns", client.turns);
+    assert!(client.turns >= 10 + 2, "{} turns", client.turns);
     assert!(answer.contains("* OK [INPROGRESS (\"t\" "), "{answer}");
-    let (_, mut damaged) = (0, Client::with_damage("()"));
+    let mut damaged = Client::with_damage("()");
     damaged.send("CREATE Other");
     damaged.append("Other", "()", "Subject: whole\r\n\r\nHallo\r\n");
     let answer = damaged.send("ESEARCH IN (personal) TEXT hallo");
