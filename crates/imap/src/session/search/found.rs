@@ -36,6 +36,8 @@ pub(super) struct Report {
 pub(super) struct Correlator {
     pub(super) mailbox: String,
     pub(super) validity: Validity,
+    /// How the client spells names.
+    pub(super) names: NameEncoding,
 }
 
 impl Report {
@@ -66,9 +68,9 @@ impl Report {
     fn write_extended(&self, returned: SearchReturn, tag: &Tag, found: &[Found], out: &mut Vec<u8>) {
         out.extend_from_slice(b"* ESEARCH (TAG ");
         crate::encode::string(tag.as_str().as_bytes(), out);
-        if let Some(Correlator { mailbox, validity }) = &self.correlator {
+        if let Some(Correlator { mailbox, validity, names }) = &self.correlator {
             out.extend_from_slice(b" MAILBOX ");
-            crate::encode::mailbox(mailbox, NameEncoding::ModifiedUtf7, out);
+            crate::encode::mailbox(mailbox, *names, out);
             put!(out, " UIDVALIDITY {validity}");
         }
         out.push(b')');

@@ -144,7 +144,8 @@ impl Session {
 
     fn begin_mailbox(&mut self, mut multi: Box<MultiSearching>, pictures: Pictures) -> Action {
         if let Some(validity) = pictures.told.validity {
-            let correlator = Correlator { mailbox: multi.name.clone(), validity };
+            let names = self.name_encoding();
+            let correlator = Correlator { mailbox: multi.name.clone(), validity, names };
             let report = Report {
                 uid: true,
                 returned: multi.search.returned,

@@ -91,6 +91,18 @@ fn results_are_told_by_mailbox() {
     assert!(found(&answer)[0].1.starts_with("ALL 1 MODSEQ "), "{answer}");
 }
 
+#[test]
+fn names_are_spelled_as_the_client_spells_them() {
+    let (_, mut client) = several();
+    client.send("CREATE Entw&APw-rfe");
+    client.append("Entw&APw-rfe", "()", MAIL);
+    let answer = client.send("ESEARCH IN (mailboxes Entw&APw-rfe) ALL");
+    assert_eq!(found(&answer), [("Entw&APw-rfe".to_owned(), "ALL 1".to_owned())]);
+    client.send("ENABLE UTF8=ACCEPT");
+    let answer = client.wire("t ESEARCH IN (mailboxes \"Entwürfe\") ALL\r\n");
+    assert_eq!(found(&answer), [("Entwürfe".to_owned(), "ALL 1".to_owned())]);
+}
+
 /// In the selected mailbox UIDs and numbers mean what the client was told, and SAVE and sequence numbers are for it alone.
 #[test]
 fn the_selected_mailbox_is_searched_as_it_was_told() {
