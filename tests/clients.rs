@@ -22,7 +22,7 @@ use std::time::Duration;
 use kit::cluster::{ACCOUNT, Cluster, PASSWORD, Setup};
 use kit::imap::Client;
 use kit::node::Node;
-use kit::programs::{CURL, FETCHMAIL, GETMAIL, MBSYNC, PYTHON, trial};
+use kit::programs::{CURL, CYRUS_SCRAM, FETCHMAIL, GETMAIL, MBSYNC, PYTHON, trial};
 use kit::wait::{Outcome, eventually, run};
 use kit::witness::Witness;
 use kit::{delivered, lmtp, message};
@@ -34,6 +34,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials = vec![
         trial("python_delivers_with_smtplib_and_reads_with_imaplib", &[PYTHON], python),
+        trial("python_logs_in_by_scram_with_and_without_the_channel", &[PYTHON], scram),
+        trial("mbsync_logs_in_by_scram", &[MBSYNC, CYRUS_SCRAM], mbsync_scram),
         trial("curl_appends_and_reads", &[CURL], curl),
         trial("mbsync_syncs_from_one_node_and_then_from_the_other", &[MBSYNC], mbsync),
         trial("python_delivers_with_smtplib_and_reads_with_poplib", &[PYTHON], poplib),
@@ -71,6 +73,17 @@ fn python() {
         let mut session = Command::new("python3");
         session.arg(script("imap_session.py")).args([host, &plain, &tls, ACCOUNT, PASSWORD]);
         run(&mut session, b"", LIMIT).success(&format!("imap_session.py on {}", node.name));
+    }
+}
+
+/// The script is its own SCRAM client, over hashlib and hmac; the channel is bound by the hash of the certificate.
+fn scram() {
+    let cluster = with_tls();
+    for node in &cluster.nodes {
+        let ports = [node.imap, node.imap_tls.unwrap(), node.pop3_tls.unwrap()].map(|at| at.port().to_string());
+        let mut session = Command::new("python3");
+        session.arg(script("scram_session.py")).arg("127.0.0.1").args(&ports).args([ACCOUNT, PASSWORD]);
+        run(&mut session, b"", LIMIT).success(&format!("scram_session.py on {}", node.name));
     }
 }
 
@@ -124,12 +137,12 @@ fn maildir(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// mbsync with the same state, whatever the node.
-fn run_mbsync(directory: &Path, node: &Node) -> Outcome {
+fn run_mbsync(directory: &Path, node: &Node, mechanism: &str) -> Outcome {
     let config = directory.join("mbsyncrc");
     let certificate = directory.parent().unwrap().join("certificate.pem");
     let text = format!(
         "IMAPAccount node\nHost 127.0.0.1\nPort {}\nUser {ACCOUNT}\nPass \"{PASSWORD}\"\n\
-         SSLType IMAPS\nCertificateFile {}\nAuthMechs LOGIN\n\n\
+         SSLType IMAPS\nCertificateFile {}\nAuthMechs {mechanism}\n\n\
          IMAPStore far\nAccount node\n\n\
          MaildirStore near\nPath {home}/mail/\nInbox {home}/mail/INBOX\nSubFolders Verbatim\n\n\
          Channel mail\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState {home}/state/\n",
@@ -183,18 +196,30 @@ fn mbsync() {
         Ok(())
     });
 
-    run_mbsync(&home, a);
+    run_mbsync(&home, a, "LOGIN");
     let synced = maildir(&home.join("mail"));
     assert_eq!(synced.len(), 21, "messages fetched from a");
     let listings = [client.list("INBOX"), client.list("Projects")];
 
     // The same state against the other node, and back.
     for node in [b, a] {
-        run_mbsync(&home, node);
+        run_mbsync(&home, node, "LOGIN");
         assert_eq!(maildir(&home.join("mail")), synced, "mbsync with {} changed the maildir", node.name);
     }
     assert_eq!([client.list("INBOX"), client.list("Projects")], listings, "mbsync changed a mailbox");
     assert_eq!([other.list("INBOX"), other.list("Projects")], listings);
+}
+
+/// mbsync logs in by the SCRAM-SHA-256 of Cyrus SASL (libsasl2-modules), which takes at most 65,536 rounds.
+fn mbsync_scram() {
+    let cluster = Cluster::start(Setup { nodes: 1, tls: true, ..Setup::default() });
+    let home = cluster.directory().join("mbsync");
+    fs::create_dir_all(home.join("mail")).unwrap();
+    fs::create_dir_all(home.join("state")).unwrap();
+    let node = &cluster.nodes[0];
+    lmtp::Client::open(node).deliver(&message("scram", "for mbsync"));
+    run_mbsync(&home, node, "SCRAM-SHA-256");
+    assert_eq!(maildir(&home.join("mail")).len(), 1);
 }
 
 /// Waits until a node shows this many messages in INBOX.

@@ -15,6 +15,8 @@ pub struct Program {
     pub package: &'static str,
 }
 
+/// The SCRAM of Cyrus SASL, which `mbsync` uses.
+pub const CYRUS_SCRAM: Program = Program { name: "libscram.so", package: "libsasl2-modules" };
 pub const CURL: Program = Program { name: "curl", package: "curl" };
 pub const FETCHMAIL: Program = Program { name: "fetchmail", package: "fetchmail" };
 pub const GETMAIL: Program = Program { name: "getmail", package: "getmail6" };
@@ -47,7 +49,9 @@ pub fn trial(name: &str, needs: &'static [Program], body: fn()) -> Trial {
 }
 
 fn find(program: &str) -> Option<PathBuf> {
+    let plugins = ["/usr/lib/sasl2", "/usr/lib/x86_64-linux-gnu/sasl2", "/usr/lib/aarch64-linux-gnu/sasl2"];
     env::split_paths(&env::var_os("PATH")?)
+        .chain(plugins.map(PathBuf::from))
         .map(|directory| directory.join(program))
         .find(|path| path.is_file())
 }

@@ -72,7 +72,7 @@ impl AccountHead {
         self.created.is_some() && self.created > self.removed
     }
 
-    /// The encoded argon2id hash of the password.
+    /// What is kept of the password: hash and keys as text, which the store above reads.
     pub fn password(&self) -> Option<&str> {
         self.password.as_ref().map(|password| password.value.as_str())
     }

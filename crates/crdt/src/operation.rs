@@ -275,7 +275,7 @@ pub enum Operation {
         /// Its default mailboxes.
         mailboxes: Vec<DefaultMailbox>,
     },
-    /// The encoded argon2id hash of the password.
+    /// What is kept of the password: hash and keys as text, which the store above reads.
     SetPassword(String),
     /// The account is no more.
     RemoveAccount,

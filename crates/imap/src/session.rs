@@ -97,9 +97,9 @@ enum Running {
     #[default]
     Nothing,
     /// AUTHENTICATE waits for a line.
-    Sasl(Tag),
-    /// A password is being checked.
-    Password(Tag),
+    Sasl(Box<login::Attempt>),
+    /// Whoever knows accounts was asked.
+    Authenticating(Box<login::Attempt>),
     /// A password was wrong, and the answer is held back.
     WrongPassword(Tag),
     Select(select::Selecting),
@@ -180,7 +180,7 @@ impl Session {
             Input::Command(command) => self.command(now, command, out),
             Input::Bad { tag, text } => self.bad(tag.as_ref(), text, out),
             Input::Append(event) => self.append(event, out),
-            Input::Line(line) => self.line(line, out),
+            Input::Line(line) => self.line(now, line, out),
             Input::TlsStarted => {
                 self.connection.tls = true;
                 Action::WaitForInput
@@ -255,9 +255,9 @@ impl Session {
             CommandBody::Logout => self.logout(&tag, out),
             CommandBody::Id { parameters } => self.id(&tag, &parameters, out),
             CommandBody::StartTls => self.start_tls(&tag, out),
-            CommandBody::Login { name, password } => self.log_in(tag, name, password.0, out),
+            CommandBody::Login { name, password } => self.log_in(now, tag, (name, password.0), out),
             CommandBody::Authenticate { mechanism, initial_response } => {
-                self.authenticate(tag, &mechanism, initial_response, out)
+                self.authenticate(now, tag, &mechanism, initial_response, out)
             }
             body if self.login.is_some() => self.command_logged_in(now, tag, body, out),
             _ => self.fail(&tag, Answer::bad("Log in first").code("CLIENTBUG"), out),
@@ -368,9 +368,9 @@ impl Session {
         action
     }
 
-    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Action {
+    fn line(&mut self, now: Millis, line: &[u8], out: &mut Vec<u8>) -> Action {
         match std::mem::take(&mut self.running) {
-            Running::Sasl(tag) => self.sasl_line(tag, line, out),
+            Running::Sasl(attempt) => self.sasl_line(now, attempt, line, out),
             Running::Idle(idling) => self.idle_line(&idling, line, out),
             other => {
                 self.running = other;

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::shell::Authenticator;
 use mailstore::Mailstore;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub session: Arc<SessionConfig>,
     /// What a client may send.
     pub framing: framing::Limits,
+    /// What logins need.
+    pub auth: auth::shell::Settings,
     /// Where passwords may cross without TLS.
     pub plaintext: PlaintextPasswords,
     /// The most connections at the same time, all listeners together.
@@ -72,6 +75,7 @@ impl Default for Settings {
         Settings {
             session: Arc::new(SessionConfig::default()),
             framing: framing::Limits::default(),
+            auth: auth::shell::Settings::default(),
             plaintext: PlaintextPasswords::default(),
             connections: 10_000,
             connections_per_address: 1_000,
@@ -130,8 +134,9 @@ impl Listeners {
     ) {
         let gate = Arc::new(Gate::new(settings.connections, settings.connections_per_address));
         let tls = tls.map(TlsAcceptor::from);
-        let shared =
-            Shared { store, tls, settings: Arc::new(settings), gate, clock: Clock::start(), shutdown };
+        let authenticator = Authenticator::new(store.clone(), settings.auth.clone());
+        let (settings, clock) = (Arc::new(settings), Clock::start());
+        let shared = Shared { store, authenticator, tls, settings, gate, clock, shutdown };
         let mut loops = JoinSet::new();
         let listeners = self.plain.into_iter().map(|listener| (listener, false));
         for (listener, tls_first) in listeners.chain(self.tls.into_iter().map(|listener| (listener, true))) {
@@ -156,6 +161,7 @@ async fn bind(addresses: &[SocketAddr], key: &'static str) -> Result<Vec<TcpList
 #[derive(Clone)]
 struct Shared {
     store: Mailstore,
+    authenticator: Authenticator,
     tls: Option<TlsAcceptor>,
     settings: Arc<Settings>,
     gate: Arc<Gate>,

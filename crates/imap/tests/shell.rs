@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth::channel::EXPORTER_LABEL;
+use auth::testing::ScramClient;
 use mailstore::crdt::identity::NodeSlot;
 use mailstore::identity::NodeIdentity;
 use mailstore::password::PasswordCost;
@@ -246,6 +248,34 @@ async fn tls_from_the_first_octet() {
     client.log_in().await;
     client.ask("LOGOUT").await;
     assert_eq!(client.rest().await, "");
+}
+
+/// RFC 9266 section 2: what both ends export from TLS 1.3 binds SCRAM-SHA-256-PLUS to the connection. Somebody in the middle, who
+/// has another connection to each of the two, gets nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scram_is_bound_to_the_connection() {
+    let service = Service::start(Settings { plaintext: PlaintextPasswords::Never, ..quick() }).await;
+    for (same_channel, logged_in) in [(true, true), (false, false)] {
+        let stream = TcpStream::connect(service.tls).await.expect("a connection");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let stream = service.connector.connect(name, stream).await.expect("a handshake");
+        let exported = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b""));
+        let bound = if same_channel { exported.expect("exported") } else { [0; 32] };
+        let mut client = Client::new(stream);
+        assert!(client.line().await.contains("AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=PLAIN"));
+        let mut scram = ScramClient::new("p=tls-exporter,,", &bound, "alice", "secret");
+        client.send(&format!("a AUTHENTICATE SCRAM-SHA-256-PLUS {}\r\n", scram.first())).await;
+        let challenge = client.line_with("+ ").await;
+        client.send(&format!("{}\r\n", scram.last(&challenge[2..]))).await;
+        if logged_in {
+            let verifier = client.line_with("+ ").await;
+            assert!(scram.is_convinced_by(&verifier[2..]));
+            client.send("\r\n").await;
+            client.line_with("a OK [CAPABILITY ").await;
+        } else {
+            client.line_with("a NO [AUTHENTICATIONFAILED]").await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,10 +27,11 @@ pub fn open(
     now: Millis,
 ) -> Result<(Mailstore, Inline), ArchiveError> {
     let (queue, jobs) = Queue::new();
-    let decoy = password::hash("decoy", entropy(), PasswordCost::TEST).unwrap_or_default();
+    let decoy = password::hash_without_scram("decoy", entropy(), PasswordCost::TEST).unwrap_or_default();
     let (committer, published) =
         Committer::open(Arc::clone(&storage), identity.clone(), entropy, queue.clone(), now)?;
-    let store = Mailstore::new(storage, identity, published, queue, Arc::new(|check| check()), decoy);
+    let offload: crate::store::Offload = Arc::new(|check| check());
+    let store = Mailstore::new(storage, identity, published, queue, offload, decoy);
     Ok((store, Inline { committer, jobs }))
 }
 

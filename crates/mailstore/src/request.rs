@@ -184,14 +184,14 @@ pub enum Request {
     AddAccount {
         /// The name.
         name: String,
-        /// The encoded argon2id hash of its password.
+        /// What is kept of its password, made by [`crate::password::hash`].
         password: String,
     },
     /// Answered by [`Reply::Done`].
     SetPassword {
         /// The account.
         account: AccountId,
-        /// The encoded argon2id hash.
+        /// What is kept of it, made by [`crate::password::hash`].
         password: String,
     },
     /// Gives a mailbox a new UIDVALIDITY: every client downloads it again. Answered by [`Reply::Bumped`].

@@ -57,7 +57,7 @@ pub fn start(
     mut entropy: Entropy,
 ) -> Result<(Mailstore, Running), ArchiveError> {
     let (queue, jobs) = Queue::new();
-    let decoy = password::hash("decoy", entropy(), PasswordCost::STANDARD).unwrap_or_default();
+    let decoy = password::hash_without_scram("decoy", entropy(), PasswordCost::STANDARD).unwrap_or_default();
     let (committer, published) =
         Committer::open(Arc::clone(&storage), identity.clone(), entropy, queue.clone(), now())?;
     let offload: crate::store::Offload = Arc::new(|check| {

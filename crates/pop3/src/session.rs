@@ -15,6 +15,7 @@ mod update;
 
 use std::sync::Arc;
 
+use auth::exchange::Exchange;
 use mailstore::Mailstore;
 use mailstore::crdt::clock::Millis;
 use mailstore::request::{Reply, RequestError};
@@ -59,9 +60,9 @@ enum Running {
     #[default]
     Nothing,
     /// AUTH waits for a line.
-    Sasl,
-    /// A password is being checked.
-    Password,
+    Sasl(Box<Exchange>),
+    /// Whoever knows accounts was asked.
+    Authenticating(Box<Exchange>),
     /// A password was wrong, and the answer is held back.
     WrongPassword,
     /// INBOX is being looked at.
@@ -104,11 +105,7 @@ impl Session {
             self.last_heard = now;
         }
         match input {
-            Input::Line(line) if matches!(self.running, Running::Sasl) => self.sasl_line(line, out),
-            Input::Line(line) => match command::parse(line) {
-                Ok(command) => self.command(command, out),
-                Err(mistake) => self.bad(mistake.0, out),
-            },
+            Input::Line(line) => self.line(now, line, out),
             Input::TooLong => {
                 self.running = Running::Nothing;
                 self.bad("The line is too long", out)
@@ -153,16 +150,28 @@ impl Session {
 
     /// How long the line may be that the session waits for, in octets with its end.
     pub fn longest_line(&self) -> usize {
-        if matches!(self.running, Running::Sasl) { LONGEST_RESPONSE } else { LONGEST_COMMAND }
+        if matches!(self.running, Running::Sasl(_)) { LONGEST_RESPONSE } else { LONGEST_COMMAND }
     }
 
-    fn command(&mut self, command: Command, out: &mut Vec<u8>) -> Action {
+    /// A command, or the answer to a challenge.
+    fn line(&mut self, now: Millis, line: &[u8], out: &mut Vec<u8>) -> Action {
+        match std::mem::take(&mut self.running) {
+            Running::Sasl(exchange) => return self.sasl_line(now, exchange, line, out),
+            other => self.running = other,
+        }
+        match command::parse(line) {
+            Ok(command) => self.command(now, command, out),
+            Err(mistake) => self.bad(mistake.0, out),
+        }
+    }
+
+    fn command(&mut self, now: Millis, command: Command, out: &mut Vec<u8>) -> Action {
         // RFC 1939 section 7: PASS comes immediately after USER.
         let name = self.name.take();
         match (command, &self.maildrop) {
             (Command::Capa, _) => self.capabilities(out),
             (Command::Quit, _) => self.quit(out),
-            (command, None) => self.command_before_login(command, name, out),
+            (command, None) => self.command_before_login(now, command, name, out),
             (_, Some(maildrop)) if maildrop.account_is_removed() => {
                 err(&Refusal::permanent("The account was removed"), out);
                 Action::Close
@@ -171,12 +180,18 @@ impl Session {
         }
     }
 
-    fn command_before_login(&mut self, command: Command, name: Option<String>, out: &mut Vec<u8>) -> Action {
+    fn command_before_login(
+        &mut self,
+        now: Millis,
+        command: Command,
+        name: Option<String>,
+        out: &mut Vec<u8>,
+    ) -> Action {
         match command {
             Command::Stls => self.start_tls(out),
             Command::User(name) => self.user(name, out),
-            Command::Pass(password) => self.pass(name, password, out),
-            Command::Auth { mechanism, initial } => self.auth(&mechanism, initial, out),
+            Command::Pass(password) => self.pass(now, name, password, out),
+            Command::Auth { mechanism, initial } => self.auth(now, &mechanism, initial, out),
             _ => self.refuse(&Refusal::plain("Log in first"), out),
         }
     }

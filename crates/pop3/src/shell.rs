@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::shell::Authenticator;
 use mailstore::Mailstore;
 use mailstore::crdt::clock::Millis;
 use rustls::ServerConfig;
@@ -57,6 +58,8 @@ impl PlaintextPasswords {
 pub struct Settings {
     /// What concerns the session.
     pub session: Arc<SessionConfig>,
+    /// What logins need.
+    pub auth: auth::shell::Settings,
     /// Where passwords may cross without TLS.
     pub plaintext: PlaintextPasswords,
     /// The most connections at the same time, all listeners together.
@@ -71,6 +74,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             session: Arc::new(SessionConfig::default()),
+            auth: auth::shell::Settings::default(),
             plaintext: PlaintextPasswords::default(),
             connections: 10_000,
             login_within: Duration::from_secs(10 * 60),
@@ -128,9 +132,10 @@ impl Listeners {
     ) {
         let places = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
         let tls = tls.map(TlsAcceptor::from);
+        let authenticator = Authenticator::new(store.clone(), settings.auth.clone());
         let settings = Arc::new(settings);
         let (lengths, clock) = (Arc::default(), Clock(Instant::now()));
-        let shared = Shared { store, lengths, tls, settings, places, clock, shutdown };
+        let shared = Shared { store, authenticator, lengths, tls, settings, places, clock, shutdown };
         let mut loops = JoinSet::new();
         let listeners = self.plain.into_iter().map(|listener| (listener, false));
         for (listener, tls_first) in listeners.chain(self.tls.into_iter().map(|listener| (listener, true))) {
@@ -170,6 +175,7 @@ impl Clock {
 #[derive(Clone)]
 struct Shared {
     store: Mailstore,
+    authenticator: Authenticator,
     lengths: Arc<Lengths>,
     tls: Option<TlsAcceptor>,
     settings: Arc<Settings>,
@@ -263,11 +269,11 @@ async fn serve(
 
 async fn serve_tls(stream: TcpStream, peer: SocketAddr, shared: Shared) -> Result<(), End> {
     let stream = handshake(stream, &shared).await?;
-    Connection::new(stream, peer, true, shared).serve().await.map(drop)
+    Connection::tls(stream, peer, shared).serve().await.map(drop)
 }
 
 async fn serve_plain(stream: TcpStream, peer: SocketAddr, shared: Shared) -> Result<(), End> {
-    match Connection::new(stream, peer, false, shared).serve().await? {
+    match Connection::plain(stream, peer, shared).serve().await? {
         Served::Over => Ok(()),
         Served::StartTls(connection) => {
             let (stream, suspended) = connection.suspend();

@@ -1,5 +1,7 @@
 //! What can be asked in any state, and how a session gets its account (RFC 9051 sections 6.1 and 6.2).
 
+use auth::exchange::{Exchange, Failure, Step};
+use auth::mechanism::Offer;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use mailstore::crdt::clock::Millis;
@@ -19,6 +21,12 @@ const MOST_ID_PARAMETERS: usize = 30;
 /// One text for every reason, so that nobody learns which accounts there are.
 const WRONG: &str = "The name or the password is wrong";
 
+/// An attempt to log in that is under way.
+pub(super) struct Attempt {
+    tag: Tag,
+    exchange: Exchange,
+}
+
 impl Session {
     /// `CAPABILITY ...`, as it is now. What needs a login is told before it, too: some libraries never ask again.
     pub(super) fn capabilities(&self) -> String {
@@ -27,7 +35,10 @@ impl Session {
             if self.starttls_possible() {
                 list.push_str(" STARTTLS");
             }
-            list.push_str(if self.password_allowed() { " AUTH=PLAIN SASL-IR" } else { " LOGINDISABLED" });
+            match self.password_allowed() {
+                true => self.list_mechanisms(&mut list),
+                false => list.push_str(" LOGINDISABLED"),
+            }
         }
         list.push_str(
             " LITERAL+ ENABLE ID NAMESPACE IDLE UIDPLUS MOVE UNSELECT UNAUTHENTICATE CHILDREN SPECIAL-USE",
@@ -91,15 +102,23 @@ impl Session {
         Action::StartTls
     }
 
-    pub(super) fn log_in(&mut self, tag: Tag, name: String, password: String, out: &mut Vec<u8>) -> Action {
-        match self.login_refusal() {
-            Some(refusal) => self.fail(&tag, refusal, out),
-            None => self.check(tag, name, password),
+    pub(super) fn log_in(
+        &mut self,
+        now: Millis,
+        tag: Tag,
+        (name, password): (String, String),
+        out: &mut Vec<u8>,
+    ) -> Action {
+        if let Some(refusal) = self.login_refusal() {
+            return self.fail(&tag, refusal, out);
         }
+        let (exchange, step) = Exchange::password(name, password);
+        self.go_on(now, Box::new(Attempt { tag, exchange }), step, out)
     }
 
     pub(super) fn authenticate(
         &mut self,
+        now: Millis,
         tag: Tag,
         mechanism: &str,
         initial_response: Option<SaslResponse>,
@@ -108,74 +127,96 @@ impl Session {
         if let Some(refusal) = self.login_refusal() {
             return self.fail(&tag, refusal, out);
         }
-        if !mechanism.eq_ignore_ascii_case("PLAIN") {
-            return self.fail(&tag, Answer::no("CANNOT", "Only the mechanism PLAIN is offered"), out);
+        let offer = self.offer();
+        let Some(mechanism) = offer.find(mechanism) else {
+            let text = "This mechanism is not offered; CAPABILITY lists those that are";
+            return self.fail(&tag, Answer::no("CANNOT", text), out);
+        };
+        let mut attempt = Box::new(Attempt { tag, exchange: Exchange::begin(mechanism, offer) });
+        match initial_response {
+            Some(SaslResponse(response)) => {
+                let step = attempt.exchange.respond(&response);
+                self.go_on(now, attempt, step, out)
+            }
+            // Whichever the mechanism is, the client speaks first (RFC 9051 section 6.2.2).
+            None => self.go_on(now, attempt, Step::Challenge(Vec::new()), out),
         }
-        if let Some(SaslResponse(response)) = initial_response {
-            return self.plain(tag, &response, out);
-        }
-        out.extend_from_slice(b"+ \r\n");
-        self.running = Running::Sasl(tag);
-        Action::ReadLine
     }
 
-    pub(super) fn sasl_line(&mut self, tag: Tag, line: &[u8], out: &mut Vec<u8>) -> Action {
+    pub(super) fn sasl_line(
+        &mut self,
+        now: Millis,
+        mut attempt: Box<Attempt>,
+        line: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Action {
         if line == b"*" {
-            return self.fail(&tag, Answer::bad("Authentication cancelled"), out);
+            return self.fail(&attempt.tag, Answer::bad("Authentication cancelled"), out);
         }
         match BASE64_STANDARD.decode(line) {
-            Ok(response) => self.plain(tag, &response, out),
-            Err(_) => self.fail(&tag, Answer::bad("The response is not base64"), out),
+            Ok(response) => {
+                let step = attempt.exchange.respond(&response);
+                self.go_on(now, attempt, step, out)
+            }
+            Err(_) => self.fail(&attempt.tag, Answer::bad("The response is not base64"), out),
         }
-    }
-
-    /// `[authzid] NUL authcid NUL passwd` (RFC 4616 section 2). Nobody may act for somebody else.
-    fn plain(&mut self, tag: Tag, response: &[u8], out: &mut Vec<u8>) -> Action {
-        let mut parts = response.split(|octet| *octet == 0).map(std::str::from_utf8);
-        let (Some(Ok(acting_for)), Some(Ok(name)), Some(Ok(password)), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return self.fail(&tag, Answer::bad("The response is not one of PLAIN"), out);
-        };
-        if !acting_for.is_empty() && acting_for != name {
-            let text = "Nobody may log in as somebody else here";
-            return self.fail(&tag, Answer::no("AUTHORIZATIONFAILED", text), out);
-        }
-        self.check(tag, name.to_owned(), password.to_owned())
-    }
-
-    fn check(&mut self, tag: Tag, name: String, password: String) -> Action {
-        self.running = Running::Password(tag);
-        Action::Authenticate { name, password }
     }
 
     pub(super) fn authenticated(
         &mut self,
         now: Millis,
-        result: Result<Authenticated, RequestError>,
+        result: Result<auth::exchange::Answer, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let tag = match std::mem::take(&mut self.running) {
-            Running::Password(tag) => tag,
+        match std::mem::take(&mut self.running) {
+            Running::Authenticating(mut attempt) => {
+                let step = attempt.exchange.answered(result);
+                self.go_on(now, attempt, step, out)
+            }
             other => {
                 self.running = other;
-                return self.waiting();
+                self.waiting()
             }
-        };
-        match result {
-            Ok(Authenticated { account, view }) => {
+        }
+    }
+
+    fn go_on(&mut self, now: Millis, attempt: Box<Attempt>, step: Step, out: &mut Vec<u8>) -> Action {
+        match step {
+            Step::Challenge(challenge) => {
+                put!(out, "+ {}\r\n", BASE64_STANDARD.encode(challenge));
+                self.running = Running::Sasl(attempt);
+                Action::ReadLine
+            }
+            Step::Ask(question) => {
+                self.running = Running::Authenticating(attempt);
+                Action::Authenticate(question)
+            }
+            Step::Done(Authenticated { account, view }) => {
                 self.login = Some(Login { account, view });
                 let answer = Answer::ok("Logged in").code(self.capabilities());
-                self.finish(&tag, Telling::Nothing, answer, out)
+                self.finish(&attempt.tag, Telling::Nothing, answer, out)
             }
-            Err(RequestError::WrongPassword | RequestError::NoSuchAccount(_)) => {
+            Step::Failed(failure) => self.login_failed(now, attempt.tag, failure, out),
+        }
+    }
+
+    fn login_failed(&mut self, now: Millis, tag: Tag, failure: Failure, out: &mut Vec<u8>) -> Action {
+        let answer = match failure {
+            Failure::Malformed(text) => Answer::bad(text),
+            Failure::Refused(text) => Answer::no("AUTHENTICATIONFAILED", text),
+            Failure::ForSomebodyElse => {
+                Answer::no("AUTHORIZATIONFAILED", "Nobody may log in as somebody else here")
+            }
+            Failure::Store(error) => Answer::refused(&error),
+            Failure::Wrong => {
                 let doubled = self.config.wrong_password_delay.checked_shl(self.wrong_passwords);
                 self.wrong_passwords += 1;
                 self.running = Running::WrongPassword(tag);
-                Action::Pause { until: now.after(doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY)) }
+                let delay = doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY);
+                return Action::Pause { until: now.after(delay) };
             }
-            Err(error) => self.fail(&tag, Answer::refused(&error), out),
-        }
+        };
+        self.fail(&tag, answer, out)
     }
 
     /// The delay is over.
@@ -194,6 +235,18 @@ impl Session {
         self.forget_enabled();
         let answer = Answer::ok("Log in again").code(self.capabilities());
         self.finish(tag, Telling::Nothing, answer, out)
+    }
+
+    fn list_mechanisms(&self, list: &mut String) {
+        for mechanism in self.offer().mechanisms() {
+            list.push_str(" AUTH=");
+            list.push_str(mechanism.name());
+        }
+        list.push_str(" SASL-IR");
+    }
+
+    fn offer(&self) -> Offer {
+        Offer { tls: self.connection.tls }
     }
 
     fn password_allowed(&self) -> bool {

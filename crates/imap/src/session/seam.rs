@@ -1,7 +1,8 @@
 //! What goes into a session and what comes out of it.
 
+use auth::exchange::{Answer, Question};
 use mailstore::crdt::clock::Millis;
-use mailstore::request::{Authenticated, Reply, Request, RequestError};
+use mailstore::request::{Reply, Request, RequestError};
 
 use crate::command::{AppendEvent, Command, Tag};
 
@@ -26,7 +27,7 @@ pub enum Input<'a> {
     /// The answer to [`Action::Ask`].
     Answered(Result<Reply, RequestError>),
     /// The answer to [`Action::Authenticate`].
-    Authenticated(Result<Authenticated, RequestError>),
+    Authenticated(Result<Answer, RequestError>),
     /// [`super::Session::changed`] came back.
     ViewChanged,
     /// The time of [`super::Session::poll_timeout`] has come.
@@ -40,13 +41,8 @@ pub enum Input<'a> {
 pub enum Action {
     /// Ask the store; then [`Input::Answered`].
     Ask(Request),
-    /// Check a password; then [`Input::Authenticated`].
-    Authenticate {
-        /// The name of the account.
-        name: String,
-        /// The password, as the client spelled it.
-        password: String,
-    },
+    /// Find out what a login depends on; then [`Input::Authenticated`].
+    Authenticate(Question),
     /// Drop whatever was received already and start TLS; then [`Input::TlsStarted`].
     StartTls,
     /// Write what is left, and compress whatever comes and goes from then on; then as [`Action::WaitForInput`].

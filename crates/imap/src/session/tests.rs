@@ -1,6 +1,7 @@
 //! Transcripts of sessions over a store in memory.
 
 mod annotating;
+mod authenticating;
 mod binary;
 mod caching;
 mod catenating;
@@ -47,7 +48,11 @@ fn the_greeting_tells_what_can_be_done() {
         "{greeting}"
     );
     let (_, greeting) = Client::connect(&store, client::TLS);
-    assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ "), "{greeting}");
+    let offered = "AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=PLAIN SASL-IR";
+    assert!(
+        greeting.starts_with(&format!("* OK [CAPABILITY IMAP4rev1 {offered} LITERAL+ ")),
+        "{greeting}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::time::Duration;
 
+use auth::exchange::Question;
 use mailstore::crdt::clock::Millis;
 use mailstore::request::{Reply, Request, RequestError};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -108,7 +109,7 @@ impl Connection {
                     let action = blocking(|| self.handle(Input::Answered(answer)));
                     self.settle(action)
                 }
-                Action::Authenticate { name, password } => self.authenticate(name, password).await?,
+                Action::Authenticate(question) => self.authenticate(question).await?,
                 Action::StartTls => self.start_tls().await?,
                 Action::Compress => self.compress().await?,
                 Action::Pause { until } => self.pause(until).await?,
@@ -283,18 +284,21 @@ impl Connection {
         }
     }
 
-    async fn authenticate(&mut self, name: String, password: String) -> Result<Action, End> {
+    async fn authenticate(&mut self, question: Question) -> Result<Action, End> {
         self.flush().await?;
-        let result = self.shared.store.authenticate(&name, &password).await;
-        match &result {
-            Ok(_) => {
-                tracing::info!(peer = %self.peer, account = name, "logged in");
+        let (account, decides) = (question.name().to_owned(), question.decides());
+        let bindings = self.stream.tls_connection().map(|tls| self.shared.authenticator.bindings(tls));
+        let answer = self.shared.authenticator.answer(question, &bindings.unwrap_or_default()).await;
+        match &answer {
+            Ok(_) if decides => {
+                tracing::info!(peer = %self.peer, account, "logged in");
                 self.login_deadline = None;
                 self.feed.limit(self.shared.settings.framing);
             }
-            Err(error) => tracing::info!(peer = %self.peer, account = name, %error, "login refused"),
+            Ok(_) => {}
+            Err(error) => tracing::info!(peer = %self.peer, account, %error, "login refused"),
         }
-        Ok(self.handle(Input::Authenticated(result)))
+        Ok(self.handle(Input::Authenticated(answer)))
     }
 
     /// Begins TLS. Whatever came before it in the clear is dropped: somebody else may have put it there (RFC 9051 section

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use rustls::server::ServerConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
@@ -42,6 +43,14 @@ impl Stream {
 
     pub(super) fn is_tls(&self) -> bool {
         matches!(self.carrier, Carrier::Tls(_))
+    }
+
+    /// What TLS knows of the connection.
+    pub(super) fn tls_connection(&self) -> Option<&ServerConnection> {
+        match &self.carrier {
+            Carrier::Tls(stream) => Some(stream.get_ref().1),
+            Carrier::Plain(_) | Carrier::Broken => None,
+        }
     }
 
     /// Reads what is there, into a buffer that is not empty; dropping the future loses nothing.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailstore::Mailstore;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::tls::Certificate;
 use crate::config::{Config, LmtpAddress, PlaintextPasswords};
 use crate::failure::Failure;
 
@@ -16,7 +16,7 @@ pub struct MailListeners {
     imap: Option<imap::shell::Listeners>,
     pop3: Option<pop3::shell::Listeners>,
     lmtp: Option<lmtp::shell::Listeners>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Certificate>,
 }
 
 impl MailListeners {
@@ -49,12 +49,18 @@ impl MailListeners {
         shutdown: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) {
+        let auth = auth::shell::Settings {
+            end_point: self.tls.as_ref().and_then(|tls| tls.end_point.clone()),
+            ..auth::shell::Settings::default()
+        };
+        let tls = self.tls.map(|tls| tls.server);
         if let Some(listeners) = self.imap {
-            let (tls, settings) = (self.tls.clone(), imap_settings(config));
-            tasks.spawn(listeners.serve(store.clone(), tls, settings, shutdown.clone()));
+            let settings = imap_settings(config, auth.clone());
+            tasks.spawn(listeners.serve(store.clone(), tls.clone(), settings, shutdown.clone()));
         }
         if let Some(listeners) = self.pop3 {
-            tasks.spawn(listeners.serve(store.clone(), self.tls, pop3_settings(config), shutdown.clone()));
+            let settings = pop3_settings(config, auth);
+            tasks.spawn(listeners.serve(store.clone(), tls, settings, shutdown.clone()));
         }
         if let Some(listeners) = self.lmtp {
             let settings = lmtp::Settings {
@@ -73,7 +79,7 @@ fn lmtp_address(address: &LmtpAddress) -> lmtp::shell::ListenAddress {
     }
 }
 
-fn imap_settings(config: &Config) -> imap::shell::Settings {
+fn imap_settings(config: &Config, auth: auth::shell::Settings) -> imap::shell::Settings {
     let session = imap::session::SessionConfig {
         node: config.node.name.as_str().to_owned(),
         append_limit: config.limits.append_bytes,
@@ -83,6 +89,7 @@ fn imap_settings(config: &Config) -> imap::shell::Settings {
     };
     let mut settings = imap::shell::Settings {
         session: Arc::new(session),
+        auth,
         plaintext: match config.auth.plaintext {
             PlaintextPasswords::Never => imap::shell::PlaintextPasswords::Never,
             PlaintextPasswords::Loopback => imap::shell::PlaintextPasswords::Loopback,
@@ -96,7 +103,7 @@ fn imap_settings(config: &Config) -> imap::shell::Settings {
     settings
 }
 
-fn pop3_settings(config: &Config) -> pop3::shell::Settings {
+fn pop3_settings(config: &Config, auth: auth::shell::Settings) -> pop3::shell::Settings {
     let session = pop3::session::SessionConfig {
         node: config.node.name.as_str().to_owned(),
         silence_timeout: Duration::from_secs(config.limits.idle_seconds).as_millis() as u64,
@@ -104,6 +111,7 @@ fn pop3_settings(config: &Config) -> pop3::shell::Settings {
     };
     pop3::shell::Settings {
         session: Arc::new(session),
+        auth,
         plaintext: match config.auth.plaintext {
             PlaintextPasswords::Never => pop3::shell::PlaintextPasswords::Never,
             PlaintextPasswords::Loopback => pop3::shell::PlaintextPasswords::Loopback,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use auth::exchange::{Answer, Exchange, Failure, Step};
+use auth::mechanism::Offer;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use mailstore::account::AccountView;
@@ -21,8 +23,6 @@ const MOST_WRONG_PASSWORDS: u32 = 5;
 const LONGEST_DELAY: u64 = 16 * 1000;
 /// One answer for every reason, so that nobody learns which accounts there are.
 const WRONG: Refusal = Refusal::credentials("The name or the password is wrong");
-/// An empty challenge, as PLAIN has it (RFC 5034 section 4).
-const CHALLENGE: &[u8] = b"+ \r\n";
 
 /// Whose session it is.
 pub(super) struct Login {
@@ -36,7 +36,12 @@ impl Session {
         ok("These can be used", out);
         out.extend_from_slice(b"TOP\r\nUIDL\r\n");
         if self.password_allowed() {
-            out.extend_from_slice(b"USER\r\nSASL PLAIN\r\n");
+            out.extend_from_slice(b"USER\r\nSASL");
+            for mechanism in self.offer().mechanisms() {
+                out.push(b' ');
+                out.extend_from_slice(mechanism.name().as_bytes());
+            }
+            out.extend_from_slice(b"\r\n");
         }
         if self.can_start_tls() {
             out.extend_from_slice(b"STLS\r\n");
@@ -65,86 +70,130 @@ impl Session {
         self.done("Send the password", out)
     }
 
-    pub(super) fn pass(&mut self, name: Option<String>, password: Secret, out: &mut Vec<u8>) -> Action {
+    pub(super) fn pass(
+        &mut self,
+        now: Millis,
+        name: Option<String>,
+        password: Secret,
+        out: &mut Vec<u8>,
+    ) -> Action {
         match (self.login_refusal(), name) {
             (Some(refusal), _) => self.refuse(&refusal, out),
-            (None, Some(name)) => self.check(name, password.0),
+            (None, Some(name)) => {
+                let (exchange, step) = Exchange::password(name, password.0);
+                self.go_on(now, Box::new(exchange), step, out)
+            }
             (None, None) => self.refuse(&Refusal::plain("Say USER first"), out),
         }
     }
 
-    pub(super) fn auth(&mut self, mechanism: &str, initial: Option<Secret>, out: &mut Vec<u8>) -> Action {
+    pub(super) fn auth(
+        &mut self,
+        now: Millis,
+        mechanism: &str,
+        initial: Option<Secret>,
+        out: &mut Vec<u8>,
+    ) -> Action {
         if let Some(refusal) = self.login_refusal() {
             return self.refuse(&refusal, out);
         }
-        if !mechanism.eq_ignore_ascii_case("PLAIN") {
-            return self.refuse(&Refusal::plain("Only the mechanism PLAIN is offered"), out);
-        }
+        let offer = self.offer();
+        let Some(mechanism) = offer.find(mechanism) else {
+            return self.refuse(&Refusal::plain("This mechanism is not offered; CAPA lists those that are"), out);
+        };
+        let mut exchange = Box::new(Exchange::begin(mechanism, offer));
         match initial {
-            Some(Secret(response)) if response == "=" => self.plain(b"", out),
-            Some(Secret(response)) => self.sasl_response(response.as_bytes(), out),
-            None => {
-                out.extend_from_slice(CHALLENGE);
-                self.running = Running::Sasl;
-                Action::WaitForInput
+            Some(Secret(response)) if response == "=" => {
+                let step = exchange.respond(b"");
+                self.go_on(now, exchange, step, out)
             }
+            Some(Secret(response)) => self.sasl_response(now, exchange, response.as_bytes(), out),
+            // Whichever the mechanism is, the client speaks first (RFC 5034 section 4).
+            None => self.go_on(now, exchange, Step::Challenge(Vec::new()), out),
         }
     }
 
-    /// The answer to the challenge.
-    pub(super) fn sasl_line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Action {
+    /// The answer to a challenge.
+    pub(super) fn sasl_line(
+        &mut self,
+        now: Millis,
+        exchange: Box<Exchange>,
+        line: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Action {
         if line == b"*" {
             return self.refuse(&Refusal::plain("Authentication cancelled"), out);
         }
-        self.sasl_response(line, out)
+        self.sasl_response(now, exchange, line, out)
     }
 
-    fn sasl_response(&mut self, line: &[u8], out: &mut Vec<u8>) -> Action {
+    fn sasl_response(
+        &mut self,
+        now: Millis,
+        mut exchange: Box<Exchange>,
+        line: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Action {
         match BASE64_STANDARD.decode(line) {
-            Ok(response) => self.plain(&response, out),
+            Ok(response) => {
+                let step = exchange.respond(&response);
+                self.go_on(now, exchange, step, out)
+            }
             Err(_) => self.refuse(&Refusal::plain("The response is not base64"), out),
         }
-    }
-
-    /// `[authzid] NUL authcid NUL passwd` (RFC 4616 section 2). Nobody may act for somebody else.
-    fn plain(&mut self, response: &[u8], out: &mut Vec<u8>) -> Action {
-        let mut parts = response.split(|octet| *octet == 0).map(std::str::from_utf8);
-        let (Some(Ok(acting_for)), Some(Ok(name)), Some(Ok(password)), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return self.refuse(&Refusal::plain("The response is not one of PLAIN"), out);
-        };
-        if !acting_for.is_empty() && acting_for != name {
-            let refusal = Refusal::credentials("Nobody may log in as somebody else here");
-            return self.refuse(&refusal, out);
-        }
-        self.check(name.to_owned(), password.to_owned())
-    }
-
-    fn check(&mut self, name: String, password: String) -> Action {
-        self.running = Running::Password;
-        Action::Authenticate { name, password }
     }
 
     pub(super) fn authenticated(
         &mut self,
         now: Millis,
-        result: Result<Authenticated, RequestError>,
+        result: Result<Answer, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        if !matches!(self.running, Running::Password) {
-            return Action::WaitForInput;
+        match std::mem::take(&mut self.running) {
+            Running::Authenticating(mut exchange) => {
+                let step = exchange.answered(result);
+                self.go_on(now, exchange, step, out)
+            }
+            other => {
+                self.running = other;
+                Action::WaitForInput
+            }
         }
-        match result {
-            Ok(Authenticated { account, view }) => self.open(Login { account, view }, out),
-            Err(RequestError::WrongPassword | RequestError::NoSuchAccount(_)) => {
+    }
+
+    fn go_on(&mut self, now: Millis, exchange: Box<Exchange>, step: Step, out: &mut Vec<u8>) -> Action {
+        match step {
+            Step::Challenge(challenge) => {
+                out.extend_from_slice(b"+ ");
+                out.extend_from_slice(BASE64_STANDARD.encode(challenge).as_bytes());
+                out.extend_from_slice(b"\r\n");
+                self.running = Running::Sasl(exchange);
+                Action::WaitForInput
+            }
+            Step::Ask(question) => {
+                self.running = Running::Authenticating(exchange);
+                Action::Authenticate(question)
+            }
+            Step::Done(Authenticated { account, view }) => self.open(Login { account, view }, out),
+            Step::Failed(failure) => self.login_failed(now, failure, out),
+        }
+    }
+
+    fn login_failed(&mut self, now: Millis, failure: Failure, out: &mut Vec<u8>) -> Action {
+        let refusal = match failure {
+            Failure::Malformed(text) => Refusal::plain(text),
+            Failure::Refused(text) => Refusal::credentials(text),
+            Failure::ForSomebodyElse => Refusal::credentials("Nobody may log in as somebody else here"),
+            Failure::Store(error) => Refusal::of_request(&error),
+            Failure::Wrong => {
                 let doubled = self.config.wrong_password_delay.checked_shl(self.wrong_passwords);
                 self.wrong_passwords += 1;
                 self.running = Running::WrongPassword;
-                Action::Pause { until: now.after(doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY)) }
+                let delay = doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY);
+                return Action::Pause { until: now.after(delay) };
             }
-            Err(error) => self.refuse(&Refusal::of_request(&error), out),
-        }
+        };
+        self.refuse(&refusal, out)
     }
 
     /// The delay is over.
@@ -188,6 +237,10 @@ impl Session {
 
     fn can_start_tls(&self) -> bool {
         self.connection.stls && !self.connection.tls && self.maildrop.is_none()
+    }
+
+    fn offer(&self) -> Offer {
+        Offer { tls: self.connection.tls }
     }
 
     fn password_allowed(&self) -> bool {

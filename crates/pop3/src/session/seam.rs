@@ -1,7 +1,8 @@
 //! What goes into a session and what comes out of it.
 
+use auth::exchange::{Answer, Question};
 use mailstore::crdt::clock::Millis;
-use mailstore::request::{Authenticated, Reply, Request, RequestError};
+use mailstore::request::{Reply, Request, RequestError};
 
 use crate::framing::Event;
 
@@ -19,7 +20,7 @@ pub enum Input<'a> {
     /// The answer to [`Action::Ask`].
     Answered(Result<Reply, RequestError>),
     /// The answer to [`Action::Authenticate`].
-    Authenticated(Result<Authenticated, RequestError>),
+    Authenticated(Result<Answer, RequestError>),
     /// The time of [`super::Session::poll_timeout`] has come.
     Timeout,
     /// The node is going down.
@@ -41,13 +42,8 @@ impl<'a> From<&'a Event> for Input<'a> {
 pub enum Action {
     /// Ask the store; then [`Input::Answered`]. Nothing that the client does in between may keep the answer away.
     Ask(Request),
-    /// Check a password; then [`Input::Authenticated`].
-    Authenticate {
-        /// The name of the account.
-        name: String,
-        /// The password, as the client spelled it.
-        password: String,
-    },
+    /// Find out what a login depends on; then [`Input::Authenticated`].
+    Authenticate(Question),
     /// Drop whatever was received already and start TLS; then [`Input::TlsStarted`].
     StartTls,
     /// Write what is left and close the connection.

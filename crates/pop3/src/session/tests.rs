@@ -4,6 +4,7 @@ mod client;
 mod merging;
 mod random;
 
+use auth::testing::ScramClient;
 use client::{Client, TLS, mail, store, text};
 use mailstore::crdt::flag::Flag;
 use mailstore::request::{Reply, Request};
@@ -104,8 +105,9 @@ fn capabilities_are_listed_in_both_states() {
     let (mut client, _) = Client::connect(&store, TLS);
     let offered = client.list("CAPA");
     let implementation = format!("IMPLEMENTATION Peerpost-{}", env!("CARGO_PKG_VERSION"));
+    let sasl = "SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN";
     let expected =
-        ["TOP", "UIDL", "USER", "SASL PLAIN", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER"];
+        ["TOP", "UIDL", "USER", sasl, "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER"];
     assert_eq!(offered, [&expected[..], &[implementation.as_str()]].concat());
     let mut client = Client::logged_in(&store);
     assert_eq!(client.list("CAPA"), offered);
@@ -135,6 +137,33 @@ fn plain_works_with_and_without_an_initial_response() {
     client.send("AUTH PLAIN");
     assert!(client.send(&"A".repeat(3000)).starts_with("-ERR The line is too long"));
     assert!(client.send("AUTH PLAIN AGFsaWNlAHNlY3JldA==").starts_with("+OK "));
+}
+
+/// RFC 5034 section 4 with the mechanism of RFC 7677: the server's own proof is a challenge, and its answer is empty.
+#[test]
+fn scram_proves_both_sides() {
+    let store = store();
+    for (mechanism, header, bound) in
+        [("SCRAM-SHA-256", "n,,", &[][..]), ("scram-sha-256-plus", "p=tls-exporter,,", &[5; 32])]
+    {
+        let (mut client, _) = Client::connect(&store, TLS);
+        let mut scram = ScramClient::new(header, bound, "alice", "secret");
+        assert_eq!(client.send(&format!("AUTH {mechanism}")), "+ \r\n");
+        let challenge = client.send(&scram.first());
+        let verifier = client.send(&scram.last(challenge.strip_prefix("+ ").expect("a challenge")));
+        assert!(scram.is_convinced_by(verifier.strip_prefix("+ ").expect("a challenge")));
+        assert_eq!(client.send(""), "+OK The maildrop has 0 messages\r\n");
+    }
+    let (mut client, _) = Client::connect(&store, TLS);
+    let mut scram = ScramClient::new("n,,", b"", "alice", "wrong");
+    let challenge = client.send(&format!("AUTH SCRAM-SHA-256 {}", scram.first()));
+    let answer = client.send(&scram.last(challenge.strip_prefix("+ ").expect("a challenge")));
+    assert_eq!(answer, "-ERR [AUTH] The name or the password is wrong\r\n");
+    let told_lies = ScramClient::new("y,,", b"", "alice", "secret").first();
+    let answer = client.send(&format!("AUTH SCRAM-SHA-256 {told_lies}"));
+    assert!(answer.starts_with("-ERR [AUTH] Channel binding is offered here"), "{answer}");
+    let (mut client, _) = Client::connect(&store, ConnectionInfo { plaintext_allowed: true, ..CLEAR });
+    assert!(client.list("CAPA").contains(&"SASL SCRAM-SHA-256 PLAIN".to_owned()));
 }
 
 /// RFC 1939 section 5: STAT and LIST, with the sizes of section 11.

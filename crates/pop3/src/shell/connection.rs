@@ -4,10 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use auth::channel::ChannelBindings;
+use auth::exchange::Question;
 use mailstore::crdt::clock::Millis;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 
 use super::{End, Shared, shutting_down};
 use crate::framing::Framer;
@@ -53,6 +57,8 @@ pub(super) struct Connection<S> {
 pub(super) struct Suspended {
     peer: SocketAddr,
     shared: Shared,
+    /// What the connection can be bound by, once TLS protects it.
+    bindings: ChannelBindings,
     session: Session,
     out: Vec<u8>,
     /// By when the client has to have logged in; `None` once it has.
@@ -68,7 +74,8 @@ impl Suspended {
 
     /// Goes on in TLS. What came before it in the clear is not there any more: somebody else may have put it there (RFC 2595
     /// section 4; CVE-2011-0411).
-    pub(super) fn resume<S>(mut self, stream: S) -> Connection<S> {
+    pub(super) fn resume(mut self, stream: TlsStream<TcpStream>) -> Connection<TlsStream<TcpStream>> {
+        self.bindings = self.shared.authenticator.bindings(stream.get_ref().1);
         let action = self.handle(Input::TlsStarted);
         Connection {
             stream,
@@ -93,16 +100,18 @@ impl Suspended {
         blocking(|| self.session.produce(now, &mut self.out))
     }
 
-    async fn authenticate(&mut self, name: String, password: String) -> Action {
-        let result = self.shared.store.authenticate(&name, &password).await;
-        match &result {
-            Ok(_) => {
-                tracing::info!(peer = %self.peer, account = name, "logged in by POP3");
+    async fn authenticate(&mut self, question: Question) -> Action {
+        let (account, decides) = (question.name().to_owned(), question.decides());
+        let answer = self.shared.authenticator.answer(question, &self.bindings).await;
+        match &answer {
+            Ok(_) if decides => {
+                tracing::info!(peer = %self.peer, account, "logged in by POP3");
                 self.login_deadline = None;
             }
-            Err(error) => tracing::info!(peer = %self.peer, account = name, %error, "POP3 login refused"),
+            Ok(_) => {}
+            Err(error) => tracing::info!(peer = %self.peer, account, %error, "POP3 login refused"),
         }
-        self.handle(Input::Authenticated(result))
+        self.handle(Input::Authenticated(answer))
     }
 
     /// Holds the client up, and nobody else.
@@ -119,8 +128,25 @@ impl Suspended {
     }
 }
 
+impl Connection<TcpStream> {
+    /// A connection in the clear.
+    pub(super) fn plain(stream: TcpStream, peer: SocketAddr, shared: Shared) -> Self {
+        Self::new(stream, peer, None, shared)
+    }
+}
+
+impl Connection<TlsStream<TcpStream>> {
+    /// A connection that began with TLS.
+    pub(super) fn tls(stream: TlsStream<TcpStream>, peer: SocketAddr, shared: Shared) -> Self {
+        let bindings = shared.authenticator.bindings(stream.get_ref().1);
+        Self::new(stream, peer, Some(bindings), shared)
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(stream: S, peer: SocketAddr, tls: bool, shared: Shared) -> Self {
+    /// A connection; with bindings where TLS protects it.
+    fn new(stream: S, peer: SocketAddr, bindings: Option<ChannelBindings>, shared: Shared) -> Self {
+        let tls = bindings.is_some();
         let settings = &shared.settings;
         let info = ConnectionInfo {
             tls,
@@ -132,7 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut out = Vec::new();
         let session = Session::new(config, store, lengths, info, now, &mut out);
         let login_deadline = Some(Instant::now() + settings.login_within);
-        let suspended = Suspended { peer, shared, session, out, login_deadline, leaving: false };
+        let bindings = bindings.unwrap_or_default();
+        let suspended = Suspended { peer, shared, bindings, session, out, login_deadline, leaving: false };
         Connection {
             stream,
             suspended,
@@ -160,9 +187,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let answer = self.suspended.shared.store.ask(request).await;
                     self.suspended.handle(Input::Answered(answer))
                 }
-                Action::Authenticate { name, password } => {
+                Action::Authenticate(question) => {
                     self.flush().await?;
-                    self.suspended.authenticate(name, password).await
+                    self.suspended.authenticate(question).await
                 }
                 Action::Pause { until } => {
                     self.flush().await?;

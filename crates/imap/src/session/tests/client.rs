@@ -4,6 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use auth::channel::ChannelBindings;
+use auth::exchange::Question;
+use auth::shell::{Authenticator, Settings};
 use mailstore::Mailstore;
 use mailstore::crdt::clock::Millis;
 use mailstore::crdt::identity::NodeSlot;
@@ -71,6 +74,15 @@ impl Store {
         self.mailstore.submit(request, move |answer| sender.send(answer).expect("somebody waits"));
         self.pass(1);
         receiver.recv().expect("every request is answered")
+    }
+
+    /// Answers what a login needs to know, with a nonce that is always the same.
+    fn authenticate(&self, question: Question) -> Result<auth::exchange::Answer, RequestError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let settings = Settings { entropy: Arc::new(|| Some([9; 16])), ..Settings::default() };
+        let bindings = ChannelBindings { exporter: Some([5; 32]), end_point: None };
+        let authenticator = Authenticator::new(self.mailstore.clone(), settings);
+        runtime.block_on(authenticator.answer(question, &bindings))
     }
 
     /// Lets time pass, in milliseconds.
@@ -282,10 +294,9 @@ impl Client {
                     let answer = self.store.ask(request);
                     self.session.handle(self.now, Input::Answered(answer), &mut out)
                 }
-                Action::Authenticate { name, password } => {
-                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                    let result = runtime.block_on(self.store.mailstore.authenticate(&name, &password));
-                    self.session.handle(self.now, Input::Authenticated(result), &mut out)
+                Action::Authenticate(question) => {
+                    let answer = self.store.authenticate(question);
+                    self.session.handle(self.now, Input::Authenticated(answer), &mut out)
                 }
                 Action::StartTls => self.session.handle(self.now, Input::TlsStarted, &mut out),
                 Action::Continue => {
