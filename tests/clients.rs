@@ -80,7 +80,8 @@ fn python() {
 fn scram() {
     let cluster = with_tls();
     for node in &cluster.nodes {
-        let ports = [node.imap, node.imap_tls.unwrap(), node.pop3_tls.unwrap()].map(|at| at.port().to_string());
+        let ports =
+            [node.imap, node.imap_tls.unwrap(), node.pop3_tls.unwrap()].map(|at| at.port().to_string());
         let mut session = Command::new("python3");
         session.arg(script("scram_session.py")).arg("127.0.0.1").args(&ports).args([ACCOUNT, PASSWORD]);
         run(&mut session, b"", LIMIT).success(&format!("scram_session.py on {}", node.name));

@@ -275,7 +275,9 @@ mod tests {
     #[test]
     fn a_channel_without_the_binding_is_refused() {
         let mut exchange = Exchange::begin(Mechanism::ScramSha256Plus, TLS);
-        let Step::Ask(question) = exchange.respond(b"p=tls-exporter,,n=user,r=x") else { panic!("a question") };
+        let Step::Ask(question) = exchange.respond(b"p=tls-exporter,,n=user,r=x") else {
+            panic!("a question")
+        };
         assert_eq!(
             question,
             Question::Keys { name: "user".to_owned(), binding: Some(BindingKind::Exporter) }

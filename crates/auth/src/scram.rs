@@ -57,7 +57,12 @@ impl ClientFirst {
 
     /// `server-first-message = nonce "," salt "," iteration-count`. The part of the nonce that is the server's is printable
     /// ASCII without a comma, and never the same twice. `bound` are the octets of the channel binding, if one is needed.
-    pub(crate) fn challenge(self, keys: ScramKeys, server_nonce: &str, bound: &[u8]) -> (ServerFirst, String) {
+    pub(crate) fn challenge(
+        self,
+        keys: ScramKeys,
+        server_nonce: &str,
+        bound: &[u8],
+    ) -> (ServerFirst, String) {
         let nonce = format!("{}{server_nonce}", self.client_nonce);
         let (salt, iterations) = (BASE64_STANDARD.encode(keys.salt), keys.iterations);
         let message = format!("r={nonce},s={salt},i={iterations}");
@@ -225,15 +230,27 @@ mod tests {
 
     #[test]
     fn names_are_unescaped_and_nobody_acts_for_others() {
-        let name = |text: &str| {
-            first(text, Mechanism::ScramSha256, TLS).map(|said| said.name().to_owned())
-        };
+        let name = |text: &str| first(text, Mechanism::ScramSha256, TLS).map(|said| said.name().to_owned());
         assert_eq!(name("n,,n=a=2Cb=3Dc=3D,r=x"), Ok("a,b=c=".to_owned()));
         assert_eq!(name("n,a=alice,n=alice,r=x,ext=1"), Ok("alice".to_owned()));
         assert_eq!(name("n,a=bob,n=alice,r=x"), Err(Failure::ForSomebodyElse));
         for wrong in [
-            "", "n", "n,", "n,,", "n,,r=x", "n,,n=,r=x", "n,,n=a", "n,,n=a,r=", "n,,n=a,r=\u{7f}", "n,,n=a=2c,r=x",
-            "n,,n=a=,r=x", "n,,m=1,n=a,r=x", "n,b=c,n=a,r=x", "x,,n=a,r=x", "n,,n=a\0,r=x", "n,,n=a,r=\u{e9}",
+            "",
+            "n",
+            "n,",
+            "n,,",
+            "n,,r=x",
+            "n,,n=,r=x",
+            "n,,n=a",
+            "n,,n=a,r=",
+            "n,,n=a,r=\u{7f}",
+            "n,,n=a=2c,r=x",
+            "n,,n=a=,r=x",
+            "n,,m=1,n=a,r=x",
+            "n,b=c,n=a,r=x",
+            "x,,n=a,r=x",
+            "n,,n=a\0,r=x",
+            "n,,n=a,r=\u{e9}",
         ] {
             assert!(matches!(name(wrong), Err(Failure::Malformed(_))), "{wrong:?}");
         }

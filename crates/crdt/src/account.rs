@@ -1,6 +1,7 @@
 //! One account on one node: the state folded from its operations, and what this node shows of it.
 
 pub mod annotations;
+mod app_passwords;
 mod departures;
 pub mod dirty;
 pub mod events;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, Stamp, Timestamp};
+use crate::fold::app_password::AppPasswords;
 use crate::fold::entry::EntryState;
 use crate::fold::mailbox::{Epoch, MailboxState, Resolution, Unit};
 use crate::fold::register::Latest;
@@ -51,6 +53,7 @@ pub struct AccountHead {
     created: Option<Stamp>,
     removed: Option<Stamp>,
     password: Option<Latest<String>>,
+    app_passwords: AppPasswords,
     subscriptions: BTreeMap<String, Latest<bool>>,
     /// The greatest UIDVALIDITY that a mailbox of this name ever had (a max-register for each name).
     validity_of_name: BTreeMap<String, Validity>,

@@ -115,6 +115,11 @@ bytes_newtype!(
     32
 );
 bytes_newtype!(
+    /// A password for one program or device, besides that of the account.
+    AppPasswordId,
+    16
+);
+bytes_newtype!(
     /// What an MTA offered to whom: equal keys are one delivery, retried at another node.
     DeliveryKey,
     16

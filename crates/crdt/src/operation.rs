@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
 use crate::flag::{Flag, MOST_FLAGS};
+use crate::fold::app_password::AppPassword;
 use crate::fold::entry::MOST_REGISTERS;
 use crate::identity::{
-    AccountId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
+    AccountId, AppPasswordId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId,
+    Uid, Validity,
 };
 use crate::vector::Sequence;
 use crate::view::ReceivedAt;
@@ -389,6 +391,10 @@ pub enum Operation {
     },
     /// The account may hold so much (RFC 9208).
     SetQuota(Quota),
+    /// The account has one more password, for one program or device.
+    AddAppPassword(AppPassword),
+    /// Such a password holds no longer, and never again.
+    RemoveAppPassword(AppPasswordId),
 }
 
 /// How much an account may hold.
@@ -431,6 +437,7 @@ impl Operation {
             CreateAccount { .. } | SetPassword(_) | SetQuota(_) | RemoveAccount => {
                 matches!(document, DocumentId::Account(_))
             }
+            AddAppPassword(_) | RemoveAppPassword(_) => matches!(document, DocumentId::Account(_)),
             CreateMailbox { .. } | RenameMailbox { .. } | DeleteMailbox { .. } => {
                 matches!(document, DocumentId::Account(_))
             }
@@ -459,6 +466,8 @@ impl Operation {
                 (bad_name(name) || mailboxes.len() > 32 || mailboxes.iter().any(bad)).then_some("account")
             }
             SetPassword(hash) => long(hash).then_some("password"),
+            AddAppPassword(new) => bad_name(&new.label).then_some("label"),
+            RemoveAppPassword(_) => None,
             CreateMailbox { name, special_use, .. } => {
                 (bad_name(name) || special_use.as_deref().is_some_and(long)).then_some("mailbox")
             }

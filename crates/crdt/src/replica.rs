@@ -4,6 +4,7 @@
 //! [`Commit`] durable, and only then answer clients and tell peers. Time enters with [`Replica::begin`].
 
 mod answers;
+mod app_passwords;
 mod apply;
 mod commands;
 mod commit;

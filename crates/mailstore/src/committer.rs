@@ -3,6 +3,7 @@
 //! In production it has a thread of its own ([`crate::shell`]); in a simulation it is run in line.
 
 mod answers;
+mod app_passwords;
 mod carry_out;
 mod peers;
 

@@ -1,7 +1,7 @@
 //! Which names accounts and mailboxes may have.
 
 use crate::account::{HIERARCHY_SEPARATOR, canonical_name};
-use crate::request::{DEEPEST_HIERARCHY, LONGEST_MAILBOX_NAME, RequestError};
+use crate::request::{DEEPEST_HIERARCHY, LONGEST_LABEL, LONGEST_MAILBOX_NAME, RequestError};
 
 /// The longest name of an account, in octets: the local part and domain of RFC 5321 section 4.5.3.1.
 pub const LONGEST_ACCOUNT_NAME: usize = 320;
@@ -42,6 +42,21 @@ pub(crate) fn subscription(name: &str) -> Result<(), RequestError> {
             what: "a subscription",
             why: "it is empty, too long, or has a control character",
         });
+    }
+    Ok(())
+}
+
+/// The label of an app password to be added.
+pub(crate) fn label(label: &str) -> Result<(), RequestError> {
+    let bad = |why| {
+        let name = label.chars().take(100).collect();
+        Err(RequestError::BadName { name, what: "the label of an app password", why })
+    };
+    if label.is_empty() || label.len() > LONGEST_LABEL {
+        return bad("it is empty, or longer than 100 octets");
+    }
+    if label.chars().any(char::is_control) {
+        return bad("it has a control character");
     }
     Ok(())
 }

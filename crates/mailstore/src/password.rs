@@ -4,6 +4,7 @@
 //! two passwords: its argon2id hash, against which a password is checked that a client sends (PLAIN, LOGIN, USER and PASS), and the
 //! keys of SCRAM-SHA-256, by which a client proves that it knows the password.
 
+pub mod app;
 mod scram;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crdt::account::Usage;
 use crdt::clock::{Millis, Timestamp};
 use crdt::flag::{Flag, FlagChange};
-use crdt::identity::{AccountId, EntryId, MailboxId, Uid, Validity};
+use crdt::fold::app_password::AppPassword;
+use crdt::identity::{AccountId, AppPasswordId, EntryId, MailboxId, Uid, Validity};
 use crdt::operation::Quota;
 use crdt::view::{MailboxView, ReceivedAt};
 use message::Structure;
@@ -24,6 +25,12 @@ pub const MOST_ANNOTATIONS: usize = 1_000;
 pub const MOST_ANNOTATION_OCTETS: usize = 256 * 1024;
 /// The most names that ever were given to annotations of one account: those that were taken away are remembered.
 pub const MOST_ANNOTATION_NAMES: usize = 10_000;
+/// The most app passwords of one account that hold at the same time.
+pub const MOST_APP_PASSWORDS: usize = 100;
+/// The most app passwords that one account ever has: those that were removed are remembered.
+pub const MOST_APP_PASSWORDS_EVER: usize = 2_000;
+/// The longest label of an app password, in octets.
+pub const LONGEST_LABEL: usize = 100;
 /// The most mailboxes of one account.
 pub const MOST_MAILBOXES: usize = 10_000;
 /// The most messages that one APPEND or delivery carries.
@@ -193,6 +200,20 @@ pub enum Request {
         account: AccountId,
         /// What is kept of it, made by [`crate::password::hash`].
         password: String,
+    },
+    /// Adds a password for one program or device. Answered by [`Reply::Done`].
+    AddAppPassword {
+        /// The account.
+        account: AccountId,
+        /// Its label and hash.
+        password: AppPassword,
+    },
+    /// Removes such a password, on every node and for ever. Answered by [`Reply::Done`].
+    RemoveAppPassword {
+        /// The account.
+        account: AccountId,
+        /// Which.
+        id: AppPasswordId,
     },
     /// Gives a mailbox a new UIDVALIDITY: every client downloads it again. Answered by [`Reply::Bumped`].
     Bump {

@@ -149,6 +149,38 @@ pub enum UserCommand {
         /// Its name.
         name: String,
     },
+    /// Passwords for single programs and devices, besides that of the account.
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
+}
+
+/// Passwords for single programs and devices.
+#[derive(Debug, Subcommand)]
+pub enum AppPasswordCommand {
+    /// Make one and print it: it is shown this once.
+    Add {
+        /// The account.
+        name: String,
+        /// What it is for, such as "phone".
+        #[arg(long)]
+        label: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List those of an account; the passwords themselves are not known any more.
+    List {
+        /// The account.
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Remove one, on every node and for ever.
+    Remove {
+        /// The account.
+        name: String,
+        /// Its id or its label, as the list has them.
+        which: String,
+    },
 }
 
 /// A number, perhaps with K, M, G or T for powers of 1024; or `none`.
@@ -217,6 +249,10 @@ mod tests {
             "user quota alice --storage 10G --messages none --json",
             "user passwd alice --password-stdin",
             "user remove alice",
+            "user app-password add alice --label phone",
+            "user app-password add alice --label phone --json",
+            "user app-password list alice --json",
+            "user app-password remove alice phone",
             "status --json",
             "history alice",
             "history alice INBOX --json",

@@ -3,6 +3,7 @@
 //! One line of JSON asks; lines of JSON answer: any number of `{"progress": …}`, then `{"done": …}` or `{"failed": …}`.
 
 pub mod answer;
+mod app_passwords;
 pub mod client;
 pub mod server;
 
@@ -25,6 +26,12 @@ pub enum Question {
     RemoveUser { name: String },
     /// `user quota`
     Quota { name: String, storage: Option<Limit>, messages: Option<Limit> },
+    /// `user app-password add`
+    AddAppPassword { name: String, label: String },
+    /// `user app-password list`
+    ListAppPasswords { name: String },
+    /// `user app-password remove`
+    RemoveAppPassword { name: String, which: String },
     /// `cluster invite`
     Invite,
     /// `cluster remove`
@@ -70,6 +77,8 @@ impl Question {
                 | Question::SetPassword { .. }
                 | Question::RemoveUser { .. }
                 | Question::Quota { .. }
+                | Question::AddAppPassword { .. }
+                | Question::RemoveAppPassword { .. }
                 | Question::Invite
                 | Question::RemoveNode { .. }
                 | Question::Bump { .. }

@@ -240,7 +240,10 @@ async fn passwords_wait_for_tls_and_what_came_before_it_is_dropped() {
     client.line_with("+OK ").await;
     assert!(client.ask("CAPA").await.starts_with("+OK "));
     let offered = client.lines().await;
-    assert!(offered.contains("SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN\r\n") && !offered.contains("STLS"), "{offered}");
+    assert!(
+        offered.contains("SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN\r\n") && !offered.contains("STLS"),
+        "{offered}"
+    );
     client.log_in().await;
 }
 

@@ -62,6 +62,8 @@ impl Account {
                 None => self.head.quota = Some(Latest { stamp, value: *quota }),
             },
             Operation::SetPassword(hash) => write_latest(&mut self.head.password, stamp, hash),
+            Operation::AddAppPassword(new) => self.head.app_passwords.add(stamp, new),
+            Operation::RemoveAppPassword(id) => self.head.app_passwords.remove(*id),
             Operation::RemoveAccount => {
                 self.head.removed = self.head.removed.max(Some(stamp));
                 self.head.annotations.forget(self.head.removed);

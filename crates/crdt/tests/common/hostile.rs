@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use peerpost_crdt::clock::{HybridClock, Millis, Stamp, Timestamp};
 use peerpost_crdt::document::{self, Chain};
 use peerpost_crdt::flag::Flag;
+use peerpost_crdt::fold::app_password::AppPassword;
 use peerpost_crdt::identity::{
-    AccountId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId, Uid, Validity,
+    AccountId, AppPasswordId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId,
+    Uid, Validity,
 };
 use peerpost_crdt::operation::{
     Addition, DefaultMailbox, DocumentId, FoundedRun, FoundingReason, Operation, PlacedRun, Quota,
@@ -149,6 +151,11 @@ fn account_operation() -> impl Strategy<Value = Operation> {
         }),
         name().prop_map(Operation::SetPassword),
         Just(Operation::RemoveAccount),
+        (0..3u8, name()).prop_map(|(id, label)| {
+            let digest = [label.len() as u8; 32];
+            Operation::AddAppPassword(AppPassword { id: AppPasswordId([id; 16]), label, digest })
+        }),
+        (0..3u8).prop_map(|id| Operation::RemoveAppPassword(AppPasswordId([id; 16]))),
         (mailbox(), name()).prop_map(|(mailbox, name)| Operation::CreateMailbox {
             mailbox,
             name,

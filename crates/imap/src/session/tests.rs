@@ -49,10 +49,7 @@ fn the_greeting_tells_what_can_be_done() {
     );
     let (_, greeting) = Client::connect(&store, client::TLS);
     let offered = "AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=PLAIN SASL-IR";
-    assert!(
-        greeting.starts_with(&format!("* OK [CAPABILITY IMAP4rev1 {offered} LITERAL+ ")),
-        "{greeting}"
-    );
+    assert!(greeting.starts_with(&format!("* OK [CAPABILITY IMAP4rev1 {offered} LITERAL+ ")), "{greeting}");
 }
 
 #[test]
@@ -209,7 +206,7 @@ fn one_connection_serves_several_logins() {
     client.send("ENABLE QRESYNC");
     client.send("SELECT INBOX");
     let answer = client.send("UNAUTHENTICATE");
-    assert!(answer.starts_with("t OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR "), "{answer}");
+    assert!(answer.starts_with("t OK [CAPABILITY IMAP4rev1 AUTH=SCRAM-SHA-256-PLUS "), "{answer}");
     for command in ["FETCH 1 FLAGS", "LIST \"\" *", "UNAUTHENTICATE"] {
         assert!(client.send(command).starts_with("t BAD "), "{command}");
     }

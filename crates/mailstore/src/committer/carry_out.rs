@@ -341,6 +341,13 @@ impl Committer {
                 let state = self.replica.existing(account).map_err(|error| explain(error, ""))?;
                 Ok(Reply::Usage { usage: state.usage(), quota: state.head().quota() })
             }
+            Request::AddAppPassword { account, password } => self.add_app_password(account, password),
+            Request::RemoveAppPassword { account, id } => {
+                match self.replica.remove_app_password(account, id).map_err(|error| explain(error, ""))? {
+                    true => Ok(Reply::Done),
+                    false => Err(RequestError::NotPossible("there is no such app password".to_owned())),
+                }
+            }
             Request::RemoveAccount { account } => done(self.replica.remove_account(account), ""),
             Request::Bump { account, mailbox } => {
                 let name = canonical_name(&mailbox).into_owned();

@@ -4,8 +4,8 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::{list, show};
-use crate::cli::{Output, UserCommand};
+use super::{list, show, text};
+use crate::cli::{AppPasswordCommand, Output, UserCommand};
 use crate::config::Config;
 use crate::control::{Question, client};
 use crate::failure::Failure;
@@ -31,6 +31,30 @@ pub fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
         UserCommand::List { output } => list_users(config, output),
         UserCommand::Quota { name, storage, messages, output } => {
             show(config, Question::Quota { name, storage, messages }, output, quota)
+        }
+        UserCommand::AppPassword(command) => app_password(config, command),
+    }
+}
+
+fn app_password(config: &Config, command: AppPasswordCommand) -> Result<(), Failure> {
+    match command {
+        AppPasswordCommand::Add { name, label, output } => {
+            // The password alone, so that a script can take it.
+            show(config, Question::AddAppPassword { name, label }, output, |answer| {
+                format!("{}\n", text(answer, "password"))
+            })
+        }
+        AppPasswordCommand::List { name, output } => {
+            show(config, Question::ListAppPasswords { name }, output, |answer| {
+                let line = |one: &Value| {
+                    format!("{}  {}  {}\n", text(one, "id"), text(one, "added"), text(one, "label"))
+                };
+                list(answer, "app_passwords").iter().map(line).collect()
+            })
+        }
+        AppPasswordCommand::Remove { name, which } => {
+            client::ask(config, Question::RemoveAppPassword { name: name.clone(), which: which.clone() })?;
+            output::line(format_args!("removed the app password {which} of {name}"))
         }
     }
 }

@@ -9,7 +9,7 @@ use mailstore::password::{self, PasswordCost};
 use mailstore::{Mailstore, Reply, Request, RequestError, Storage};
 use serde_json::{Value, json};
 
-use super::{Limit, Question};
+use super::{Limit, Question, app_passwords};
 use crate::commands::status;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -70,6 +70,14 @@ pub async fn answer(
             Ok(json!({ "removed": name }))
         }
         Question::Quota { name, storage, messages } => quota(context, &name, storage, messages).await,
+        Question::AddAppPassword { name, label } => {
+            let (store, id) = (context.store()?, account(context.store()?, &name)?);
+            app_passwords::add(store, id, &name, label).await
+        }
+        Question::RemoveAppPassword { name, which } => {
+            let (store, id) = (context.store()?, account(context.store()?, &name)?);
+            app_passwords::remove(store, id, &name, &which).await
+        }
         Question::RemoveNode { name, slot } => remove_node(context, &name, slot).await,
         Question::Bump { account: name, mailbox } => {
             let account = account(context.store()?, &name)?;
@@ -160,6 +168,7 @@ fn read(
             names.sort();
             Ok(json!({ "accounts": names }))
         }
+        Question::ListAppPasswords { name } => app_passwords::list(storage, &name),
         Question::History { account, mailbox } => {
             crate::commands::history::collect(storage, &account, mailbox.as_deref())
         }

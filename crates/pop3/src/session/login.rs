@@ -99,7 +99,8 @@ impl Session {
         }
         let offer = self.offer();
         let Some(mechanism) = offer.find(mechanism) else {
-            return self.refuse(&Refusal::plain("This mechanism is not offered; CAPA lists those that are"), out);
+            return self
+                .refuse(&Refusal::plain("This mechanism is not offered; CAPA lists those that are"), out);
         };
         let mut exchange = Box::new(Exchange::begin(mechanism, offer));
         match initial {

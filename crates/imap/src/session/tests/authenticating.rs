@@ -34,7 +34,8 @@ fn scram(store: &Store, mechanism: &str, mut client: ScramClient) -> (Client, St
 #[test]
 fn scram_proves_both_sides() {
     let store = store();
-    let (mut client, answer) = scram(&store, "SCRAM-SHA-256", ScramClient::new("n,,", b"", "alice", "secret"));
+    let (mut client, answer) =
+        scram(&store, "SCRAM-SHA-256", ScramClient::new("n,,", b"", "alice", "secret"));
     assert!(answer.starts_with("t OK [CAPABILITY "), "{answer}");
     assert!(client.send("SELECT INBOX").contains("t OK "));
     let bound = ScramClient::new("p=tls-exporter,,", &EXPORTED, "Alice", "secret");
@@ -102,7 +103,9 @@ fn an_attempt_can_be_empty_cancelled_and_wrong() {
     let store = store();
     let (mut client, _) = Client::connect(&store, TLS);
     assert!(client.send("AUTHENTICATE PLAIN =").starts_with("t BAD The response is not one of PLAIN"));
-    assert!(client.send("AUTHENTICATE SCRAM-SHA-256 =").starts_with("t BAD The response is not one of SCRAM"));
+    assert!(
+        client.send("AUTHENTICATE SCRAM-SHA-256 =").starts_with("t BAD The response is not one of SCRAM")
+    );
     let first = ScramClient::new("n,,", b"", "alice", "secret").first();
     assert_eq!(client.send("AUTHENTICATE SCRAM-SHA-256"), "+ \r\n");
     assert!(client.line(&first).starts_with("+ "));
