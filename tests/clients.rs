@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use auth::testing::Signer;
 use kit::cluster::{ACCOUNT, Cluster, PASSWORD, Setup};
 use kit::imap::Client;
 use kit::node::Node;
@@ -37,6 +38,7 @@ fn main() {
         trial("python_logs_in_by_scram_with_and_without_the_channel", &[PYTHON], scram),
         trial("mbsync_logs_in_by_scram", &[MBSYNC, CYRUS_SCRAM], mbsync_scram),
         trial("curl_appends_and_reads", &[CURL], curl),
+        trial("curl_logs_in_with_a_token", &[CURL], curl_token),
         trial("mbsync_syncs_from_one_node_and_then_from_the_other", &[MBSYNC], mbsync),
         trial("python_delivers_with_smtplib_and_reads_with_poplib", &[PYTHON], poplib),
         trial("curl_reads_and_deletes_by_pop3", &[CURL], curl_pop3),
@@ -118,6 +120,43 @@ fn curl() {
         if answer.contains("MESSAGES 1") { Ok(()) } else { Err(answer) }
     });
     assert!(read("imaps", b.imap_tls.unwrap(), &[]).contains("This is curl."));
+}
+
+/// curl speaks OAUTHBEARER where it is offered, and by its own choice on both protocols.
+fn curl_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let signer = Signer::eddsa("one");
+    let keys = serde_json::json!({ "keys": [signer.jwk()] });
+    fs::write(directory.path().join("keys.json"), keys.to_string()).unwrap();
+    let mut node = Node::new("a", directory.path(), false);
+    node.configure(
+        node.quic,
+        "[auth.oauth]\nissuer = \"https://id.example.com\"\naudience = \"peerpost\"\nusername_claim = \"sub\"\n\
+         jwks_file = \"keys.json\"\n",
+    );
+    node.succeeds(&["init"]);
+    node.start();
+    node.add_user(ACCOUNT, PASSWORD);
+    lmtp::Client::open(&node).deliver(&message("curl", "for curl"));
+    let claims = |audience: &str| {
+        serde_json::json!({
+            "iss": "https://id.example.com", "aud": audience, "exp": 4_000_000_000u64, "sub": ACCOUNT,
+        })
+    };
+    let read = |url: &str, mechanism: &str, token: &str| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--max-time", "30", "--user", ACCOUNT]);
+        command.args(["--login-options", &format!("AUTH={mechanism}"), "--oauth2-bearer", token, url]);
+        run(&mut command, b"", LIMIT)
+    };
+    let (good, bad) = (signer.sign(&claims("peerpost")), signer.sign(&claims("calendar")));
+    for url in [format!("imap://{}/INBOX;MAILINDEX=1", node.imap), format!("pop3://{}/1", node.pop3)] {
+        for mechanism in ["OAUTHBEARER", "XOAUTH2"] {
+            let outcome = read(&url, mechanism, &good).success(&format!("curl {mechanism} {url}"));
+            assert!(outcome.stdout.contains("This is curl."), "{outcome:?}");
+            assert!(!read(&url, mechanism, &bad).status.success(), "{mechanism} {url}");
+        }
+    }
 }
 
 /// The files of a maildir tree with their contents, but for the state mbsync keeps of its own.

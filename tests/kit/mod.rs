@@ -12,6 +12,7 @@
 pub mod alike;
 pub mod cluster;
 pub mod imap;
+pub mod issuer;
 pub mod lmtp;
 pub mod memory;
 pub mod node;

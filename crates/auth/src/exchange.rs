@@ -8,13 +8,27 @@ use std::fmt;
 use mailstore::password::ScramKeys;
 use mailstore::request::{Authenticated, RequestError};
 
+use crate::bearer::{self, Bearer, Hint};
 use crate::channel::BindingKind;
 use crate::mechanism::{Mechanism, Offer};
+use crate::oauth::policy::TokenError;
 use crate::plain;
 use crate::scram::{ClientFirst, ServerFirst};
 
-/// The longest response that is looked at, in octets: no mechanism needs more but with a token.
+/// The longest response that is looked at, in octets.
 const LONGEST_RESPONSE: usize = 4 * 1024;
+/// The longest response with a token, in octets.
+const LONGEST_TOKEN: usize = 12 * 1024;
+
+/// What no log may show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 /// What comes next.
 #[derive(Debug)]
@@ -46,6 +60,13 @@ pub enum Question {
         /// The channel binding that is wanted as well.
         binding: Option<BindingKind>,
     },
+    /// Whether this token is good, and whose it is. Answered by [`Answer::LoggedIn`] or [`Answer::TokenRefused`].
+    Token {
+        /// The token.
+        token: Secret,
+        /// Whose it is said to be.
+        name: Option<String>,
+    },
     /// Lets the client in as this account, which it has proven. Answered by [`Answer::LoggedIn`].
     LogIn {
         /// The name of the account, as the client spelled it.
@@ -54,16 +75,12 @@ pub enum Question {
 }
 
 impl Question {
-    /// The name of the account, as the client spelled it: for logs.
+    /// The name of the account, as the client spelled it, where it did: for logs.
     pub fn name(&self) -> &str {
         match self {
             Question::Password { name, .. } | Question::Keys { name, .. } | Question::LogIn { name } => name,
+            Question::Token { name, .. } => name.as_deref().unwrap_or_default(),
         }
-    }
-
-    /// Whether the answer decides over the login.
-    pub fn decides(&self) -> bool {
-        !matches!(self, Question::Keys { .. })
     }
 }
 
@@ -73,6 +90,7 @@ impl fmt::Debug for Question {
         let kind = match self {
             Question::Password { .. } => "Password",
             Question::Keys { .. } => "Keys",
+            Question::Token { .. } => "Token",
             Question::LogIn { .. } => "LogIn",
         };
         write!(f, "{kind}({:?})", self.name())
@@ -93,6 +111,13 @@ pub enum Answer {
         /// The octets of the channel binding that was asked for; none where the channel has no such thing.
         bound: Option<Vec<u8>>,
     },
+    /// The token is no good.
+    TokenRefused {
+        /// Why.
+        error: TokenError,
+        /// What would be good.
+        hint: Hint,
+    },
 }
 
 /// Why a client is not let in.
@@ -102,6 +127,10 @@ pub enum Failure {
     Malformed(&'static str),
     /// Name or password are wrong; nobody is told which.
     Wrong,
+    /// The token was good once.
+    Expired,
+    /// Whoever knows cannot be asked now.
+    Unavailable(&'static str),
     /// The mechanism cannot be used like this.
     Refused(&'static str),
     /// It wants to act for somebody else.
@@ -136,6 +165,10 @@ enum State {
     Challenged(Box<ServerFirst>),
     /// SCRAM has told that it knows the password, too; the client says that it has heard it.
     Proven(String),
+    /// The token is being checked.
+    Checking(Mechanism),
+    /// The client was told why its token is no good, and says that it has heard it.
+    Refused(Failure),
     /// The answer decides.
     Deciding,
     #[default]
@@ -150,13 +183,13 @@ impl Exchange {
 
     /// An attempt with a name and a password, without SASL.
     pub fn password(name: String, password: String) -> (Self, Step) {
-        let exchange = Exchange { offer: Offer { tls: false }, state: State::Deciding };
+        let exchange = Exchange { offer: Offer { tls: false, tokens: false }, state: State::Deciding };
         (exchange, Step::Ask(Question::Password { name, password }))
     }
 
     /// Takes a response of the client.
     pub fn respond(&mut self, response: &[u8]) -> Step {
-        if response.len() > LONGEST_RESPONSE {
+        if response.len() > self.longest_response() {
             return self.fail(Failure::Malformed("The response is too long"));
         }
         let next = match std::mem::take(&mut self.state) {
@@ -164,6 +197,11 @@ impl Exchange {
                 let question = Question::Password { name: plain.name, password: plain.password };
                 (State::Deciding, Step::Ask(question))
             }),
+            State::Begun(mechanism @ (Mechanism::OAuthBearer | Mechanism::XOAuth2)) => {
+                Bearer::parse(mechanism, response).map(|Bearer { token, name }| {
+                    (State::Checking(mechanism), Step::Ask(Question::Token { token, name }))
+                })
+            }
             State::Begun(mechanism) => ClientFirst::parse(response, mechanism, self.offer).map(|first| {
                 let (name, binding) = (first.name().to_owned(), first.binding());
                 (State::Asking(first), Step::Ask(Question::Keys { name, binding }))
@@ -175,7 +213,9 @@ impl Exchange {
                 Ok((State::Deciding, Step::Ask(Question::LogIn { name })))
             }
             State::Proven(_) => Err(Failure::Malformed("An empty response was expected")),
-            State::Asking(_) | State::Deciding | State::Over => Err(OUT_OF_TURN),
+            // RFC 7628 section 3.2.3 has %x01, XOAUTH2 nothing: whatever it is, it says nothing.
+            State::Refused(failure) => Err(failure),
+            State::Asking(_) | State::Checking(_) | State::Deciding | State::Over => Err(OUT_OF_TURN),
         };
         self.go_on(next)
     }
@@ -187,15 +227,30 @@ impl Exchange {
             Err(error) => return self.fail(error.into()),
         };
         let next = match (std::mem::take(&mut self.state), answer) {
-            (State::Deciding, Answer::LoggedIn(authenticated)) => {
+            (State::Deciding | State::Checking(_), Answer::LoggedIn(authenticated)) => {
                 Ok((State::Over, Step::Done(authenticated)))
             }
             (State::Asking(first), Answer::Keys { keys, nonce, bound }) => {
                 challenge(first, keys, nonce, bound)
             }
+            (State::Checking(mechanism), Answer::TokenRefused { error, hint }) => {
+                refused(mechanism, error, &hint)
+            }
             _ => Err(OUT_OF_TURN),
         };
         self.go_on(next)
+    }
+
+    /// Whether the client was told already that it is not let in, so that breaking off counts as an attempt.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.state, State::Refused(_))
+    }
+
+    fn longest_response(&self) -> usize {
+        match self.state {
+            State::Begun(Mechanism::OAuthBearer | Mechanism::XOAuth2) => LONGEST_TOKEN,
+            _ => LONGEST_RESPONSE,
+        }
     }
 
     fn go_on(&mut self, next: Result<(State, Step), Failure>) -> Step {
@@ -232,11 +287,24 @@ fn challenge(
     Ok((State::Challenged(Box::new(server)), Step::Challenge(message.into_bytes())))
 }
 
+/// The error is a challenge first (RFC 7628 section 3.2.3). Where nothing is known of the token, there is nothing to tell.
+fn refused(mechanism: Mechanism, error: TokenError, hint: &Hint) -> Result<(State, Step), Failure> {
+    let (status, failure) = match error {
+        TokenError::Unavailable => {
+            return Err(Failure::Unavailable("The issuer of tokens does not answer; try again later"));
+        }
+        TokenError::Invalid(_) => ("invalid_token", Failure::Wrong),
+        TokenError::Expired => ("invalid_token", Failure::Expired),
+        TokenError::Scope => ("insufficient_scope", Failure::Wrong),
+    };
+    Ok((State::Refused(failure), Step::Challenge(bearer::refusal(mechanism, status, hint))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TLS: Offer = Offer { tls: true };
+    const TLS: Offer = Offer { tls: true, tokens: true };
 
     fn failed(step: Step) -> Failure {
         match step {
@@ -270,6 +338,32 @@ mod tests {
         let keys = ScramKeys::decoy(b"", "alice", 4096);
         let answer = Answer::Keys { keys, nonce: [0; 16], bound: None };
         assert_eq!(failed(exchange.answered(Ok(answer))), OUT_OF_TURN);
+    }
+
+    /// RFC 7628 section 4.3: the error as JSON, the client's %x01, and only then the end.
+    #[test]
+    fn a_token_is_refused_in_two_steps() {
+        let said = b"n,a=user@example.com,\x01auth=Bearer abc\x01\x01";
+        for (error, status, failure) in [
+            (TokenError::Invalid("no"), "invalid_token", Failure::Wrong),
+            (TokenError::Expired, "invalid_token", Failure::Expired),
+            (TokenError::Scope, "insufficient_scope", Failure::Wrong),
+        ] {
+            let mut exchange = Exchange::begin(Mechanism::OAuthBearer, TLS);
+            let Step::Ask(question) = exchange.respond(said) else { panic!("a question") };
+            assert_eq!(format!("{question:?}"), "Token(\"user@example.com\")");
+            let hint = Hint::default();
+            let Step::Challenge(told) = exchange.answered(Ok(Answer::TokenRefused { error, hint })) else {
+                panic!("a challenge")
+            };
+            assert_eq!(told, format!(r#"{{"status":"{status}"}}"#).into_bytes());
+            assert!(exchange.is_refused());
+            assert_eq!(failed(exchange.respond(b"\x01")), failure);
+        }
+        let mut exchange = Exchange::begin(Mechanism::OAuthBearer, TLS);
+        exchange.respond(said);
+        let answer = Answer::TokenRefused { error: TokenError::Unavailable, hint: Hint::default() };
+        assert!(matches!(failed(exchange.answered(Ok(answer))), Failure::Unavailable(_)));
     }
 
     #[test]

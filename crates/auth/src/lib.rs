@@ -4,9 +4,11 @@
 //! end. It holds no socket, knows no account and draws no random number: [`shell::Authenticator`] answers its questions, out
 //! of the mail store. SCRAM is our own on purpose; `docs/authentication.md` says why.
 
+pub mod bearer;
 pub mod channel;
 pub mod exchange;
 pub mod mechanism;
+pub mod oauth;
 mod plain;
 mod scram;
 pub mod shell;

@@ -7,19 +7,31 @@ pub enum Mechanism {
     ScramSha256Plus,
     /// SCRAM-SHA-256 (RFC 7677).
     ScramSha256,
+    /// OAUTHBEARER (RFC 7628).
+    OAuthBearer,
+    /// XOAUTH2, the same for clients from before it.
+    XOAuth2,
     /// PLAIN (RFC 4616).
     Plain,
 }
 
 impl Mechanism {
     /// Every mechanism, the one to be preferred first.
-    const ALL: [Mechanism; 3] = [Mechanism::ScramSha256Plus, Mechanism::ScramSha256, Mechanism::Plain];
+    const ALL: [Mechanism; 5] = [
+        Mechanism::ScramSha256Plus,
+        Mechanism::ScramSha256,
+        Mechanism::OAuthBearer,
+        Mechanism::XOAuth2,
+        Mechanism::Plain,
+    ];
 
     /// Its registered name.
     pub fn name(self) -> &'static str {
         match self {
             Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
+            Mechanism::XOAuth2 => "XOAUTH2",
             Mechanism::Plain => "PLAIN",
         }
     }
@@ -30,6 +42,8 @@ impl Mechanism {
 pub struct Offer {
     /// Whether TLS protects the connection.
     pub tls: bool,
+    /// Whether an issuer of tokens is configured.
+    pub tokens: bool,
 }
 
 impl Offer {
@@ -47,6 +61,7 @@ impl Offer {
     pub fn has(self, mechanism: Mechanism) -> bool {
         match mechanism {
             Mechanism::ScramSha256Plus => self.tls,
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => self.tokens,
             Mechanism::ScramSha256 | Mechanism::Plain => true,
         }
     }
@@ -58,10 +73,12 @@ mod tests {
 
     #[test]
     fn what_is_bound_to_tls_is_offered_in_tls() {
-        let names = |tls| Offer { tls }.mechanisms().map(Mechanism::name).collect::<Vec<_>>();
-        assert_eq!(names(true), ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"]);
-        assert_eq!(names(false), ["SCRAM-SHA-256", "PLAIN"]);
-        assert_eq!(Offer { tls: false }.find("scram-sha-256-plus"), None);
-        assert_eq!(Offer { tls: true }.find("Scram-Sha-256"), Some(Mechanism::ScramSha256));
+        let offer = |tls, tokens| Offer { tls, tokens };
+        let names = |offer: Offer| offer.mechanisms().map(Mechanism::name).collect::<Vec<_>>();
+        assert_eq!(names(offer(true, false)), ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"]);
+        assert_eq!(names(offer(false, true)), ["SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "PLAIN"]);
+        assert_eq!(offer(false, true).find("scram-sha-256-plus"), None);
+        assert_eq!(offer(true, false).find("Scram-Sha-256"), Some(Mechanism::ScramSha256));
+        assert_eq!(offer(true, false).find("XOAUTH2"), None);
     }
 }

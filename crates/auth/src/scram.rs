@@ -94,7 +94,7 @@ fn binding(flag: &str, mechanism: Mechanism, offer: Offer) -> Result<Option<Bind
 }
 
 /// `saslname = 1*(value-safe-char / "=2C" / "=3D")`: any UTF-8 but NUL, `=` and the comma.
-fn saslname(text: &str) -> Option<String> {
+pub(crate) fn saslname(text: &str) -> Option<String> {
     let mut pieces = text.split('=');
     let mut name = pieces.next()?.to_owned();
     for piece in pieces {
@@ -152,8 +152,8 @@ mod tests {
     use super::*;
     use crate::testing::ScramClient;
 
-    const TLS: Offer = Offer { tls: true };
-    const CLEAR: Offer = Offer { tls: false };
+    const TLS: Offer = Offer { tls: true, tokens: false };
+    const CLEAR: Offer = Offer { tls: false, tokens: false };
 
     fn first(text: &str, mechanism: Mechanism, offer: Offer) -> Result<ClientFirst, Failure> {
         ClientFirst::parse(text.as_bytes(), mechanism, offer)

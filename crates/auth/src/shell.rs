@@ -9,8 +9,11 @@ use mailstore::request::{Authenticated, RequestError};
 use rustls::ProtocolVersion;
 use rustls::server::ServerConnection;
 
+use crate::bearer::Hint;
 use crate::channel::{ChannelBindings, EXPORTER_LABEL, EndPoint};
 use crate::exchange::{Answer, Question};
+use crate::oauth::policy::TokenError;
+use crate::oauth::shell::Issuer;
 
 /// Sixteen octets that nobody can foretell; `None` where the system has none.
 pub type Entropy = Arc<dyn Fn() -> Option<[u8; 16]> + Send + Sync>;
@@ -22,17 +25,22 @@ pub struct Settings {
     pub end_point: Option<EndPoint>,
     /// Where nonces come from.
     pub entropy: Entropy,
+    /// Who issues tokens, where somebody does.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { end_point: None, entropy: Arc::new(from_system) }
+        Settings { end_point: None, entropy: Arc::new(from_system), issuer: None }
     }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("end_point", &self.end_point).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("end_point", &self.end_point)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +89,31 @@ impl Authenticator {
                 let bound = binding.and_then(|kind| bindings.octets(kind));
                 Ok(Answer::Keys { keys: self.store.scram_keys(&name), nonce, bound })
             }
+            Question::Token { token, name } => self.check_token(&token.0, name.as_deref()).await,
             Question::LogIn { name } => self.log_in(&name).await.map(Answer::LoggedIn),
+        }
+    }
+
+    /// A token is worth as much as the account that it names; whoever says whose it is has to say the same.
+    async fn check_token(&self, token: &str, said: Option<&str>) -> Result<Answer, RequestError> {
+        let Some(issuer) = &self.settings.issuer else {
+            return Ok(Answer::TokenRefused { error: TokenError::Unavailable, hint: Hint::default() });
+        };
+        let refused = |error| {
+            tracing::info!(account = said, %error, "a token was refused");
+            Ok(Answer::TokenRefused { error, hint: issuer.policy().hint() })
+        };
+        let name = match issuer.check(token).await {
+            Ok(name) => name,
+            Err(error) => return refused(error),
+        };
+        if said.is_some_and(|said| !said.eq_ignore_ascii_case(&name)) {
+            return refused(TokenError::Invalid("it is somebody else's"));
+        }
+        match self.log_in(&name).await {
+            Ok(authenticated) => Ok(Answer::LoggedIn(authenticated)),
+            Err(RequestError::WrongPassword) => refused(TokenError::Invalid("there is no such account")),
+            Err(error) => Err(error),
         }
     }
 

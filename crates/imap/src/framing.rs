@@ -50,7 +50,8 @@ impl Limits {
     /// What suffices to log in: whoever has not done so yet shall cost little.
     pub fn before_login(self) -> Self {
         Limits {
-            line: self.line.min(8 * 1024),
+            // A token, in base64.
+            line: self.line.min(16 * 1024),
             literal: self.literal.min(8 * 1024),
             command: self.command.min(16 * 1024),
             swallow: self.swallow.min(1024 * 1024),

@@ -100,8 +100,8 @@ enum Running {
     Sasl(Box<login::Attempt>),
     /// Whoever knows accounts was asked.
     Authenticating(Box<login::Attempt>),
-    /// A password was wrong, and the answer is held back.
-    WrongPassword(Tag),
+    /// A password was wrong, or a token, and the answer is held back.
+    WrongPassword(Box<(Tag, Answer)>),
     Select(select::Selecting),
     Mailbox(mailboxes::Changing),
     Metadata(metadata::Changing),
@@ -202,7 +202,7 @@ impl Session {
             Running::MultiSearch(multi) => self.produce_multi_search(multi, out),
             Running::List(listing) => self.produce_list(listing, out),
             Running::Append(appending) => self.produce_append(appending, out),
-            Running::WrongPassword(tag) => self.wrong_password(&tag, out),
+            Running::WrongPassword(held) => self.wrong_password(&held.0, held.1, out),
             other => {
                 self.running = other;
                 self.waiting()

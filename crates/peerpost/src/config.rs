@@ -4,6 +4,7 @@
 //! with the file and, where it can be known, the line.
 
 mod keys;
+mod oauth;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use mailstore::crdt::placement::surroundings::{self, Policy};
 use serde::Deserialize;
 
+pub use self::oauth::Oauth;
 pub use self::values::{
     Acknowledge, AdvertisedAddress, LmtpAddress, NodeName, OnReorder, PlaintextPasswords,
 };
@@ -131,6 +133,8 @@ pub struct Tls {
 pub struct Auth {
     /// Where passwords may cross without TLS. Default: `loopback`.
     pub plaintext: PlaintextPasswords,
+    /// `[auth.oauth]`: whose tokens are taken. Left out, none are.
+    pub oauth: Option<Oauth>,
 }
 
 /// `[limits]`
@@ -337,6 +341,9 @@ impl Config {
             );
             return wrong("lmtp.listen", message);
         }
+        if let Some(Err((key, message))) = self.auth.oauth.as_ref().map(Oauth::check) {
+            return wrong(&format!("auth.oauth.{key}"), message);
+        }
         self.check_limits(lines)
     }
 
@@ -367,6 +374,9 @@ impl Config {
         if let Some(tls) = &mut self.tls {
             tls.certificate = directory.join(&tls.certificate);
             tls.key = directory.join(&tls.key);
+        }
+        if let Some(oauth) = &mut self.auth.oauth {
+            oauth.resolve_paths(directory);
         }
         for address in self.lmtp.iter_mut().flat_map(|lmtp| &mut lmtp.listen) {
             if let LmtpAddress::Unix(path) = address {

@@ -6,6 +6,7 @@ pub mod links;
 pub mod listeners;
 pub mod serve;
 pub mod tls;
+pub mod tokens;
 
 use std::fs;
 use std::io::Write;

@@ -2,9 +2,9 @@
 
 /// The longest command in octets, its line end included (RFC 2449 section 4).
 pub const LONGEST_COMMAND: usize = 255;
-/// The longest line with which a client answers a challenge, in octets, its line end included: base64 of the longest name,
-/// twice, and the longest password that accounts have (RFC 5034 section 4 wants room for what the mechanism needs).
-pub const LONGEST_RESPONSE: usize = 2560;
+/// The longest line with which a client answers a challenge, in octets, its line end included: base64 of a token (RFC 5034
+/// section 4 wants room for what the mechanism needs).
+pub const LONGEST_RESPONSE: usize = 16 * 1024;
 /// The most octets of an over-long line that are skipped before the connection is given up.
 pub const MOST_SKIPPED: usize = 64 * 1024;
 

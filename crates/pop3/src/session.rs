@@ -63,8 +63,8 @@ enum Running {
     Sasl(Box<Exchange>),
     /// Whoever knows accounts was asked.
     Authenticating(Box<Exchange>),
-    /// A password was wrong, and the answer is held back.
-    WrongPassword,
+    /// A password was wrong, or a token, and the answer is held back.
+    WrongPassword(Refusal),
     /// INBOX is being looked at.
     Opening(Login),
     Listing(listing::Listing),
@@ -131,7 +131,7 @@ impl Session {
         match std::mem::take(&mut self.running) {
             Running::Listing(listing) => self.produce_listing(listing, out),
             Running::Reading(reading) => self.produce_message(reading, out),
-            Running::WrongPassword => self.wrong_password(out),
+            Running::WrongPassword(refusal) => self.wrong_password(&refusal, out),
             other => {
                 self.running = other;
                 Action::WaitForInput

@@ -9,6 +9,8 @@ pub struct SessionConfig {
     pub append_limit: u64,
     /// How many messages one command changes at most (RFC 9738); 1 at least.
     pub message_limit: u32,
+    /// Whether an issuer of tokens is configured.
+    pub tokens: bool,
     /// How long a client may stay silent before it has logged in, in milliseconds.
     pub login_timeout: u64,
     /// How long a client may stay silent afterwards, in milliseconds; at least 30 minutes (RFC 9051 section 5.4).
@@ -25,6 +27,7 @@ impl Default for SessionConfig {
             node: "peerpost".to_owned(),
             append_limit: 64 * 1024 * 1024,
             message_limit: 100_000,
+            tokens: false,
             login_timeout: 60 * 1000,
             silence_timeout: 30 * 60 * 1000,
             idle_notice: 2 * 60 * 1000,

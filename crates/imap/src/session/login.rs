@@ -151,6 +151,8 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Action {
         if line == b"*" {
+            // Who breaks off after a refusal has made an attempt all the same.
+            self.wrong_passwords += u32::from(attempt.exchange.is_refused());
             return self.fail(&attempt.tag, Answer::bad("Authentication cancelled"), out);
         }
         match BASE64_STANDARD.decode(line) {
@@ -208,20 +210,30 @@ impl Session {
                 Answer::no("AUTHORIZATIONFAILED", "Nobody may log in as somebody else here")
             }
             Failure::Store(error) => Answer::refused(&error),
-            Failure::Wrong => {
-                let doubled = self.config.wrong_password_delay.checked_shl(self.wrong_passwords);
-                self.wrong_passwords += 1;
-                self.running = Running::WrongPassword(tag);
-                let delay = doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY);
-                return Action::Pause { until: now.after(delay) };
+            Failure::Unavailable(text) => Answer::no("UNAVAILABLE", text),
+            Failure::Expired => {
+                return self.hold_back(
+                    now,
+                    tag,
+                    Answer::no("EXPIRED", "The token has expired; get a new one"),
+                );
             }
+            Failure::Wrong => return self.hold_back(now, tag, Answer::no("AUTHENTICATIONFAILED", WRONG)),
         };
         self.fail(&tag, answer, out)
     }
 
+    /// Answers later, and the later the more often it was wrong.
+    fn hold_back(&mut self, now: Millis, tag: Tag, answer: Answer) -> Action {
+        let doubled = self.config.wrong_password_delay.checked_shl(self.wrong_passwords);
+        self.wrong_passwords += 1;
+        self.running = Running::WrongPassword(Box::new((tag, answer)));
+        Action::Pause { until: now.after(doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY)) }
+    }
+
     /// The delay is over.
-    pub(super) fn wrong_password(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {
-        let action = self.fail(tag, Answer::no("AUTHENTICATIONFAILED", WRONG), out);
+    pub(super) fn wrong_password(&mut self, tag: &Tag, answer: Answer, out: &mut Vec<u8>) -> Action {
+        let action = self.fail(tag, answer, out);
         if self.wrong_passwords >= MOST_WRONG_PASSWORDS {
             return self.bye("Too many wrong passwords", out);
         }
@@ -246,7 +258,7 @@ impl Session {
     }
 
     fn offer(&self) -> Offer {
-        Offer { tls: self.connection.tls }
+        Offer { tls: self.connection.tls, tokens: self.config.tokens }
     }
 
     fn password_allowed(&self) -> bool {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::time::Duration;
 
-use auth::exchange::Question;
+use auth::exchange::{Answer, Question};
 use mailstore::crdt::clock::Millis;
 use mailstore::request::{Reply, Request, RequestError};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -286,12 +286,12 @@ impl Connection {
 
     async fn authenticate(&mut self, question: Question) -> Result<Action, End> {
         self.flush().await?;
-        let (account, decides) = (question.name().to_owned(), question.decides());
+        let account = question.name().to_owned();
         let bindings = self.stream.tls_connection().map(|tls| self.shared.authenticator.bindings(tls));
         let answer = self.shared.authenticator.answer(question, &bindings.unwrap_or_default()).await;
         match &answer {
-            Ok(_) if decides => {
-                tracing::info!(peer = %self.peer, account, "logged in");
+            Ok(Answer::LoggedIn(authenticated)) => {
+                tracing::info!(peer = %self.peer, account = authenticated.view.borrow().name, "logged in");
                 self.login_deadline = None;
                 self.feed.limit(self.shared.settings.framing);
             }

@@ -21,6 +21,24 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("uid", &["on_reorder", "reissue_limit"]),
 ];
 
+/// The same of sections within sections.
+const INNER_SECTIONS: &[(&str, &[&str])] = &[(
+    "auth.oauth",
+    &[
+        "issuer",
+        "audience",
+        "scope",
+        "username_claim",
+        "introspection_url",
+        "client_id",
+        "client_secret_file",
+        "jwks_url",
+        "jwks_file",
+        "ca_certificate",
+        "openid_configuration",
+    ],
+)];
+
 /// The line of each section (`imap`) and key (`imap.listen`) that the file has.
 #[derive(Debug, Default)]
 pub(super) struct Lines(BTreeMap<String, usize>);
@@ -28,7 +46,7 @@ pub(super) struct Lines(BTreeMap<String, usize>);
 impl Lines {
     /// The line of a key; of its section where the key is left out; else the first.
     pub(super) fn of(&self, key: &str) -> usize {
-        let section = key.split('.').next().unwrap_or(key);
+        let section = key.rsplit_once('.').map_or(key, |(section, _)| section);
         self.0.get(key).or_else(|| self.0.get(section)).copied().unwrap_or(1)
     }
 }
@@ -49,21 +67,37 @@ pub(super) fn check(text: &str) -> Result<Lines, Mistake> {
         let DeValue::Table(entries) = content.get_ref() else {
             return Err(Mistake { line, message: format!("`{name}` is a section: write it as [{name}]") });
         };
-        for key in entries.keys() {
-            let line = line_at(text, key.span().start);
-            let key = key.get_ref().as_ref();
-            if !known.contains(&key) {
-                let nearest = nearest(key, known.iter().copied());
-                return Err(unknown(
-                    line,
-                    &format!("unknown key `{}` in [{name}]", key.escape_debug()),
-                    nearest,
-                ));
-            }
-            lines.0.insert(format!("{name}.{key}"), line);
-        }
+        check_section(text, (name, known), entries, &mut lines)?;
     }
     Ok(lines)
+}
+
+fn check_section(
+    text: &str,
+    (name, known): (&str, &[&str]),
+    entries: &DeTable<'_>,
+    lines: &mut Lines,
+) -> Result<(), Mistake> {
+    for (key, value) in entries.iter() {
+        let line = line_at(text, key.span().start);
+        let key = key.get_ref().as_ref();
+        let path = format!("{name}.{key}");
+        match (INNER_SECTIONS.iter().find(|(section, _)| *section == path), value.get_ref()) {
+            (Some((_, known)), DeValue::Table(entries)) => {
+                check_section(text, (&path, known), entries, lines)?;
+            }
+            (Some(_), _) => {
+                return Err(Mistake { line, message: format!("`{key}` is a section: write it as [{path}]") });
+            }
+            (None, _) if known.contains(&key) => {}
+            (None, _) => {
+                let what = format!("unknown key `{}` in [{name}]", key.escape_debug());
+                return Err(unknown(line, &what, nearest(key, known.iter().copied())));
+            }
+        }
+        lines.0.insert(path, line);
+    }
+    Ok(())
 }
 
 /// What the TOML reader said, with the line it said it of.

@@ -32,6 +32,17 @@ key = "key.pem"
 [auth]
 plaintext = "never"
 
+[auth.oauth]
+issuer = "https://id.example.com"
+audience = "peerpost"
+scope = "openid mail"
+username_claim = "email"
+introspection_url = "https://id.example.com/introspect"
+client_id = "peerpost"
+client_secret_file = "oauth.secret"
+ca_certificate = "ca.pem"
+openid_configuration = "https://id.example.com/.well-known/openid-configuration"
+
 [limits]
 append_bytes = 1_000_000
 command_messages = 5_000
@@ -67,6 +78,7 @@ fn a_file_with_every_key_is_read() {
     );
     assert_eq!(config.console.unwrap().listen.port(), 7480);
     assert_eq!(config.auth.plaintext, PlaintextPasswords::Never);
+    assert_eq!(config.auth.oauth.unwrap().username_claim, "email");
     assert_eq!((config.limits.append_bytes, config.limits.line_bytes), (1_000_000, 8192));
     assert_eq!(config.limits.command_messages, 5_000);
     assert_eq!((config.limits.sessions, config.limits.idle_seconds), (7, 1800));
@@ -128,6 +140,29 @@ fn values_that_cannot_be_are_told_with_their_line() {
         ("[lmtp]\nlisten = [\"unix:\"]\n", (5, "names no path")),
         ("[tls]\nkey = \"k\"\n", (4, "certificate")),
         ("[auth]\nplaintext = \"sometimes\"\n", (5, "loopback")),
+        ("[auth.oauth]\nissuer = \"i\"\n", (4, "username_claim")),
+        ("[auth.oauth]\nissuer = \"i\"\nusername_claim = \"e\"\n", (5, "needs one of")),
+        (
+            "[auth.oauth]\nissuer = \"i\"\nusername_claim = \"e\"\njwks_url = \"https://i/k\"\njwks_file = \"f\"\n",
+            (8, "has 2"),
+        ),
+        (
+            "[auth.oauth]\nissuer = \"i\"\nusername_claim = \"e\"\njwks_url = \"https://i/k\"\n",
+            (7, "need `audience`"),
+        ),
+        (
+            "[auth.oauth]\nissuer = \"i\"\nusername_claim = \"e\"\naudience = \"a\"\njwks_url = \"http://i/k\"\n",
+            (8, "https://"),
+        ),
+        (
+            "[auth.oauth]\nissuer = \"i\"\nusername_claim = \"e\"\nintrospection_url = \"https://i/k\"\n",
+            (7, "client_secret_file"),
+        ),
+        (
+            "[auth.oauth]\nisuer = \"i\"\n",
+            (5, "unknown key `isuer` in [auth.oauth]; the nearest known one is `issuer`"),
+        ),
+        ("[auth]\noauth = 3\n", (5, "write it as [auth.oauth]")),
         ("[limits]\n\nappend_bytes = 1\n", (6, "65536 to 1073741824")),
         ("[limits]\ncommand_messages = 999\n", (5, "1000 to 1000000")),
         ("[limits]\nidle_seconds = 10\n", (5, "1800 to 86400")),
@@ -153,6 +188,9 @@ fn relative_paths_are_relative_to_the_file() {
     let config = Config::load(&file).unwrap();
     assert_eq!(config.file, file);
     assert_eq!(config.node.data, directory.path().join("data"));
+    let oauth = config.auth.oauth.unwrap();
+    assert_eq!(oauth.client_secret_file, Some(directory.path().join("oauth.secret")));
+    assert_eq!(oauth.ca_certificate, Some(directory.path().join("ca.pem")));
     let tls = config.tls.unwrap();
     assert_eq!(tls.certificate, Path::new("/etc/peerpost/fullchain.pem"));
     assert_eq!(tls.key, directory.path().join("key.pem"));

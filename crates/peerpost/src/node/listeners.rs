@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::oauth::shell::Issuer;
 use mailstore::Mailstore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,12 +18,14 @@ pub struct MailListeners {
     pop3: Option<pop3::shell::Listeners>,
     lmtp: Option<lmtp::shell::Listeners>,
     tls: Option<Certificate>,
+    issuer: Option<Arc<Issuer>>,
 }
 
 impl MailListeners {
     /// Listens on every address of the configuration.
     pub async fn bind(config: &Config) -> Result<Self, Failure> {
         let tls = config.tls.as_ref().map(super::tls::load).transpose()?;
+        let issuer = config.auth.oauth.as_ref().map(super::tokens::issuer).transpose()?;
         let imap = match &config.imap {
             Some(imap) => Some(imap::shell::Listeners::bind(&imap.listen, &imap.listen_tls).await?),
             None => None,
@@ -38,7 +41,7 @@ impl MailListeners {
             }
             None => None,
         };
-        Ok(MailListeners { imap, pop3, lmtp, tls })
+        Ok(MailListeners { imap, pop3, lmtp, tls, issuer })
     }
 
     /// Serves all of them until `shutdown` turns true.
@@ -51,6 +54,7 @@ impl MailListeners {
     ) {
         let auth = auth::shell::Settings {
             end_point: self.tls.as_ref().and_then(|tls| tls.end_point.clone()),
+            issuer: self.issuer,
             ..auth::shell::Settings::default()
         };
         let tls = self.tls.map(|tls| tls.server);
@@ -84,6 +88,7 @@ fn imap_settings(config: &Config, auth: auth::shell::Settings) -> imap::shell::S
         node: config.node.name.as_str().to_owned(),
         append_limit: config.limits.append_bytes,
         message_limit: config.limits.command_messages,
+        tokens: config.auth.oauth.is_some(),
         silence_timeout: Duration::from_secs(config.limits.idle_seconds).as_millis() as u64,
         ..imap::session::SessionConfig::default()
     };
@@ -106,6 +111,7 @@ fn imap_settings(config: &Config, auth: auth::shell::Settings) -> imap::shell::S
 fn pop3_settings(config: &Config, auth: auth::shell::Settings) -> pop3::shell::Settings {
     let session = pop3::session::SessionConfig {
         node: config.node.name.as_str().to_owned(),
+        tokens: config.auth.oauth.is_some(),
         silence_timeout: Duration::from_secs(config.limits.idle_seconds).as_millis() as u64,
         ..pop3::session::SessionConfig::default()
     };

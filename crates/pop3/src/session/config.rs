@@ -5,6 +5,8 @@
 pub struct SessionConfig {
     /// The name of the node, told in the greeting.
     pub node: String,
+    /// Whether an issuer of tokens is configured.
+    pub tokens: bool,
     /// How long a client may stay silent before it has logged in, in milliseconds; at least 10 minutes (RFC 1939 section 3 makes
     /// no difference between the states).
     pub login_timeout: u64,
@@ -18,6 +20,7 @@ impl Default for SessionConfig {
     fn default() -> Self {
         SessionConfig {
             node: "peerpost".to_owned(),
+            tokens: false,
             login_timeout: 10 * 60 * 1000,
             silence_timeout: 30 * 60 * 1000,
             wrong_password_delay: 1000,

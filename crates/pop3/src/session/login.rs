@@ -23,6 +23,7 @@ const MOST_WRONG_PASSWORDS: u32 = 5;
 const LONGEST_DELAY: u64 = 16 * 1000;
 /// One answer for every reason, so that nobody learns which accounts there are.
 const WRONG: Refusal = Refusal::credentials("The name or the password is wrong");
+const EXPIRED: Refusal = Refusal::credentials("The token has expired; get a new one");
 
 /// Whose session it is.
 pub(super) struct Login {
@@ -123,6 +124,8 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Action {
         if line == b"*" {
+            // Who breaks off after a refusal has made an attempt all the same.
+            self.wrong_passwords += u32::from(exchange.is_refused());
             return self.refuse(&Refusal::plain("Authentication cancelled"), out);
         }
         self.sasl_response(now, exchange, line, out)
@@ -186,20 +189,24 @@ impl Session {
             Failure::Refused(text) => Refusal::credentials(text),
             Failure::ForSomebodyElse => Refusal::credentials("Nobody may log in as somebody else here"),
             Failure::Store(error) => Refusal::of_request(&error),
-            Failure::Wrong => {
-                let doubled = self.config.wrong_password_delay.checked_shl(self.wrong_passwords);
-                self.wrong_passwords += 1;
-                self.running = Running::WrongPassword;
-                let delay = doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY);
-                return Action::Pause { until: now.after(delay) };
-            }
+            Failure::Unavailable(text) => Refusal::temporary(text),
+            Failure::Expired => return self.hold_back(now, EXPIRED),
+            Failure::Wrong => return self.hold_back(now, WRONG),
         };
         self.refuse(&refusal, out)
     }
 
+    /// Answers later, and the later the more often it was wrong.
+    fn hold_back(&mut self, now: Millis, refusal: Refusal) -> Action {
+        let doubled = self.config.wrong_password_delay.checked_shl(self.wrong_passwords);
+        self.wrong_passwords += 1;
+        self.running = Running::WrongPassword(refusal);
+        Action::Pause { until: now.after(doubled.unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY)) }
+    }
+
     /// The delay is over.
-    pub(super) fn wrong_password(&mut self, out: &mut Vec<u8>) -> Action {
-        let action = self.refuse(&WRONG, out);
+    pub(super) fn wrong_password(&mut self, refusal: &Refusal, out: &mut Vec<u8>) -> Action {
+        let action = self.refuse(refusal, out);
         if self.wrong_passwords >= MOST_WRONG_PASSWORDS { Action::Close } else { action }
     }
 
@@ -241,7 +248,7 @@ impl Session {
     }
 
     fn offer(&self) -> Offer {
-        Offer { tls: self.connection.tls }
+        Offer { tls: self.connection.tls, tokens: self.config.tokens }
     }
 
     fn password_allowed(&self) -> bool {

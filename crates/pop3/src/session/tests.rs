@@ -135,7 +135,9 @@ fn plain_works_with_and_without_an_initial_response() {
     assert!(client.send(&"A".repeat(2000)).starts_with("-ERR "));
     assert!(client.send(&"A".repeat(2000)).starts_with("-ERR The line is too long"));
     client.send("AUTH PLAIN");
-    assert!(client.send(&"A".repeat(3000)).starts_with("-ERR The line is too long"));
+    assert!(client.send(&"A".repeat(16_000)).starts_with("-ERR The response is too long"));
+    client.send("AUTH PLAIN");
+    assert!(client.send(&"A".repeat(17_000)).starts_with("-ERR The line is too long"));
     assert!(client.send("AUTH PLAIN AGFsaWNlAHNlY3JldA==").starts_with("+OK "));
 }
 

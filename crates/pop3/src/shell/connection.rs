@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use auth::channel::ChannelBindings;
-use auth::exchange::Question;
+use auth::exchange::{Answer, Question};
 use mailstore::crdt::clock::Millis;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -101,10 +101,11 @@ impl Suspended {
     }
 
     async fn authenticate(&mut self, question: Question) -> Action {
-        let (account, decides) = (question.name().to_owned(), question.decides());
+        let account = question.name().to_owned();
         let answer = self.shared.authenticator.answer(question, &self.bindings).await;
         match &answer {
-            Ok(_) if decides => {
+            Ok(Answer::LoggedIn(authenticated)) => {
+                let account = &authenticated.view.borrow().name;
                 tracing::info!(peer = %self.peer, account, "logged in by POP3");
                 self.login_deadline = None;
             }
