@@ -53,7 +53,6 @@ pub struct AccountHead {
     created: Option<Stamp>,
     removed: Option<Stamp>,
     password: Option<Latest<String>>,
-    app_passwords: AppPasswords,
     subscriptions: BTreeMap<String, Latest<bool>>,
     /// The greatest UIDVALIDITY that a mailbox of this name ever had (a max-register for each name).
     validity_of_name: BTreeMap<String, Validity>,
@@ -62,6 +61,7 @@ pub struct AccountHead {
     // What was added since the first format of the table stands behind it ([`AccountHead::decode`]).
     quota: Option<Latest<Quota>>,
     annotations: Annotations,
+    app_passwords: AppPasswords,
 }
 
 impl AccountHead {
@@ -130,6 +130,7 @@ impl From<FirstHead> for AccountHead {
             greatest_validity: first.greatest_validity,
             quota: None,
             annotations: Annotations::default(),
+            app_passwords: AppPasswords::default(),
         }
     }
 }
