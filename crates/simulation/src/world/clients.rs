@@ -216,7 +216,7 @@ impl World {
             Reply::Appended { view, .. } | Reply::Stored { view, .. } | Reply::View(view) => {
                 self.show(node, &view)
             }
-            Reply::Copied { source, .. } => self.show(node, &source),
+            Reply::Copied { source, .. } | Reply::Replaced { source, .. } => self.show(node, &source),
             Reply::Done
             | Reply::Created(_)
             | Reply::Bumped(_)
