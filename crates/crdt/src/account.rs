@@ -391,6 +391,11 @@ impl Account {
         self.pending.values().map(BTreeMap::len).sum()
     }
 
+    /// Whether something waits to be shown in a mailbox.
+    pub fn has_pending(&self, mailbox: MailboxId) -> bool {
+        self.pending.contains_key(&mailbox)
+    }
+
     pub(crate) fn state(&self, entry: &EntryId) -> Option<&EntryState> {
         self.segments.get(&entry.segment)?.get(usize::from(entry.index))
     }

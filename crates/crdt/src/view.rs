@@ -224,6 +224,16 @@ impl MailboxView {
         }
     }
 
+    /// This view with the messages that `newer`, a later view of the same mailbox and epoch, has above them: what a client sees
+    /// that is told of new messages, and not yet of those that are gone. HIGHESTMODSEQ is as it was here.
+    pub fn with_added(&self, newer: &MailboxView) -> MailboxView {
+        let mut view = self.clone();
+        let first = self.rows.last().map_or(Uid::FIRST, |last| last.uid.next());
+        newer.rows.from(first).for_each(|row| view.rows.push(row.clone()));
+        view.uid_next = newer.uid_next;
+        view
+    }
+
     /// What changed since `before`, a view of the same mailbox and epoch.
     pub fn changes_since(&self, before: &MailboxView) -> ViewChanges {
         let mut changes = ViewChanges::default();
@@ -302,5 +312,35 @@ impl ViewChanges {
             && self.added.is_empty()
             && self.flagged.is_empty()
             && self.stamped.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flag::Flag;
+
+    fn view(uids: &[u32], flags: &[Flag]) -> MailboxView {
+        let mut view = MailboxView::unseen(AccountId([1; 16]), MailboxId([2; 16]));
+        for uid in uids {
+            let row = vanished::tests::row(*uid);
+            view.rows.push(Row { flags: Arc::new(flags.iter().cloned().collect()), ..row });
+            view.uid_next = Uid(uid + 1);
+        }
+        view
+    }
+
+    /// What a client sees that is told of new messages and not of those that are gone; later it is told of the latter alone.
+    #[test]
+    fn what_is_new_comes_without_what_is_gone() {
+        let before = view(&[1, 2, 3], &[]);
+        let newer = view(&[2, 3, 4, 5], &[Flag::Seen]);
+        let told = before.with_added(&newer);
+        let uids: Vec<u32> = told.rows.iter().map(|row| row.uid.0).collect();
+        assert_eq!((uids, told.rows.len(), told.uid_next), (vec![1, 2, 3, 4, 5], 5, Uid(6)));
+        let changes = newer.changes_since(&told);
+        assert_eq!((changes.expunged, changes.added), (vec![Uid(1)], vec![]));
+        assert_eq!(changes.flagged, [Uid(2), Uid(3)], "flags are as they were");
+        assert_eq!(view(&[], &[]).with_added(&newer).rows.len(), 4);
     }
 }

@@ -7,6 +7,7 @@ mod fetch;
 mod list;
 mod metadata;
 mod multi_search;
+mod notify;
 mod number_set;
 mod partial_range;
 mod resync;
@@ -23,6 +24,7 @@ pub use fetch::{FetchItem, Partial, Section, SectionText};
 pub use list::{ListReturn, ListSelection, StatusItem};
 pub use metadata::{Depth, EntryName};
 pub use multi_search::{MultiSearch, SearchSource};
+pub use notify::{EventGroup, Events, MailboxFilter, Notify, NotifySelected, NotifySet};
 pub use number_set::{Bound, Messages, Number, NumberSet, SequenceNumber, SequenceSet, UidSet};
 pub use partial_range::PartialRange;
 pub(crate) use resync::match_runs;
@@ -224,6 +226,8 @@ pub enum CommandBody {
     Unselect,
     /// IDLE (RFC 2177)
     Idle,
+    /// NOTIFY (RFC 5465)
+    Notify(Notify),
     /// EXPUNGE, or UID EXPUNGE (RFC 4315) with its set
     Expunge {
         /// The messages that UID EXPUNGE is restricted to, by UID.

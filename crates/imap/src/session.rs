@@ -20,6 +20,7 @@ mod login;
 mod mailboxes;
 mod message_limit;
 mod metadata;
+mod notify;
 mod numbers;
 mod pattern;
 mod progress;
@@ -48,6 +49,7 @@ use tokio::sync::watch;
 use crate::command::{Command, CommandBody, Tag};
 use answer::Answer;
 use enabled::Enabled;
+use notify::Notices;
 use selected::{Departing, Selected};
 
 pub use config::{ConnectionInfo, SessionConfig};
@@ -77,7 +79,10 @@ pub struct Session {
     enabled: Enabled,
     /// What the client knows of annotations, once METADATA was enabled (RFC 5464 section 4.1): it is told what changes.
     annotated: Option<Arc<AccountView>>,
+    /// What the client wants to hear of; `None` until it uses NOTIFY.
+    notices: Option<Box<Notices>>,
     running: Running,
+    now: Millis,
     last_heard: Millis,
     wrong_passwords: u32,
     bad_commands: u32,
@@ -116,6 +121,9 @@ enum Running {
     Copy(copy::Copying),
     Expunge(expunge::Expunging),
     Idle(idle::Idling),
+    Notify(notify::Setting),
+    /// What happened is being told.
+    Notices,
 }
 
 /// What of the selected mailbox is told before a command is answered.
@@ -125,6 +133,10 @@ enum Telling {
     Everything,
     /// Flags: during FETCH, STORE and SEARCH no EXPUNGE is allowed (RFC 9051 section 7.5.1).
     Flags,
+    /// EXISTS and flags, while no command runs and SELECTED-DELAYED holds (RFC 5465 section 6.1).
+    Additions,
+    /// What a command did that takes messages away, and everything.
+    Departures,
     /// Nothing.
     Nothing,
 }
@@ -157,7 +169,9 @@ impl Session {
             uid_only: false,
             enabled: Enabled::default(),
             annotated: None,
+            notices: None,
             running: Running::Nothing,
+            now,
             last_heard: now,
             wrong_passwords: 0,
             bad_commands: 0,
@@ -170,6 +184,7 @@ impl Session {
 
     /// Takes in what happened; appends what the client is told of it.
     pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<u8>) -> Action {
+        self.now = now;
         match input {
             Input::Command(_) | Input::Bad { .. } | Input::Append(_) | Input::Line(_) | Input::TlsStarted => {
                 self.last_heard = now;
@@ -195,7 +210,7 @@ impl Session {
 
     /// Goes on with a long answer, or after a pause: about 64 KiB are appended at a time.
     pub fn produce(&mut self, now: Millis, out: &mut Vec<u8>) -> Action {
-        self.last_heard = now;
+        (self.now, self.last_heard) = (now, now);
         match std::mem::take(&mut self.running) {
             Running::Fetch(fetching) => self.produce_fetch(fetching, out),
             Running::Search(searching) => self.produce_search(searching, out),
@@ -203,6 +218,7 @@ impl Session {
             Running::List(listing) => self.produce_list(listing, out),
             Running::Append(appending) => self.produce_append(appending, out),
             Running::WrongPassword(held) => self.wrong_password(&held.0, held.1, out),
+            Running::Notices => self.notice(out),
             other => {
                 self.running = other;
                 self.waiting()
@@ -213,17 +229,32 @@ impl Session {
     /// When to hand in [`Input::Timeout`], while the action is [`Action::WaitForInput`] or [`Action::ReadLine`], or a
     /// literal is being read.
     pub fn poll_timeout(&self) -> Option<Millis> {
+        Some(self.retry_at().map_or(self.silent_until(), |retry| retry.min(self.silent_until())))
+    }
+
+    /// When something is due because the client says nothing.
+    fn silent_until(&self) -> Millis {
         match &self.running {
-            Running::Idle(idling) => Some(idling.next_notice()),
-            _ if self.login.is_some() => Some(self.last_heard.after(self.config.silence_timeout)),
-            _ => Some(self.last_heard.after(self.config.login_timeout)),
+            Running::Idle(idling) => idling.next_notice(),
+            _ if self.login.is_some() => self.last_heard.after(self.config.silence_timeout),
+            _ => self.last_heard.after(self.config.login_timeout),
         }
+    }
+
+    /// When something is to be tried again that could not be told.
+    fn retry_at(&self) -> Option<Millis> {
+        let waits = matches!(self.running, Running::Nothing | Running::Idle(_));
+        self.notices.as_ref().filter(|_| waits)?.retry_at()
     }
 
     /// Comes back when something changed that the session wants to know now: then hand in [`Input::ViewChanged`]. Awaited
     /// while the action is [`Action::WaitForInput`] or [`Action::ReadLine`]; may be dropped and called again at any time.
     pub async fn changed(&mut self) {
+        if self.has_notices() {
+            return;
+        }
         let idle = matches!(self.running, Running::Idle(_));
+        let told = idle || self.notices.as_ref().is_some_and(|notices| notices.pushes());
         let account = async {
             // A view without its store changes no more.
             match &mut self.login {
@@ -236,7 +267,7 @@ impl Session {
         };
         let mailbox = async {
             match &mut self.selected {
-                Some(selected) if idle => selected.changed().await,
+                Some(selected) if told => selected.changed().await,
                 _ => std::future::pending().await,
             }
         };
@@ -244,6 +275,7 @@ impl Session {
             biased;
             () = account => {}
             () = mailbox => {}
+            () = Self::activity(&mut self.notices) => {}
         }
     }
 
@@ -297,6 +329,7 @@ impl Session {
             CommandBody::GetQuotaRoot { mailbox } => self.quota_root(tag, &mailbox, out),
             CommandBody::SetQuota => self.set_quota(&tag, out),
             CommandBody::Idle => self.idle(now, tag, out),
+            CommandBody::Notify(notify) => self.notify(tag, notify, out),
             body if self.selected.is_some() => self.command_selected(tag, body, out),
             _ => self.fail(&tag, Answer::bad("Select a mailbox first").code("CLIENTBUG"), out),
         }
@@ -344,6 +377,8 @@ impl Session {
             Running::Store(storing) => self.store_answered(&storing, answer, out),
             Running::Copy(copying) => self.copy_answered(&copying, answer, out),
             Running::Expunge(expunging) => self.expunge_answered(&expunging, answer, out),
+            Running::Notify(setting) => self.notify_answered(setting, answer, out),
+            Running::Notices => self.notices_answered(answer, out),
             other => {
                 self.running = other;
                 self.waiting()
@@ -390,8 +425,13 @@ impl Session {
 
     /// Something changed while no command runs, or during IDLE.
     fn view_changed(&mut self, out: &mut Vec<u8>) -> Action {
-        if matches!(self.running, Running::Idle(_)) {
-            self.tell(Telling::Everything, out);
+        let telling = match &self.notices {
+            _ if matches!(self.running, Running::Idle(_)) => Telling::Everything,
+            Some(notices) => notices.telling(),
+            None => Telling::Nothing,
+        };
+        if telling != Telling::Nothing {
+            self.tell(telling, out);
             if let Some(highest) = self.highest_due() {
                 highest.write_untagged(out);
             }
@@ -399,12 +439,15 @@ impl Session {
         self.find_ending();
         match self.ending {
             Some(reason) => self.bye(reason, out),
-            None => self.waiting(),
+            None => self.notice(out),
         }
     }
 
     fn timeout(&mut self, now: Millis, out: &mut Vec<u8>) -> Action {
-        if self.poll_timeout().is_some_and(|deadline| now < deadline) {
+        if self.retry_at().is_some_and(|retry| retry <= now) {
+            return self.retry_notices(out);
+        }
+        if now < self.silent_until() {
             return self.waiting();
         }
         match &mut self.running {
@@ -456,13 +499,18 @@ impl Session {
     }
 
     fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) {
-        if telling == Telling::Everything {
+        if matches!(telling, Telling::Everything | Telling::Departures) {
             self.tell_annotated(out);
         }
         let departing = self.departing();
         let Some(selected) = &mut self.selected else { return };
         match telling {
             Telling::Everything => selected.tell_everything(self.condstore, departing, out),
+            Telling::Departures => {
+                selected.tell_messages(departing, out);
+                selected.tell_everything(self.condstore, departing, out);
+            }
+            Telling::Additions => selected.tell_additions(self.condstore, out),
             Telling::Flags => selected.tell_flags(self.condstore, out),
             Telling::Nothing => {}
         }

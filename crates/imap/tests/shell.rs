@@ -3,6 +3,8 @@
 
 #[path = "shell/compression.rs"]
 mod compression;
+#[path = "shell/notify.rs"]
+mod notify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -232,6 +232,7 @@ impl Committer {
             for mailbox in changed.dirty.shown.keys() {
                 self.published.set_view(account.view(*mailbox));
             }
+            self.published.tell_activity(account, &changed.dirty);
         }
         if commit.firm.is_some() {
             self.published.set_unknown_values(self.replica.unknown_values());

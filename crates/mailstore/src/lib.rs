@@ -4,6 +4,7 @@
 //! durable transaction. Everything that is read comes from views.
 
 pub mod account;
+pub mod activity;
 pub mod committer;
 pub mod explain;
 pub mod history;

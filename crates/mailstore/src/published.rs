@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crdt::account::dirty::Dirty;
 use crdt::account::{Account, AccountHead};
 use crdt::clock::Timestamp;
 use crdt::fold::cluster::ClusterState;
@@ -17,6 +18,7 @@ use crdt::view::MailboxView;
 use tokio::sync::watch;
 
 use crate::account::{AccountView, MailboxEntry};
+use crate::activity::Activity;
 
 /// The committed state that others may see.
 pub(crate) struct Published {
@@ -31,6 +33,8 @@ struct State {
     heads: BTreeMap<AccountId, Arc<AccountHead>>,
     accounts: BTreeMap<AccountId, watch::Sender<Arc<AccountView>>>,
     mailboxes: BTreeMap<(AccountId, MailboxId), watch::Sender<Arc<MailboxView>>>,
+    /// Of accounts that are watched as a whole.
+    activities: BTreeMap<AccountId, watch::Sender<Activity>>,
     /// What MODSEQ values of other nodes mean in mailboxes that are watched: newer than their views, which are not published
     /// again for it.
     foreign: BTreeMap<(AccountId, MailboxId), ForeignValues>,
@@ -57,6 +61,7 @@ impl Published {
             heads: heads.into_iter().map(|(id, head)| (id, Arc::new(head))).collect(),
             accounts: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
+            activities: BTreeMap::new(),
             foreign: BTreeMap::new(),
             vector,
             heard: Heard::new(),
@@ -245,6 +250,47 @@ impl Published {
         } else {
             sender.send_replace(Arc::new(view));
         }
+    }
+
+    /// Tells those who watch the account in which mailboxes something changed, or waits to be shown.
+    pub(crate) fn tell_activity(&self, account: &Account, dirty: &Dirty) {
+        if dirty.shown.is_empty() && dirty.waiting.is_empty() && !dirty.listing {
+            return;
+        }
+        let mut state = self.state();
+        let Some(sender) = state.activities.get(&account.id()) else { return };
+        if sender.receiver_count() == 0 {
+            state.activities.remove(&account.id());
+            return;
+        }
+        let active: BTreeSet<&MailboxId> = dirty.shown.keys().chain(&dirty.waiting).collect();
+        let exists = |mailbox: &MailboxId| account.unit(*mailbox).is_some_and(|unit| unit.public == *mailbox);
+        let views: Vec<MailboxView> = active
+            .into_iter()
+            .filter(|mailbox| exists(mailbox))
+            .map(|mailbox| account.view(*mailbox))
+            .collect();
+        sender.send_if_modified(|activity| {
+            if dirty.listing {
+                activity.keep(exists);
+            }
+            if !views.is_empty() {
+                activity.tell(views.iter().map(|view| (view, dirty.shown.contains_key(&view.mailbox))));
+            }
+            !views.is_empty()
+        });
+    }
+
+    /// The channel of an account for a session that begins to watch all of it.
+    pub(crate) fn watch_activity(&self, account: &Account) -> watch::Receiver<Activity> {
+        let mut state = self.state();
+        let sender = state.activities.entry(account.id()).or_default();
+        if sender.receiver_count() == 0 {
+            let views: Vec<MailboxView> =
+                account.units().iter().map(|unit| account.view(unit.public)).collect();
+            sender.send_replace(Activity::beginning(views.iter()));
+        }
+        sender.subscribe()
     }
 
     /// The channel of a mailbox for a session that begins to watch it.

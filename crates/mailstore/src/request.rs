@@ -14,6 +14,7 @@ use storage::StagedBody;
 use tokio::sync::watch;
 
 use crate::account::AccountView;
+use crate::activity::Activity;
 
 /// The longest name of a mailbox, in octets of UTF-8.
 pub const LONGEST_MAILBOX_NAME: usize = 1000;
@@ -142,6 +143,11 @@ pub enum Request {
         /// `true` for SELECT and EXAMINE: the mailbox counts as looked at until the [`Look`] is dropped. `false` for
         /// STATUS.
         lasting: bool,
+    },
+    /// Watches all mailboxes of an account, none of which counts as looked at for it. Answered by [`Reply::Watched`].
+    Watch {
+        /// The account.
+        account: AccountId,
     },
     /// Answered by [`Reply::Created`].
     CreateMailbox {
@@ -304,6 +310,8 @@ pub enum Reply {
         /// What it may hold.
         quota: Quota,
     },
+    /// What happens in the mailboxes of the account, from now on.
+    Watched(watch::Receiver<Activity>),
 }
 
 /// A look at a mailbox; a lasting one ends when it is dropped.
@@ -311,6 +319,8 @@ pub enum Reply {
 pub struct Look {
     /// The view now, and every later one. `borrow_and_update` gives the newest.
     pub view: watch::Receiver<Arc<MailboxView>>,
+    /// Whether something is there that could not be shown yet: it is the turn of another node, or its body is missing.
+    pub waits: bool,
     /// Held while the look lasts.
     pub(crate) _guard: Option<LookGuard>,
 }

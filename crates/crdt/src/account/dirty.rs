@@ -33,6 +33,8 @@ pub struct Dirty {
     pub listing: bool,
     /// Mailboxes in which values of other nodes mean something new; it is not stored.
     pub foreign: BTreeSet<MailboxId>,
+    /// Mailboxes in which something waits to be shown, since; it is not stored.
+    pub waiting: BTreeSet<MailboxId>,
     /// Whether records concerned the account.
     pub touched_by: bool,
 }

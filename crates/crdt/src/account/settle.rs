@@ -248,6 +248,7 @@ impl Account {
         }
         self.forget_pending(&entry, Some(mailbox));
         self.pending_in.insert(entry, mailbox);
+        self.dirty.waiting.insert(mailbox);
         match self.pending.entry(mailbox).or_default().entry(entry) {
             Entry::Vacant(place) => drop(place.insert(Pending::new(now, uid, causes))),
             Entry::Occupied(mut place) => {

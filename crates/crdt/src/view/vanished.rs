@@ -141,7 +141,7 @@ fn joined(ranges: impl IntoIterator<Item = RangeInclusive<Uid>>) -> Vec<RangeInc
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -156,7 +156,7 @@ mod tests {
         Timestamp::from_parts(Millis(n), 0, NodeSlot::FIRST)
     }
 
-    fn row(uid: u32) -> Row {
+    pub(in super::super) fn row(uid: u32) -> Row {
         let segment = SegmentId { incarnation: Incarnation([1; 16]), number: uid };
         let entry = EntryId { segment, index: 0 };
         let added = Stamp { timestamp: modseq(1), incarnation: Incarnation([1; 16]) };

@@ -5,6 +5,7 @@ pub(super) mod fetch;
 mod list;
 mod metadata;
 mod multi_search;
+mod notify;
 mod resync;
 pub(super) mod search;
 mod sort;
@@ -58,7 +59,7 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 32] = [
+const TAKE_ARGUMENTS: [&str; 33] = [
     "APPEND",
     "AUTHENTICATE",
     "COMPRESS",
@@ -77,6 +78,7 @@ const TAKE_ARGUMENTS: [&str; 32] = [
     "LOGIN",
     "LSUB",
     "MOVE",
+    "NOTIFY",
     "RENAME",
     "REPLACE",
     "SEARCH",
@@ -121,6 +123,7 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
         "LIST" => list::list(cursor, names),
         "LSUB" => list::lsub(cursor, names),
         "STATUS" => list::status(cursor, names),
+        "NOTIFY" => notify::notify(cursor, names),
         "ESEARCH" => multi_search::multi_search(cursor, names),
         "UIDBATCHES" => uid_batches(cursor),
         "GETQUOTA" => Ok(CommandBody::GetQuota { root: cursor.text("a quota root")? }),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mailstore::activity::Happened;
 use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::{AccountId, MailboxId};
 use mailstore::crdt::view::ReceivedAt;
@@ -29,6 +30,8 @@ pub(super) struct Appending {
     replaced: Option<Replaced>,
     done: Vec<NewMessage>,
     current: Option<Box<Incoming>>,
+    /// What had happened in the mailbox before.
+    mark: Option<Happened>,
     /// A part that is waited for.
     pub(super) source: Option<Source>,
 }
@@ -103,8 +106,8 @@ impl Session {
             return self.fail(&tag, Answer::no("TRYCREATE", text), out);
         };
         let (account, mailbox) = (view.account, entry.mailbox);
-        let (done, current, source) = (Vec::new(), None, None);
-        let mut appending = Appending { tag, account, mailbox, replaced, done, current, source };
+        let (done, current, source, mark) = (Vec::new(), None, None, None);
+        let mut appending = Appending { tag, account, mailbox, replaced, done, current, source, mark };
         match self.append_message(&mut appending, message) {
             Err(refusal) => self.fail(&appending.tag, refusal, out),
             Ok(()) => {
@@ -140,6 +143,7 @@ impl Session {
     fn append_finish(&mut self, mut appending: Appending) -> Action {
         let mut messages = std::mem::take(&mut appending.done);
         let (account, mailbox, replaced) = (appending.account, appending.mailbox, appending.replaced);
+        appending.mark = self.mark(mailbox);
         self.running = Running::Append(appending);
         Action::Ask(match (replaced, messages.pop()) {
             (Some(Replaced { mailbox: from, entry: replaced }), Some(message)) => {
@@ -161,15 +165,17 @@ impl Session {
         if let Some(Source::Looking(looking)) = appending.source.take() {
             return self.append_looked(appending, &looking.0, &looking.1, answer, out);
         }
-        let tag = appending.tag;
+        let Appending { tag, mailbox, mark, .. } = appending;
         let answer = match answer {
             Ok(Reply::Replaced { validity, uid, source }) => {
+                self.pass_over(mailbox, mark, uid.into_iter());
                 return self.replace_answered(&tag, (validity, uid), &source, out);
             }
             Ok(Reply::Appended { validity, uids, view }) => {
                 if let Some(selected) = &mut self.selected {
                     selected.offer(&view);
                 }
+                self.pass_over(mailbox, mark, uids.iter().copied());
                 match put::set_text(uids.iter().map(|uid| uid.0)) {
                     uids if uids.is_empty() => Answer::ok("Appended, and gone again"),
                     uids => Answer::ok("Appended").code(format!("APPENDUID {validity} {uids}")),

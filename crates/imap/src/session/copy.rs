@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mailstore::crdt::identity::{EntryId, Uid, Validity};
+use mailstore::activity::Happened;
+use mailstore::crdt::identity::{EntryId, MailboxId, Uid, Validity};
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
@@ -19,6 +20,8 @@ pub(super) struct Copying {
     /// Where a MOVE stops, if it is not about all that were named.
     cut: Option<Cut>,
     sources: BTreeMap<EntryId, Uid>,
+    to: MailboxId,
+    mark: Option<Happened>,
 }
 
 impl Session {
@@ -54,8 +57,8 @@ impl Session {
         }
         let (account, from, to) = (view.account, selected.mailbox, target.mailbox);
         let sources = rows(&places, &told).map(|(_, row)| (row.facts.entry, row.uid)).collect();
-        let uid = messages.by_uid();
-        self.running = Running::Copy(Copying { tag, moving, uid, cut, sources });
+        let (uid, mark) = (messages.by_uid(), self.mark(to));
+        self.running = Running::Copy(Copying { tag, moving, uid, cut, sources, to, mark });
         Action::Ask(if moving {
             Request::Move { account, from, entries, to }
         } else {
@@ -74,13 +77,15 @@ impl Session {
                 if let Some(selected) = &mut self.selected {
                     selected.offer(&source);
                 }
+                self.pass_over(copying.to, copying.mark, pairs.iter().map(|(_, uid)| *uid));
                 let answer = copying.outcome(validity, &pairs, &gone, out);
                 message_limit::told(copying.cut, answer, out)
             }
             Ok(_) => Answer::misfit(),
             Err(error) => Answer::refused_target(&error),
         };
-        self.finish(&copying.tag, Telling::Everything, answer, out)
+        let telling = if copying.moving { Telling::Departures } else { Telling::Everything };
+        self.finish(&copying.tag, telling, answer, out)
     }
 }
 

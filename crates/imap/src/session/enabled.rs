@@ -77,6 +77,7 @@ impl Session {
         (self.condstore, self.qresync, self.uid_only) = (false, false, false);
         self.enabled = Enabled::default();
         self.annotated = None;
+        self.notices = None;
     }
 
     /// Whether the client reads and writes UTF-8 in mailbox names and message headers.

@@ -68,6 +68,6 @@ impl Session {
             Err(error) => Answer::refused(&error),
         };
         let answer = message_limit::told(*cut, answer, out);
-        self.finish(tag, Telling::Everything, answer, out)
+        self.finish(tag, Telling::Departures, answer, out)
     }
 }

@@ -48,7 +48,8 @@ pub(super) struct Wish {
 
 /// A FETCH of which something may be told already.
 pub(super) struct Fetching {
-    tag: Tag,
+    /// The command; `None` where nobody asked (RFC 5465 section 5.2).
+    tag: Option<Tag>,
     uid: bool,
     /// Whether UIDFETCH is the response, which has the UID whether it was asked for or not (RFC 9586 section 3.3).
     uid_only: bool,
@@ -103,7 +104,8 @@ impl Session {
         selected.tell_flags(condstore, out);
         let uid = messages.by_uid();
         let changed_since = changed_since.map(|since| since.modseq);
-        let fetching = Box::new(Fetching::new(tag, uid, items, changed_since, condstore, places, selected));
+        let fetching =
+            Box::new(Fetching::new(Some(tag), uid, items, changed_since, condstore, places, selected));
         match self.seen_request(&fetching) {
             Some(request) => {
                 self.running = Running::Fetch(fetching);
@@ -174,12 +176,13 @@ impl Session {
             }
             Progress::Broken => Action::Close,
             Progress::Done => {
+                let Some(tag) = fetching.tag.take() else { return self.notice(out) };
                 let (telling, answer) = match (fetching.failure.take(), fetching.answer.take()) {
                     (_, Some(answer)) => (Telling::Nothing, answer),
                     (Some(failure), None) => (Telling::for_numbers(fetching.uid), failure),
                     (None, None) => (Telling::for_numbers(fetching.uid), fetching.outcome()),
                 };
-                self.finish(&fetching.tag, telling, answer, out)
+                self.finish(&tag, telling, answer, out)
             }
         }
     }
@@ -197,12 +200,26 @@ impl Fetching {
     /// What changed of the messages at these places, as a part of SELECT, which is answered afterwards.
     pub(super) fn resync(tag: Tag, since: u64, places: Places, selected: &Selected, answer: Answer) -> Self {
         let items = vec![FetchItem::Uid, FetchItem::Flags, FetchItem::Modseq];
-        let fetching = Fetching::new(tag, true, items, Some(since), true, places, selected);
+        let fetching = Fetching::new(Some(tag), true, items, Some(since), true, places, selected);
         Fetching { answer: Some(answer), ..fetching }
     }
 
+    /// What a client wants to hear of new messages at these places.
+    pub(super) fn unasked(
+        mut items: Vec<FetchItem>,
+        condstore: bool,
+        places: Places,
+        selected: &Selected,
+    ) -> Self {
+        // RFC 7162 section 3.2.4
+        if condstore && items.contains(&FetchItem::Flags) && !items.contains(&FetchItem::Modseq) {
+            items.push(FetchItem::Modseq);
+        }
+        Fetching::new(None, false, items, None, condstore, places, selected)
+    }
+
     fn new(
-        tag: Tag,
+        tag: Option<Tag>,
         uid: bool,
         mut items: Vec<FetchItem>,
         changed_since: Option<u64>,

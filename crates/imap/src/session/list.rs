@@ -193,10 +193,11 @@ pub(super) fn write_unasked(
     view: &AccountView,
     name: &str,
     before: Option<&str>,
+    tell_subscribed: bool,
     spelling: NameEncoding,
     out: &mut Vec<u8>,
 ) {
-    write_name(view, name, false, spelling, out);
+    write_name(view, name, tell_subscribed, spelling, out);
     if let Some(before) = before {
         out.extend_from_slice(b" (\"OLDNAME\" (");
         encode::mailbox(before, spelling, out);

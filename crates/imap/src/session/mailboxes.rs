@@ -19,6 +19,8 @@ pub(super) struct Changing {
     deleted: Option<MailboxId>,
     /// Of which name a client with IMAP4rev2 is told a LIST.
     listed: Option<Listed>,
+    /// The names that change, with all below them.
+    names: Vec<String>,
 }
 
 /// A name that a client with IMAP4rev2 is told a LIST of (RFC 9051 section 6.3.9.7).
@@ -64,7 +66,11 @@ impl Session {
             }
         };
         let listed = Some(Listed::spelled(&name, given)).filter(|listed| listed.before.is_some());
-        self.change(tag, listed, |account| Request::CreateMailbox { account, name, special_use })
+        self.change(tag, listed, vec![name.clone()], |account| Request::CreateMailbox {
+            account,
+            name,
+            special_use,
+        })
     }
 
     pub(super) fn delete(&mut self, tag: Tag, mailbox: &str, out: &mut Vec<u8>) -> Action {
@@ -73,7 +79,9 @@ impl Session {
         let Some(mailbox) = found else {
             return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
         };
-        let action = self.change(tag, Some(listed), |account| Request::DeleteMailbox { account, mailbox });
+        let names = vec![listed.name.clone()];
+        let action =
+            self.change(tag, Some(listed), names, |account| Request::DeleteMailbox { account, mailbox });
         if let Running::Mailbox(changing) = &mut self.running {
             changing.deleted = Some(mailbox);
         }
@@ -90,22 +98,27 @@ impl Session {
         }
         // INBOX gives away its messages and keeps its name (RFC 9051 section 6.3.6).
         let listed = (from != "INBOX").then(|| Listed::spelled(&to, &from));
-        self.change(tag, listed, |account| Request::RenameMailbox { account, from, to })
+        self.change(tag, listed, vec![from.clone(), to.clone()], |account| Request::RenameMailbox {
+            account,
+            from,
+            to,
+        })
     }
 
     pub(super) fn subscribe(&mut self, tag: Tag, mailbox: &str, subscribed: bool) -> Action {
         let name = canonical_name(mailbox).into_owned();
-        self.change(tag, None, |account| Request::Subscribe { account, name, subscribed })
+        self.change(tag, None, vec![name.clone()], |account| Request::Subscribe { account, name, subscribed })
     }
 
     fn change(
         &mut self,
         tag: Tag,
         listed: Option<Listed>,
+        names: Vec<String>,
         request: impl FnOnce(mailstore::crdt::identity::AccountId) -> Request,
     ) -> Action {
         let Some(account) = self.account() else { return self.waiting() };
-        self.running = Running::Mailbox(Changing { tag, deleted: None, listed });
+        self.running = Running::Mailbox(Changing { tag, deleted: None, listed, names });
         Action::Ask(request(account))
     }
 
@@ -117,6 +130,7 @@ impl Session {
     ) -> Action {
         if answer.is_ok() {
             self.write_listed(changing.listed.as_ref(), out);
+            self.pass_over_names(&changing.names);
         }
         let answer = match answer {
             Ok(Reply::Created(mailbox)) => {
@@ -135,7 +149,7 @@ impl Session {
         if let (true, Some(Listed { name, before }), Some(view)) =
             (self.enabled.rev2, listed, self.mailboxes())
         {
-            write_unasked(&view, name, before.as_deref(), self.name_encoding(), out);
+            write_unasked(&view, name, before.as_deref(), false, self.name_encoding(), out);
         }
     }
 

@@ -84,7 +84,8 @@ impl Session {
         }
         let changes: Changes =
             changes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
-        let own = if self.annotated.is_some() { changes.clone() } else { Changes::new() };
+        let own =
+            if self.annotated.is_some() || self.notices.is_some() { changes.clone() } else { Changes::new() };
         self.running = Running::Metadata(Changing { tag, mailbox: of, own });
         Action::Ask(Request::Annotate { account: view.account, mailbox: of, changes })
     }
@@ -97,7 +98,7 @@ impl Session {
     ) -> Action {
         let answer = match answer {
             Ok(_) => {
-                self.know_changes(changing.mailbox, changing.own);
+                self.know_changes(changing.mailbox, &changing.own);
                 Answer::ok("Completed")
             }
             Err(error @ RequestError::OverLimit { .. }) => Answer::no("METADATA TOOMANY", error.to_string()),
@@ -114,22 +115,10 @@ impl Session {
     }
 
     /// RFC 5464 section 4.3: a client is not told of what it changed itself.
-    fn know_changes(&mut self, mailbox: Option<MailboxId>, changes: Changes) {
-        let Some(view) = &mut self.annotated else { return };
-        let view = Arc::make_mut(view);
-        let known = match mailbox {
-            Some(mailbox) => {
-                let mut entries = view.mailboxes.values_mut();
-                entries.find(|entry| entry.mailbox == mailbox).map(|entry| &mut entry.annotations)
-            }
-            None => Some(&mut view.annotations),
-        };
-        let Some(known) = known else { return };
-        for (name, value) in changes {
-            match value {
-                Some(value) => known.insert(name, value),
-                None => known.remove(&name),
-            };
+    fn know_changes(&mut self, mailbox: Option<MailboxId>, changes: &Changes) {
+        let noticed = self.notices.as_mut().map(|notices| notices.known());
+        for view in noticed.into_iter().chain(&mut self.annotated) {
+            learn(Arc::make_mut(view), mailbox, changes);
         }
     }
 
@@ -140,16 +129,51 @@ impl Session {
         if Arc::ptr_eq(&known, &now) {
             return;
         }
-        let spelling = self.name_encoding();
-        write_changed(("", spelling), &known.annotations, &now.annotations, out);
-        let none = BTreeMap::new();
-        let known: BTreeMap<MailboxId, &BTreeMap<String, Vec<u8>>> =
-            known.mailboxes.values().map(|entry| (entry.mailbox, &entry.annotations)).collect();
-        for (name, entry) in &now.mailboxes {
-            let known = known.get(&entry.mailbox).copied().unwrap_or(&none);
-            write_changed((name, spelling), known, &entry.annotations, out);
+        for (mailbox, names) in changed(&known, &now) {
+            write_changed((mailbox, self.name_encoding()), &names, out);
         }
     }
+}
+
+/// Takes changes of the annotations of a mailbox or the account over.
+fn learn(view: &mut AccountView, mailbox: Option<MailboxId>, changes: &Changes) {
+    let known = match mailbox {
+        Some(mailbox) => {
+            let mut entries = view.mailboxes.values_mut();
+            entries.find(|entry| entry.mailbox == mailbox).map(|entry| &mut entry.annotations)
+        }
+        None => Some(&mut view.annotations),
+    };
+    let Some(known) = known else { return };
+    for (name, value) in changes {
+        match value {
+            Some(value) => known.insert(name.clone(), value.clone()),
+            None => known.remove(name),
+        };
+    }
+}
+
+/// The names of annotations that are others than before: of each mailbox, and under an empty name of the account.
+pub(super) fn changed<'a>(before: &'a AccountView, now: &'a AccountView) -> Vec<(&'a str, Vec<&'a str>)> {
+    let none = BTreeMap::new();
+    let before_of: BTreeMap<MailboxId, &BTreeMap<String, Vec<u8>>> =
+        before.mailboxes.values().map(|entry| (entry.mailbox, &entry.annotations)).collect();
+    let mailboxes = now
+        .mailboxes
+        .iter()
+        .map(|(name, entry)| (name.as_str(), before_of.get(&entry.mailbox).copied(), &entry.annotations));
+    let of_all = std::iter::once(("", Some(&before.annotations), &now.annotations)).chain(mailboxes);
+    let mut changed = Vec::new();
+    for (mailbox, before, now) in of_all {
+        let known = |name: &str| before.unwrap_or(&none).get(name);
+        let gone = before.into_iter().flatten().map(|(name, _)| name).filter(|name| !now.contains_key(*name));
+        let new = now.iter().filter(|(name, value)| known(name) != Some(value)).map(|(name, _)| name);
+        let names: BTreeSet<&str> = gone.chain(new).map(String::as_str).collect();
+        if !names.is_empty() {
+            changed.push((mailbox, names.into_iter().collect()));
+        }
+    }
+    changed
 }
 
 /// The annotations of a mailbox, or, where the name is empty, of the account.
@@ -217,21 +241,11 @@ fn write_metadata(
     out.extend_from_slice(b")\r\n");
 }
 
-/// Appends `* METADATA mailbox name ...` (RFC 5464 section 4.4.2), unless nothing is another.
-fn write_changed(
-    (mailbox, spelling): (&str, NameEncoding),
-    known: &BTreeMap<String, Vec<u8>>,
-    now: &BTreeMap<String, Vec<u8>>,
-    out: &mut Vec<u8>,
-) {
-    let names: BTreeSet<&String> = known.keys().chain(now.keys()).collect();
-    let changed: Vec<&String> = names.into_iter().filter(|name| known.get(*name) != now.get(*name)).collect();
-    if changed.is_empty() {
-        return;
-    }
+/// Appends `* METADATA mailbox name ...` (RFC 5464 section 4.4.2).
+pub(super) fn write_changed((mailbox, spelling): (&str, NameEncoding), names: &[&str], out: &mut Vec<u8>) {
     out.extend_from_slice(b"* METADATA ");
     encode::mailbox(mailbox, spelling, out);
-    for name in changed {
+    for name in names {
         out.push(b' ');
         encode::astring(name.as_bytes(), out);
     }

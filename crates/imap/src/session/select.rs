@@ -94,6 +94,7 @@ impl Session {
         if self.enabled.rev2 {
             selected.tell_uids();
         }
+        selected.hears = self.hears();
         self.selected = Some(selected);
         let answer = Answer::ok("Selected").code(if opening.read_only { "READ-ONLY" } else { "READ-WRITE" });
         match &opening.resync {
@@ -108,7 +109,7 @@ impl Session {
         let Some(view) = self.mailboxes() else { return };
         let name = canonical_name(given);
         let before = (name != given).then_some(given);
-        write_unasked(&view, &name, before, self.name_encoding(), out);
+        write_unasked(&view, &name, before, false, self.name_encoding(), out);
     }
 
     /// RECENT and UNSEEN, which IMAP4rev2 has no more (RFC 9051 appendix E); UIDONLY has no UNSEEN, a sequence number.

@@ -15,7 +15,7 @@ use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::{Look, modseq};
 
-use super::numbers::sequence;
+use super::numbers::{Places, sequence};
 use super::put::{self, put};
 
 /// The most keywords that a FLAGS response lists; messages may carry others nevertheless.
@@ -48,6 +48,23 @@ pub(super) enum Change {
     Stamp,
 }
 
+/// What the client hears of the mailbox (RFC 5465 section 3.1). What it does not hear of comes over it nevertheless: flags that it
+/// fetches are those of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hears {
+    /// Of messages that come and go.
+    pub(super) messages: bool,
+    /// Of flags that others change.
+    pub(super) flags: bool,
+    /// Of the latter with the UID.
+    pub(super) uids: bool,
+}
+
+impl Hears {
+    /// As it is without NOTIFY.
+    pub(super) const EVERYTHING: Hears = Hears { messages: true, flags: true, uids: false };
+}
+
 /// The selected mailbox of a session.
 #[derive(Debug)]
 pub(super) struct Selected {
@@ -57,10 +74,17 @@ pub(super) struct Selected {
     pub(super) uid_only: bool,
     /// Whether every FETCH line carries the UID.
     uids: bool,
+    pub(super) hears: Hears,
     look: Look,
     newest: Arc<MailboxView>,
     told: Arc<MailboxView>,
     flags_told: Arc<MailboxView>,
+    /// The view that was newest when everything was told that may be told at any time.
+    offered: Arc<MailboxView>,
+    /// Where the messages begin of which EXISTS was told, and nothing else.
+    added: Option<Uid>,
+    /// Those of them that the client added itself.
+    own: BTreeSet<Uid>,
     /// HIGHESTMODSEQ as the client was told it last.
     highest_told: Timestamp,
     keywords: BTreeSet<Keyword>,
@@ -78,10 +102,14 @@ impl Selected {
             read_only,
             uid_only,
             uids: false,
+            hears: Hears::EVERYTHING,
             look,
             newest: view.clone(),
             told: view.clone(),
             flags_told: view.clone(),
+            offered: view.clone(),
+            added: None,
+            own: BTreeSet::new(),
             highest_told: view.highest_modseq,
             keywords: keywords_of(&view),
             saved: Vec::new(),
@@ -168,10 +196,62 @@ impl Selected {
         }
     }
 
-    /// Tells everything that changed: EXPUNGE or VANISHED, EXISTS, FETCH. Only where EXPUNGE is allowed.
+    /// Tells everything that changed and that the client hears of: EXPUNGE or VANISHED, EXISTS, FETCH. Only where EXPUNGE is
+    /// allowed.
     pub(super) fn tell_everything(&mut self, modseq: bool, departing: Departing, out: &mut Vec<u8>) {
-        self.tell_messages(departing, out);
+        if self.hears.messages {
+            self.tell_messages(departing, out);
+        }
         self.tell_flags(modseq, out);
+        self.offered = self.newest.clone();
+    }
+
+    /// Tells everything that changed, EXPUNGE and VANISHED excepted.
+    pub(super) fn tell_additions(&mut self, modseq: bool, out: &mut Vec<u8>) {
+        self.refresh();
+        if self.hears.messages && self.ended().is_none() {
+            let changes = self.newest.changes_since(&self.told);
+            if let Some(first) = changes.added.first() {
+                let told = self.told.with_added(&self.newest);
+                put!(out, "* {} EXISTS\r\n", told.rows.len());
+                self.added.get_or_insert(*first);
+                self.told = Arc::new(told);
+            }
+        }
+        self.tell_flags(modseq, out);
+        self.offered = self.newest.clone();
+    }
+
+    /// Whether there may be something to tell since everything was told that may be told at any time.
+    pub(super) fn has_news(&mut self) -> bool {
+        self.refresh();
+        !Arc::ptr_eq(&self.newest, &self.offered)
+    }
+
+    /// Whether [`Self::take_added`] may give something.
+    pub(super) fn has_added(&self) -> bool {
+        self.added.is_some()
+    }
+
+    /// The client adds these messages itself.
+    pub(super) fn add_own(&mut self, uids: impl Iterator<Item = Uid>) {
+        self.own.extend(uids);
+    }
+
+    /// The places of the messages of which EXISTS was told since this was asked last; without those that the client added itself
+    /// (RFC 5465 section 5.2).
+    pub(super) fn take_added(&mut self) -> Places {
+        let Some(first) = self.added.take() else { return Places::new() };
+        let own = std::mem::take(&mut self.own);
+        let mut places = Places::new();
+        let rows = self.told.rows.from(first).zip(self.told.rows.rank(first)..);
+        for (_, place) in rows.filter(|(row, _)| !own.contains(&row.uid)) {
+            match places.last_mut() {
+                Some(last) if last.end == place => last.end = place + 1,
+                _ => places.push(place..place + 1),
+            }
+        }
+        places
     }
 
     /// Tells which messages are gone and which are new. Only where EXPUNGE is allowed.
@@ -182,8 +262,9 @@ impl Selected {
         }
         let changes = self.newest.changes_since(&self.told);
         self.tell_gone(&changes.expunged, departing, out);
-        if !changes.added.is_empty() {
+        if let Some(first) = changes.added.first() {
             put!(out, "* {} EXISTS\r\n", self.newest.rows.len());
+            self.added.get_or_insert(*first);
         }
         self.told = self.newest.clone();
     }
@@ -195,8 +276,9 @@ impl Selected {
             return;
         }
         let changes = self.newest.changes_since(&self.told);
-        if !changes.added.is_empty() {
+        if let Some(first) = changes.added.first() {
             put!(out, "* {} EXISTS\r\n", self.told.rows.len() + changes.added.len());
+            self.added.get_or_insert(*first);
         }
         self.tell_gone(&changes.expunged, departing, out);
         self.told = self.newest.clone();
@@ -230,6 +312,10 @@ impl Selected {
                 held_back = false;
             }
         }
+        if !self.hears.flags {
+            // It would stand for flags that the client was not told, either.
+            return None;
+        }
         let highest = self.told.highest_modseq;
         let due = held_back || (qresync && highest != self.highest_told);
         self.highest_told = highest;
@@ -239,6 +325,9 @@ impl Selected {
     /// Tells of changed flags alone. Where a command runs that allows no EXPUNGE.
     pub(super) fn tell_flags(&mut self, modseq: bool, out: &mut Vec<u8>) {
         let changes = self.take_flag_changes(modseq);
+        if !self.hears.flags {
+            return;
+        }
         self.tell(&changes, Items { uid: modseq, modseq }, out);
     }
 
@@ -257,7 +346,7 @@ impl Selected {
 
     /// Appends a FETCH line for each of these messages; those that are not in both views are passed over.
     pub(super) fn tell(&mut self, changes: &BTreeMap<Uid, Change>, items: Items, out: &mut Vec<u8>) {
-        let items = Items { uid: (items.uid || self.uids) && !self.uid_only, ..items };
+        let items = Items { uid: (items.uid || self.uids || self.hears.uids) && !self.uid_only, ..items };
         let rows: Vec<(Change, Row)> = changes
             .iter()
             .filter_map(|(uid, change)| Some((*change, self.flags_told.rows.find(*uid)?.clone())))

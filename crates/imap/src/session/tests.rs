@@ -16,6 +16,7 @@ mod message_limit;
 mod model;
 mod moving;
 mod multi_searching;
+mod notifying;
 mod paging;
 mod previewing;
 mod progressing;

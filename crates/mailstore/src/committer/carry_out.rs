@@ -195,6 +195,10 @@ impl Committer {
                 with(answer, expunged, move |finished, ()| Ok(Reply::View(view(finished, account, mailbox)?)))
             }
             Request::Look { account, mailbox, lasting } => self.look(account, mailbox, lasting, answer),
+            Request::Watch { account } => outcome(answer, move |finished| {
+                let state = finished.replica.existing(account).map_err(|error| explain(error, ""))?;
+                Ok(Reply::Watched(finished.published.watch_activity(state)))
+            }),
             other => {
                 let reply = self.administer(other);
                 settled(answer, reply)
@@ -273,7 +277,8 @@ impl Committer {
         });
         with(answer, guarded, move |finished, (public, guard)| {
             let view = Arc::unwrap_or_clone(view(finished, account, public)?);
-            Ok(Reply::Looked(Look { view: finished.published.watch(view), _guard: guard }))
+            let waits = finished.replica.existing(account).is_ok_and(|state| state.has_pending(public));
+            Ok(Reply::Looked(Look { view: finished.published.watch(view), waits, _guard: guard }))
         })
     }
 

@@ -75,7 +75,7 @@ fn modifiers(cursor: &mut Cursor<'_>) -> Read<Modifiers> {
     }
 }
 
-fn push(items: &mut Vec<FetchItem>, item: FetchItem) {
+pub(super) fn push(items: &mut Vec<FetchItem>, item: FetchItem) {
     if !items.contains(&item) {
         items.push(item);
     }
@@ -94,7 +94,7 @@ fn fetch_macro(cursor: &mut Cursor<'_>) -> Option<Vec<FetchItem>> {
     Some(items)
 }
 
-fn item(cursor: &mut Cursor<'_>) -> Read<FetchItem> {
+pub(super) fn item(cursor: &mut Cursor<'_>) -> Read<FetchItem> {
     let name = cursor.word("an item of FETCH")?;
     Ok(match name.as_str() {
         "FLAGS" => FetchItem::Flags,

@@ -40,7 +40,7 @@ fn source(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<SearchSource> {
 }
 
 /// `one-or-more-mailbox`
-fn mailboxes(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Vec<String>> {
+pub(super) fn mailboxes(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Vec<String>> {
     cursor.space()?;
     if cursor.peek() != Some(b'(') {
         return Ok(vec![cursor.mailbox(names)?]);

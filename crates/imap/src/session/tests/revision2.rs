@@ -95,6 +95,16 @@ fn names_are_utf8() {
     let answer = client.send("SELECT \"Entw\u{fc}rfe & mehr\"");
     assert!(answer.contains("* LIST (\\HasNoChildren) \"/\" \"Entw\u{fc}rfe & mehr\"\r\n"), "{answer}");
     assert!(client.send("SELECT Entw&APw-rfe").ends_with("t NO [NONEXISTENT] There is no such mailbox\r\n"));
+    assert!(
+        client
+            .send("GETMETADATA \"Entw\u{fc}rfe & mehr\" /private/comment")
+            .starts_with("* METADATA \"Entw\u{fc}rfe & mehr\" ")
+    );
+    assert!(
+        client
+            .send("GETQUOTAROOT \"Entw\u{fc}rfe & mehr\"")
+            .starts_with("* QUOTAROOT \"Entw\u{fc}rfe & mehr\"")
+    );
     let raw = "Subject: \u{fc}\r\n\r\n\r\n";
     assert!(
         client.send_with("APPEND INBOX", &[raw]).starts_with("t OK "),
