@@ -23,6 +23,7 @@ enum Action {
     /// Of octets that both nodes may be offered.
     Deliver(u8),
     Append,
+    Replace(usize),
     Copy(usize),
     Move(usize),
     Expunge(usize),
@@ -39,6 +40,7 @@ fn actions() -> impl Strategy<Value = Vec<(usize, Action)>> {
     let action = prop_oneof![
         4 => (0..12u8).prop_map(Action::Deliver),
         3 => Just(Action::Append),
+        2 => (0..8usize).prop_map(Action::Replace),
         2 => (0..8usize).prop_map(Action::Copy),
         1 => (0..8usize).prop_map(Action::Move),
         3 => (0..8usize).prop_map(Action::Expunge),
@@ -143,7 +145,7 @@ impl World {
             Action::Deliver(number) => {
                 let new = self.new_entry(Some(number));
                 let size = new.size;
-                self.accept(node, size, |replica| match replica.deliver(account, inbox, new) {
+                self.accept(node, (size, None), |replica| match replica.deliver(account, inbox, new) {
                     Ok(false) => None,
                     result => Some(result.map(drop)),
                 });
@@ -151,13 +153,27 @@ impl World {
             Action::Append => {
                 let new = self.new_entry(None);
                 let size = new.size;
-                self.accept(node, size, |replica| {
+                self.accept(node, (size, None), |replica| {
                     Some(replica.append_in_turn(account, inbox, vec![new]).map(drop))
                 });
             }
+            Action::Replace(place) => {
+                let Some((entry, old)) = self.seen(node, inbox).get(place).copied() else { return };
+                let new = self.new_entry(None);
+                let size = new.size;
+                // Where it is refused the old one stays.
+                let kept = self.kept.clone();
+                self.kept.remove(&entry);
+                let done = self.accept(node, (size, Some(old)), |replica| {
+                    Some(replica.replace(account, (inbox, entry), inbox, new).map(drop))
+                });
+                if !done {
+                    self.kept = kept;
+                }
+            }
             Action::Copy(place) => {
                 let Some((entry, size)) = self.seen(node, inbox).get(place).copied() else { return };
-                self.accept(node, size, |replica| {
+                self.accept(node, (size, None), |replica| {
                     Some(replica.copy_in_turn(account, inbox, &[entry], archive).map(drop))
                 });
             }
@@ -185,20 +201,26 @@ impl World {
         self.commit(node);
     }
 
-    /// Something that adds a message of this size: refused exactly where the node knows that it would be too much. `None` where
-    /// the message is there already.
+    /// Something that adds a message of this size, and takes away one of another: refused exactly where the node knows that it would
+    /// be too much. `None` where the message is there already. Whether it was done.
     fn accept(
         &mut self,
         node: usize,
-        size: u64,
+        (size, freed): (u64, Option<u64>),
         command: impl FnOnce(&mut Replica<NoArchive>) -> Option<Result<(), CommandError>>,
-    ) {
+    ) -> bool {
         let (before, quota) = (self.usage(node), self.quota(node));
         let known = self.live(node);
-        let wanted = Usage { messages: before.messages + 1, octets: before.octets + size };
-        let too_much = quota.octets.is_some_and(|most| wanted.octets > most)
-            || quota.messages.is_some_and(|most| wanted.messages > most);
+        let wanted = Usage {
+            messages: before.messages + 1 - u64::from(freed.is_some()),
+            octets: before.octets + size - freed.unwrap_or(0),
+        };
+        let beyond =
+            |most: Option<u64>, before, wanted| wanted > before && most.is_some_and(|most| wanted > most);
+        let too_much = beyond(quota.octets, before.octets, wanted.octets)
+            || beyond(quota.messages, before.messages, wanted.messages);
         let result = command(&mut self.nodes[node]);
+        let done = matches!(result, Some(Ok(())));
         let expected = match result {
             None => before,
             Some(Err(CommandError::OverQuota)) => {
@@ -217,6 +239,7 @@ impl World {
         // Of a message that is delivered on both nodes one entry is shown in the end.
         new.retain(|entry| !known.contains(entry) && self.is_only(node, entry));
         self.kept.extend(new);
+        done
     }
 
     fn is_only(&self, node: usize, entry: &EntryId) -> bool {

@@ -18,12 +18,12 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Whether more messages of these sizes would be too many. Nothing more never is.
-    pub fn exceeds(self, quota: Quota, sizes: impl Iterator<Item = u64>) -> bool {
-        let after = sizes.fold(self, |usage, size| usage.with(None, Some(size)));
-        let over = |most: Option<u64>, count| most.is_some_and(|most| count > most);
-        after.messages > self.messages
-            && (over(quota.octets, after.octets) || over(quota.messages, after.messages))
+    /// Whether more messages of these sizes would be too many, once one of the size `freed` has gone. What does not grow is never too
+    /// much: whoever is over the quota may still replace a message by a shorter one.
+    pub fn exceeds(self, quota: Quota, freed: Option<u64>, sizes: impl Iterator<Item = u64>) -> bool {
+        let after = sizes.fold(self.with(freed, None), |usage, size| usage.with(None, Some(size)));
+        let over = |most: Option<u64>, before, after| after > before && most.is_some_and(|most| after > most);
+        over(quota.octets, self.octets, after.octets) || over(quota.messages, self.messages, after.messages)
     }
 
     /// The same once a message of the one size is one of the other; none where there is none.
@@ -47,10 +47,10 @@ impl Account {
         })
     }
 
-    /// Whether more messages of these sizes would be more than it may hold.
-    pub(crate) fn lacks_room(&self, sizes: impl Iterator<Item = u64>) -> bool {
-        let quota = self.head.quota();
-        quota != Quota::default() && self.usage().exceeds(quota, sizes)
+    /// Whether more messages of these sizes would be more than it may hold, once the message `freed` has gone.
+    pub(crate) fn lacks_room(&self, freed: Option<EntryId>, sizes: impl Iterator<Item = u64>) -> bool {
+        let (quota, freed) = (self.head.quota(), freed.and_then(|entry| self.counted_size(&entry)));
+        quota != Quota::default() && self.usage().exceeds(quota, freed, sizes)
     }
 
     /// The size of a message as it counts: none where it does not.
@@ -69,7 +69,7 @@ mod tests {
     fn what_would_be_too_much_is_told_before() {
         let usage = Usage { messages: 2, octets: 100 };
         let exceeds = |octets, messages, sizes: &[u64]| {
-            usage.exceeds(Quota { octets, messages }, sizes.iter().copied())
+            usage.exceeds(Quota { octets, messages }, None, sizes.iter().copied())
         };
         assert!(!exceeds(None, None, &[u64::MAX, u64::MAX]));
         assert!(!exceeds(Some(110), Some(4), &[5, 5]));
@@ -79,5 +79,18 @@ mod tests {
         // What is over already stays, and may be moved and copied nowhere.
         assert!(!exceeds(Some(1), Some(1), &[]));
         assert!(exceeds(Some(1), Some(1), &[0]));
+    }
+
+    /// RFC 8508: a REPLACE is one thing, not an APPEND that has to find room beside what it replaces.
+    #[test]
+    fn a_replacement_takes_the_room_of_what_it_replaces() {
+        let usage = Usage { messages: 2, octets: 100 };
+        let exceeds = |octets, messages, size| {
+            usage.exceeds(Quota { octets, messages }, Some(60), std::iter::once(size))
+        };
+        assert!(!exceeds(Some(100), Some(2), 60));
+        assert!(exceeds(Some(100), Some(2), 61));
+        assert!(!exceeds(Some(10), Some(1), 60), "over the quota already, and no more so than before");
+        assert!(exceeds(Some(10), Some(1), 61));
     }
 }

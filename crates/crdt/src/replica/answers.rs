@@ -64,7 +64,7 @@ impl<A: Archive> Replica<A> {
         mailbox: MailboxId,
         new: Vec<NewEntry>,
     ) -> Result<(Validity, Vec<Uid>), CommandError> {
-        let wanted = self.accept(id, mailbox, new)?;
+        let wanted = self.accept(id, mailbox, new, None)?;
         let placed = self.answer_at_once(&wanted)?;
         Ok((placed.validity, placed.pairs.into_iter().map(|(_, uid)| uid).collect()))
     }
@@ -105,7 +105,7 @@ impl<A: Archive> Replica<A> {
         mailbox: MailboxId,
         new: Vec<NewEntry>,
     ) -> Result<Wanted, CommandError> {
-        let wanted = self.accept(id, mailbox, new)?;
+        let wanted = self.accept(id, mailbox, new, None)?;
         Ok(self.leave_to_placer(wanted))
     }
 
@@ -150,7 +150,8 @@ impl<A: Archive> Replica<A> {
         new: NewEntry,
     ) -> Result<Wanted, CommandError> {
         let from = self.public(id, from)?;
-        let wanted = self.accept(id, mailbox, vec![new])?;
+        let goes = self.existing(id)?.target(&replaced) == Some(from);
+        let wanted = self.accept(id, mailbox, vec![new], goes.then_some(replaced))?;
         let placed = self.answer_at_once(&wanted);
         if placed.is_ok_and(|placed| !placed.pairs.is_empty()) {
             with(self, id, |account, writer| account.remove(writer, from, &[replaced]))?;
@@ -183,15 +184,17 @@ impl<A: Archive> Replica<A> {
         self.placed(wanted, wanted.mailbox)
     }
 
+    /// Accepts messages; `freed` goes in the same batch.
     fn accept(
         &mut self,
         id: AccountId,
         mailbox: MailboxId,
         new: Vec<NewEntry>,
+        freed: Option<EntryId>,
     ) -> Result<Wanted, CommandError> {
         self.check_ground()?;
         let mailbox = self.public(id, mailbox)?;
-        check_quota(self.existing(id)?, new.iter().map(|new| new.size))?;
+        check_quota(self.existing(id)?, freed, new.iter().map(|new| new.size))?;
         let pairs = with(self, id, |account, writer| {
             let add = |new| account.add(writer, mailbox, new);
             new.into_iter().map(add).map(|entry| (entry, entry)).collect()
@@ -222,7 +225,7 @@ impl<A: Archive> Replica<A> {
         let from = self.public(id, from)?;
         let account = self.existing(id)?;
         let copied = entries.iter().filter(|entry| account.target(entry) == Some(from));
-        check_quota(account, copied.filter_map(|entry| Some(account.state(entry)?.facts()?.size)))
+        check_quota(account, None, copied.filter_map(|entry| Some(account.state(entry)?.facts()?.size)))
     }
 
     fn wanted(&self, account: AccountId, mailbox: MailboxId, relocated: Relocated) -> Wanted {

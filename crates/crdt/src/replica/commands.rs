@@ -103,7 +103,7 @@ impl<A: Archive> Replica<A> {
         if new.delivery.is_some_and(|key| account.delivered(&key, since).is_some()) {
             return Ok(false);
         }
-        check_quota(account, std::iter::once(new.size))?;
+        check_quota(account, None, std::iter::once(new.size))?;
         let entry = with(self, id, |account, writer| account.add(writer, public, new))?;
         self.settle(id);
         if leaves_out(LeftOut::PlaceOnLook) {
@@ -284,9 +284,13 @@ fn is_renamed(renames: &[(Vec<MailboxId>, String)], unit: &Unit) -> bool {
     renames.iter().any(|(mailboxes, _)| mailboxes.contains(&unit.public))
 }
 
-/// Refuses what would be more than the account may hold.
-pub(super) fn check_quota(account: &Account, sizes: impl Iterator<Item = u64>) -> Result<(), CommandError> {
-    if account.lacks_room(sizes) { Err(CommandError::OverQuota) } else { Ok(()) }
+/// Refuses what would be more than the account may hold, once the message `freed` has gone.
+pub(super) fn check_quota(
+    account: &Account,
+    freed: Option<EntryId>,
+    sizes: impl Iterator<Item = u64>,
+) -> Result<(), CommandError> {
+    if account.lacks_room(freed, sizes) { Err(CommandError::OverQuota) } else { Ok(()) }
 }
 
 /// Runs something on an account with the pen of this node.

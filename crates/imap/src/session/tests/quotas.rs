@@ -84,8 +84,21 @@ fn many_messages_at_once_are_all_or_none() {
     assert!(answer.contains("t NO [OVERQUOTA]"), "{answer}");
     assert!(client.send("STATUS INBOX (MESSAGES)").contains("MESSAGES 0"));
     assert!(client.append_all("INBOX", &[MAIL, MAIL]).contains("t OK"));
-    let answer = client.send_with("REPLACE 1 INBOX", &[MAIL]);
-    assert!(answer.contains("t BAD"), "no mailbox is selected: {answer}");
+}
+
+/// RFC 8508: a draft is saved again where there is no room for another message.
+#[test]
+fn a_replacement_needs_room_for_what_is_more_of_it_alone() {
+    let store = store();
+    let mut client = Client::selected(&store, "INBOX");
+    client.append("INBOX", "()", MAIL);
+    bound(&store, Some(MAIL.len() as u64), Some(1));
+    assert!(client.append("INBOX", "()", MAIL).contains("t NO [OVERQUOTA]"));
+    let answer = client.send_with("REPLACE 1 INBOX", &[&MAIL.replace("Hello", "Hallo")]);
+    assert!(answer.contains("t OK"), "{answer}");
+    let answer = client.send_with("REPLACE 1 INBOX", &[&MAIL.replace("Hello", "Hello, hello")]);
+    assert!(answer.contains("t NO [OVERQUOTA]"), "{answer}");
+    assert!(client.send("STATUS INBOX (MESSAGES)").contains("MESSAGES 1"));
 }
 
 /// An account that was removed and added again is another one.
