@@ -26,10 +26,15 @@ pub const PYTHON: Program = Program { name: "python3", package: "python3" };
 /// Whether the program is there. Panics where it is not and must be.
 pub fn require_program(program: Program) -> bool {
     let found = find(program.name).is_some();
-    let required = env::var_os(REQUIRED).is_some_and(|value| value == "1");
+    let required = is_required();
     let Program { name, package } = program;
     assert!(found || !required, "{name} is missing and {REQUIRED}=1: install the Debian package {package}");
     found
+}
+
+/// Whether a missing program is a failure.
+pub fn is_required() -> bool {
+    env::var_os(REQUIRED).is_some_and(|value| value == "1")
 }
 
 /// A test for the harness of libtest-mimic, which unlike the usual one can tell at run time that a test is ignored, and why.

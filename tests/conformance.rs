@@ -1,0 +1,71 @@
+//! The conformance suite against a node of our own: each case of tests/conformance is a test. docs/conformance.md tells how
+//! cases are written; `cargo test -p peerpost --test conformance rfc9051/6.3` runs some.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod kit;
+mod transcripts;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kit::cluster::{Cluster, Setup};
+use kit::node::Node;
+use kit::wait::run;
+use libtest_mimic::Arguments;
+use transcripts::document::{self, Target};
+use transcripts::fixture;
+use transcripts::server::{Account, Server};
+use transcripts::trial::of_peerpost;
+
+const PASSWORD: &str = "correct horse";
+/// How long it may take to add an account.
+const LONGEST_COMMAND: Duration = Duration::from_secs(60);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let (cases, texts) = document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
+    if arguments.list {
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let accounts = Box::new(|| unreachable!("nothing is run"));
+        let server = Server {
+            target: Target::Peerpost,
+            imap: nowhere,
+            pop3: None,
+            lmtp: None,
+            accounts,
+            capabilities: Vec::new(),
+        };
+        libtest_mimic::run(&arguments, of_peerpost(&Arc::new(server), cases, &Arc::new(texts))).exit();
+    }
+    let cluster = Arc::new(Mutex::new(Cluster::start(Setup { nodes: 1, tls: true, ..Setup::default() })));
+    let server = serve(&cluster.lock().unwrap().nodes[0]);
+    let conclusion = libtest_mimic::run(&arguments, of_peerpost(&Arc::new(server), cases, &Arc::new(texts)));
+    cluster.lock().unwrap().nodes[0].assert_alive();
+    drop(cluster);
+    conclusion.exit();
+}
+
+fn serve(node: &Node) -> Server {
+    let (config, count) = (node.config.clone(), AtomicU32::new(0));
+    let accounts = move || {
+        let name = format!("c{}", count.fetch_add(1, Ordering::Relaxed));
+        let mut add = Command::new(env!("CARGO_BIN_EXE_peerpost"));
+        add.arg("--config").arg(&config).args(["user", "add", &name, "--password-stdin"]);
+        run(&mut add, format!("{PASSWORD}\n").as_bytes(), LONGEST_COMMAND).success("user add");
+        Account { name, password: PASSWORD.to_owned() }
+    };
+    let mut server = Server {
+        target: Target::Peerpost,
+        imap: node.imap,
+        pop3: Some(node.pop3),
+        lmtp: Some(node.lmtp),
+        accounts: Box::new(accounts),
+        capabilities: Vec::new(),
+    };
+    server.capabilities = fixture::capabilities(&server).unwrap();
+    server
+}

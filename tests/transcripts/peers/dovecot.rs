@@ -1,0 +1,65 @@
+//! Dovecot (Debian: dovecot-imapd).
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Peer, directory, is_root, make, owner};
+use crate::kit::ports::free_address;
+use crate::kit::programs::Program;
+use crate::transcripts::document::Target;
+use crate::transcripts::fixture;
+use crate::transcripts::server::{Account, Server};
+
+pub const DOVECOT: Program = Program { name: "dovecot", package: "dovecot-imapd" };
+
+const PASSWORD: &str = "pass";
+
+/// The program, where it is installed; daemons are not always on the path.
+pub fn find() -> Option<PathBuf> {
+    ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].map(PathBuf::from).into_iter().find(|path| path.is_file())
+}
+
+/// An instance with any number of accounts, which come into being when they log in.
+pub fn start(program: &PathBuf) -> (Peer, Server) {
+    let (directory, imap) = (directory(), free_address());
+    let home = directory.path().display().to_string();
+    make(&directory.path().join("mail"));
+    let (user, group) = owner();
+    // Without root no user can be changed to: everything runs as whoever starts it.
+    let unprivileged = match is_root() {
+        true => String::new(),
+        false => format!(
+            "default_login_user = {user}\ndefault_internal_user = {user}\ndefault_internal_group = {group}\n\
+             service anvil {{\n  chroot =\n}}\nservice imap-login {{\n  chroot =\n}}\n"
+        ),
+    };
+    let text = format!(
+        "protocols = imap\nlisten = 127.0.0.1\nbase_dir = {home}/run\nstate_dir = {home}/state\nlog_path = {home}/log\n\
+         ssl = no\ndisable_plaintext_auth = no\nauth_mechanisms = plain\nauth_failure_delay = 0\n\
+         mail_home = {home}/mail/%n\nmail_location = sdbox:~/sdbox\nmail_fsync = never\nfirst_valid_uid = 1\n\
+         mail_max_userip_connections = 1000\nmail_attribute_dict = file:%h/attributes\n\
+         passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
+         userdb {{\n  driver = static\n  args = uid={user} gid={group} home={home}/mail/%n\n}}\n\
+         namespace inbox {{\n  inbox = yes\n  separator = /\n}}\n\
+         service imap-login {{\n  inet_listener imap {{\n    port = {}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
+         service imap {{\n  process_limit = 1000\n}}\nservice stats {{\n  unix_listener stats-writer {{\n    mode = 0666\n  }}\n}}\n\
+         {unprivileged}",
+        imap.port()
+    );
+    let file = directory.path().join("dovecot.conf");
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-F").arg("-c").arg(&file);
+    let peer = Peer::start(command, directory, imap);
+    let count = AtomicU32::new(0);
+    let accounts = move || Account {
+        name: format!("c{}", count.fetch_add(1, Ordering::Relaxed)),
+        password: PASSWORD.to_owned(),
+    };
+    let (accounts, capabilities) = (Box::new(accounts), Vec::new());
+    let mut server = Server { target: Target::Dovecot, imap, pop3: None, lmtp: None, accounts, capabilities };
+    server.capabilities = fixture::capabilities(&server).unwrap();
+    (peer, server)
+}

@@ -1,0 +1,52 @@
+//! A server that cases are played against, whichever it is.
+
+use std::net::SocketAddr;
+
+use super::document::{Protocol, Target};
+
+/// Somebody who has mail.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub name: String,
+    pub password: String,
+}
+
+/// A server that runs.
+pub struct Server {
+    pub target: Target,
+    pub imap: SocketAddr,
+    pub pop3: Option<SocketAddr>,
+    pub lmtp: Option<SocketAddr>,
+    /// Makes an account that nobody has used yet.
+    pub accounts: Box<dyn Fn() -> Account + Send + Sync>,
+    /// What it offers.
+    pub capabilities: Vec<String>,
+}
+
+impl Server {
+    /// An account that nobody has used yet.
+    pub fn new_account(&self) -> Account {
+        (self.accounts)()
+    }
+
+    /// Where it speaks this protocol.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn address(&self, protocol: Protocol) -> Result<SocketAddr, String> {
+        let address = match protocol {
+            Protocol::Imap => Some(self.imap),
+            Protocol::Pop3 => self.pop3,
+            Protocol::Lmtp => self.lmtp,
+        };
+        address.ok_or_else(|| format!("{} does not speak {protocol:?} here", self.target.name()))
+    }
+
+    /// Whether it offers this capability, in whatever case; `NAME=` whatever its value.
+    pub fn offers(&self, capability: &str) -> bool {
+        if capability.ends_with('=') {
+            return self.capabilities.iter().any(|offered| offered.starts_with(capability));
+        }
+        self.capabilities.iter().any(|offered| offered.eq_ignore_ascii_case(capability))
+    }
+}
