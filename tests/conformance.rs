@@ -27,7 +27,8 @@ const LONGEST_COMMAND: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments = Arguments::from_args();
-    let (cases, texts) = document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
+    let (cases, texts) =
+        document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
     if arguments.list {
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let accounts = Box::new(|| unreachable!("nothing is run"));

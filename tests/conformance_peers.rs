@@ -29,7 +29,8 @@ struct Running {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let (cases, texts) = document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
+    let (cases, texts) =
+        document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
     let (cases, texts) = (Arc::new(cases), Arc::new(texts));
     let servers = [(Target::Dovecot, Lazy::default()), (Target::Cyrus, Lazy::default())];
     let mut trials = Vec::new();
@@ -50,11 +51,9 @@ fn main() {
 }
 
 fn trial(target: Target, lazy: Lazy, cases: Arc<Vec<Case>>, place: usize, texts: Arc<Texts>) -> Trial {
-    Trial::ignorable_test(name_for(target, &cases[place]), move || {
-        match lazy.get_or_init(|| start(target)) {
-            Some(running) => against_other(&running.server, &cases[place], &texts),
-            None => missing(target),
-        }
+    Trial::ignorable_test(name_for(target, &cases[place]), move || match lazy.get_or_init(|| start(target)) {
+        Some(running) => against_other(&running.server, &cases[place], &texts),
+        None => missing(target),
     })
 }
 

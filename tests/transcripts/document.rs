@@ -118,11 +118,17 @@ impl Case {
         let instead = |line: &Line| match line.instead.get(&target) {
             None => vec![line.clone()],
             Some(lines) => {
-                let other = |(kind, body): &(Kind, String)| Line { kind: *kind, body: body.clone(), ..line.clone() };
+                let other =
+                    |(kind, body): &(Kind, String)| Line { kind: *kind, body: body.clone(), ..line.clone() };
                 lines.iter().map(other).collect()
             }
         };
         self.lines.iter().flat_map(instead).collect()
+    }
+
+    /// Whether a line names the mod-sequence of a mailbox that was prepared.
+    pub fn names_modseq(&self) -> bool {
+        self.lines.iter().any(|line| line.body.contains("modseq"))
     }
 
     /// Whether lines stand beside others for this server.

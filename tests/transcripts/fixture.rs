@@ -34,8 +34,19 @@ pub fn prepare(
         }
         append(&mut wire, fixture, texts)?;
     }
-    for fixture in case.fixtures.iter().filter(|fixture| !fixture.messages.is_empty()) {
-        learn(&mut wire, fixture, names)?;
+    let with_messages = case.fixtures.iter().filter(|fixture| !fixture.messages.is_empty());
+    // To ask for mod-sequences enables CONDSTORE, which a case may have to begin without.
+    if case.names_modseq() {
+        let mut other = Wire::open(server.address(Protocol::Imap)?);
+        other.response()?.ok_or("no greeting")?;
+        log_in(&mut other, names)?;
+        for fixture in with_messages {
+            learn(&mut other, fixture, " (CONDSTORE)", names)?;
+        }
+    } else {
+        for fixture in with_messages {
+            learn(&mut wire, fixture, "", names)?;
+        }
     }
     Ok(wire)
 }
@@ -119,20 +130,21 @@ fn append(wire: &mut Wire, fixture: &Fixture, texts: &Texts) -> Result<(), Strin
     fixture.messages.iter().try_for_each(|_| finish(wire, "APPEND").map(drop))
 }
 
-fn learn(wire: &mut Wire, fixture: &Fixture, names: &mut Names) -> Result<(), String> {
+fn learn(wire: &mut Wire, fixture: &Fixture, parameter: &str, names: &mut Names) -> Result<(), String> {
     let prefix = match fixture.mailbox.as_str() {
         "INBOX" => String::new(),
         other => format!("{}.", other.to_ascii_lowercase().replace('/', ".")),
     };
     let mut known = BTreeMap::new();
-    for values in command(wire, &format!("EXAMINE \"{}\"", fixture.mailbox))? {
+    for values in command(wire, &format!("EXAMINE \"{}\"{parameter}", fixture.mailbox))? {
         if let Some(Value::Code(code)) = values.get(2)
             && let [Value::Word(name), Value::Word(number)] = code.as_slice()
         {
             known.insert(name.to_ascii_lowercase(), number.clone());
         }
     }
-    for (code, name) in [("uidvalidity", "uidvalidity"), ("uidnext", "uidnext"), ("highestmodseq", "modseq")] {
+    for (code, name) in [("uidvalidity", "uidvalidity"), ("uidnext", "uidnext"), ("highestmodseq", "modseq")]
+    {
         names.extend(known.get(code).map(|number| (format!("{prefix}{name}"), number.clone())));
     }
     for values in command(wire, "UID SEARCH ALL")? {

@@ -96,7 +96,10 @@ fn expect_text(wire: &mut Wire, expected: &[u8], log: &mut String) -> Result<(),
 
 fn words_match(expected: &str, line: &str, names: &mut Names, texts: &Texts) -> bool {
     // `<size NAME>` is one word.
-    let expected = match expected.split_once("<size ").and_then(|(before, rest)| Some((before, rest.split_once('>')?))) {
+    let expected = match expected
+        .split_once("<size ")
+        .and_then(|(before, rest)| Some((before, rest.split_once('>')?)))
+    {
         Some((before, (name, after))) => match texts.text(name) {
             Ok(octets) => format!("{before}{}{after}", octets.len()),
             Err(_) => return false,

@@ -86,7 +86,10 @@ fn order_after(values: &[Value], place: usize, before: Option<&Value>) -> Order 
     let is = |wanted: &str| before.is_some_and(|before| before.is_word(wanted));
     if ["FLAGS", "PERMANENTFLAGS", "LIST", "LSUB", "BADCHARSET"].iter().any(|word| is(word)) {
         Order::Any
-    } else if is("FETCH") || is("UIDFETCH") || place == 3 && values.get(1).is_some_and(|word| word.is_word("STATUS")) {
+    } else if is("FETCH")
+        || is("UIDFETCH")
+        || place == 3 && values.get(1).is_some_and(|word| word.is_word("STATUS"))
+    {
         Order::Pairs
     } else {
         Order::Exact
@@ -118,7 +121,9 @@ fn one(pattern: &Pattern, value: &Value, order: Order, names: &Names) -> Option<
             same(wanted != "NIL" && value.text().is_some_and(|text| word_is(wanted, &text)))
         }
         (Pattern::Text(wanted), Value::Text(octets)) => same(wanted == octets),
-        (Pattern::Text(wanted), Value::Word(word)) => same(word != "NIL" && word.as_bytes() == wanted.as_slice()),
+        (Pattern::Text(wanted), Value::Word(word)) => {
+            same(word != "NIL" && word.as_bytes() == wanted.as_slice())
+        }
         (Pattern::List(wanted), Value::List(values)) => list(wanted, values, order, names),
         (Pattern::Code(wanted), Value::Code(values)) => {
             let capability = values.first().is_some_and(|word| word.is_word("CAPABILITY"));

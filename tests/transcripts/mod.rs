@@ -24,4 +24,3 @@ pub mod texts;
 pub mod trial;
 pub mod value;
 pub mod wire;
-

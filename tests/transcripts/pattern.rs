@@ -60,7 +60,9 @@ impl Named {
         let at = text.find(['+', '-']).unwrap_or(text.len());
         let (name, plus) = text.split_at(at);
         let start = name.chars().next()?;
-        let rest = name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '.');
+        let rest = name
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '.');
         if !start.is_ascii_lowercase() || !rest {
             return None;
         }

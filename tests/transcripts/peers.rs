@@ -40,7 +40,11 @@ impl Peer {
         let from = Instant::now();
         while TcpStream::connect(imap).is_err() {
             let ended = peer.process.try_wait().unwrap();
-            assert!(ended.is_none() && from.elapsed() < LONGEST_START, "{command:?} does not serve:\n{}", peer.told());
+            assert!(
+                ended.is_none() && from.elapsed() < LONGEST_START,
+                "{command:?} does not serve:\n{}",
+                peer.told()
+            );
             thread::sleep(Duration::from_millis(20));
         }
         peer
@@ -92,7 +96,11 @@ fn is_root() -> bool {
 
 /// Who owns the mail, and his group.
 fn owner() -> (String, String) {
-    if is_root() { ("mail".to_owned(), "mail".to_owned()) } else { (told_by("id", "-un"), told_by("id", "-gn")) }
+    if is_root() {
+        ("mail".to_owned(), "mail".to_owned())
+    } else {
+        (told_by("id", "-un"), told_by("id", "-gn"))
+    }
 }
 
 fn told_by(program: &str, argument: &str) -> String {

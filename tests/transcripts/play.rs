@@ -101,7 +101,8 @@ impl Player<'_> {
                 let plus = if *waits { "" } else { "+" };
                 self.write(connection, format!("{{{}{plus}}}\r\n", octets.len()).as_bytes())?;
                 if *waits {
-                    let response = self.read(connection)?.ok_or("the end instead of a continuation request")?;
+                    let response =
+                        self.read(connection)?.ok_or("the end instead of a continuation request")?;
                     if !response.octets.starts_with(b"+") {
                         return Err("expected a continuation request".to_owned());
                     }
@@ -164,7 +165,8 @@ impl Player<'_> {
                 Some(response) => break Some(response),
             }
         };
-        let names = segment::place(expectation, &untagged, &self.names).ok_or_else(|| format!("expected{}", wanted()))?;
+        let names = segment::place(expectation, &untagged, &self.names)
+            .ok_or_else(|| format!("expected{}", wanted()))?;
         segment::nothing_forbidden(expectation, &untagged, &names)?;
         let names = match (&expectation.end, answer) {
             (End::Closed, None) => Some(names),

@@ -20,7 +20,10 @@ pub fn place(expectation: &Expectation, responses: &[Response], names: &Names) -
 enum Wanted {
     Patterns(Vec<Vec<Pattern>>),
     /// The numbers that messages had before anything was expunged, in the place that they have now; and those to go.
-    Expunges { left: Vec<u64>, to_go: BTreeSet<u64> },
+    Expunges {
+        left: Vec<u64>,
+        to_go: BTreeSet<u64>,
+    },
 }
 
 impl Wanted {
@@ -101,9 +104,14 @@ fn says_nothing(response: &Response) -> bool {
 ///
 /// # Errors
 /// With what came.
-pub fn nothing_forbidden(expectation: &Expectation, responses: &[Response], names: &Names) -> Result<(), String> {
+pub fn nothing_forbidden(
+    expectation: &Expectation,
+    responses: &[Response],
+    names: &Names,
+) -> Result<(), String> {
     for (patterns, line) in &expectation.never {
-        let forbidden = responses.iter().find(|response| matching::response(patterns, &response.values, names).is_some());
+        let forbidden =
+            responses.iter().find(|response| matching::response(patterns, &response.values, names).is_some());
         if let Some(response) = forbidden {
             return Err(format!("{line} may not come, and did: {}", readable(&response.octets)));
         }

@@ -30,7 +30,10 @@ pub enum Piece {
     /// What the name stands for.
     Name(Named),
     /// A literal; whether its octets wait for the server's word.
-    Literal { octets: Vec<u8>, waits: bool },
+    Literal {
+        octets: Vec<u8>,
+        waits: bool,
+    },
     /// TLS begins.
     Tls,
 }
@@ -88,7 +91,9 @@ pub fn steps(lines: &[Line], protocol: Protocol, texts: &Texts) -> Result<Vec<St
 
 fn expect(steps: &mut Vec<Step>, line: &Line, texts: &Texts) -> Result<(), String> {
     let goes_on = match steps.last() {
-        Some(Step { connection, action: Action::Expect(expectation), .. }) if *connection == line.connection => {
+        Some(Step { connection, action: Action::Expect(expectation), .. })
+            if *connection == line.connection =>
+        {
             matches!(expectation.end, End::Open) || line.kind == Kind::Never
         }
         _ => false,

@@ -33,7 +33,8 @@ impl Texts {
             return Ok(None);
         }
         let octets = self.text(name)?;
-        let header_end = octets.windows(4).position(|four| four == b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+        let header_end =
+            octets.windows(4).position(|four| four == b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
         let number = |at: usize| numbers.get(at).and_then(|number| number.parse::<usize>().ok());
         let octets = match *kind {
             "header" => &octets[..header_end],

@@ -42,7 +42,10 @@ pub fn against_other(server: &Server, case: &Case, texts: &Texts) -> Result<Comp
         return Ok(as_written.map(|()| Completion::Completed)?);
     };
     if as_written.is_ok() {
-        return Err(Failed::from(format!("{} does not differ any more: take the explanation away", target.name())));
+        return Err(Failed::from(format!(
+            "{} does not differ any more: take the explanation away",
+            target.name()
+        )));
     }
     if case.has_lines_of_its_own(target) {
         play(server, case, &case.lines_for(target), texts)?;

@@ -78,7 +78,9 @@ impl Wire {
             let start = response.len() + 2;
             response.extend_from_slice(b"\r\n");
             response.resize(start + length, 0);
-            self.stream.read_exact(&mut response[start..]).map_err(|error| format!("in a literal: {error}"))?;
+            self.stream
+                .read_exact(&mut response[start..])
+                .map_err(|error| format!("in a literal: {error}"))?;
         }
     }
 
@@ -91,7 +93,9 @@ impl Wire {
         match self.stream.read_until(b'\n', &mut line) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(error) if [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof].contains(&error.kind()) => return Ok(None),
+            Err(error) if [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof].contains(&error.kind()) => {
+                return Ok(None);
+            }
             Err(error) => return Err(format!("nothing more came: {error}")),
         }
         match line.strip_suffix(b"\r\n") {

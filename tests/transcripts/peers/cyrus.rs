@@ -53,7 +53,9 @@ pub fn start(root: &Path) -> (Cyrus, Server) {
     }
     let programs = programs(root);
     fs::write(path.join("imapd.conf"), configuration(path)).unwrap();
-    let of = |program: &str| format!("{} -C {}", programs.join(program).display(), path.join("imapd.conf").display());
+    let of = |program: &str| {
+        format!("{} -C {}", programs.join(program).display(), path.join("imapd.conf").display())
+    };
     let text = format!(
         "START {{\n  recover cmd=\"{} -r\"\n  idled cmd=\"{}\"\n}}\n\
          SERVICES {{\n  imap cmd=\"{} -U 30\" listen=\"{imap}\" prefork=2 maxchild=1000 maxfds=1024\n}}\n\
@@ -68,6 +70,7 @@ pub fn start(root: &Path) -> (Cyrus, Server) {
     command.env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
     command.arg("-C").arg(path.join("imapd.conf")).arg("-M").arg(path.join("cyrus.conf"));
     command.arg("-p").arg(path.join("master.pid"));
+    command.env("TZ", "UTC");
     let peer = Peer::start(command, directory, imap);
     let count = AtomicU32::new(0);
     let accounts = move || Account {

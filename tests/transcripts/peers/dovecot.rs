@@ -18,7 +18,10 @@ const PASSWORD: &str = "pass";
 
 /// The program, where it is installed; daemons are not always on the path.
 pub fn find() -> Option<PathBuf> {
-    ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].map(PathBuf::from).into_iter().find(|path| path.is_file())
+    ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.is_file())
 }
 
 /// An instance with any number of accounts, which come into being when they log in.
@@ -52,6 +55,7 @@ pub fn start(program: &PathBuf) -> (Peer, Server) {
     fs::write(&file, text).unwrap();
     let mut command = Command::new(program);
     command.arg("-F").arg("-c").arg(&file);
+    command.env("TZ", "UTC");
     let peer = Peer::start(command, directory, imap);
     let count = AtomicU32::new(0);
     let accounts = move || Account {
