@@ -21,12 +21,15 @@ use transcripts::fixture;
 use transcripts::server::{Account, Server};
 use transcripts::trial::of_peerpost;
 
+const CASES_AT_A_TIME: usize = 4;
 const PASSWORD: &str = "correct horse";
 /// How long it may take to add an account.
 const LONGEST_COMMAND: Duration = Duration::from_secs(60);
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most of the time a case waits for the server.
+    arguments.test_threads.get_or_insert(CASES_AT_A_TIME);
     let (cases, texts) =
         document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
     if arguments.list {
@@ -38,6 +41,7 @@ fn main() {
             pop3: None,
             lmtp: None,
             accounts,
+            quotas: None,
             capabilities: Vec::new(),
         };
         libtest_mimic::run(&arguments, of_peerpost(&Arc::new(server), cases, &Arc::new(texts))).exit();
@@ -59,12 +63,20 @@ fn serve(node: &Node) -> Server {
         run(&mut add, format!("{PASSWORD}\n").as_bytes(), LONGEST_COMMAND).success("user add");
         Account { name, password: PASSWORD.to_owned() }
     };
+    let config = node.config.clone();
+    let quotas = move |account: &Account, octets: &str, messages: &str| {
+        let mut set = Command::new(env!("CARGO_BIN_EXE_peerpost"));
+        set.arg("--config").arg(&config).args(["user", "quota", &account.name]);
+        run(set.args(["--storage", octets, "--messages", messages]), b"", LONGEST_COMMAND)
+            .success("user quota");
+    };
     let mut server = Server {
         target: Target::Peerpost,
         imap: node.imap,
         pop3: Some(node.pop3),
         lmtp: Some(node.lmtp),
         accounts: Box::new(accounts),
+        quotas: Some(Box::new(quotas)),
         capabilities: Vec::new(),
     };
     server.capabilities = fixture::capabilities(&server).unwrap();

@@ -18,6 +18,8 @@ use transcripts::server::Server;
 use transcripts::texts::Texts;
 use transcripts::trial::{against_other, name_for};
 
+const CASES_AT_A_TIME: usize = 8;
+
 /// A server that is started by the first case that needs it.
 type Lazy = Arc<OnceLock<Option<Running>>>;
 
@@ -28,7 +30,9 @@ struct Running {
 }
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most of the time a case waits for the server.
+    arguments.test_threads.get_or_insert(CASES_AT_A_TIME);
     let (cases, texts) =
         document::read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"));
     let (cases, texts) = (Arc::new(cases), Arc::new(texts));

@@ -8,8 +8,9 @@
 )]
 
 mod kit;
+mod transcripts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,12 @@ use kit::imap::{Client, Value};
 use kit::ports::free_address;
 use kit::relay::{Direction, Relay};
 use kit::witness::{Epoch, Witness};
+use transcripts::document::{Kind, Line, Protocol};
+use transcripts::matching::{self, Names};
+use transcripts::play::Response;
+use transcripts::steps::{self, Action, Step};
+use transcripts::texts::Texts;
+use transcripts::{pattern, segment, value};
 
 fn epoch() -> Epoch {
     Epoch { account: "alice".to_owned(), mailbox: "INBOX".to_owned(), uid_validity: 1 }
@@ -210,4 +217,89 @@ fn the_relay_delays_and_loses() {
         arrived += 1;
     }
     assert!((60..140).contains(&arrived), "{arrived} of 200 arrived");
+}
+
+/// Whether a response is what a line of a transcript expects.
+fn is_expected(line: &str, response: &str) -> bool {
+    let patterns = pattern::parse(line, &Texts::default()).unwrap();
+    let values = value::parse(response.as_bytes()).unwrap();
+    matching::response(&patterns, &values, &Names::from([("u".to_owned(), "7".to_owned())])).is_some()
+}
+
+#[test]
+fn a_line_of_a_transcript_means_what_it_says() {
+    for (line, response) in [
+        ("a1 OK", "a1 OK [READ-WRITE] done"),
+        ("a1 OK []", "a1 OK done"),
+        ("a1 NO|BAD", "a1 BAD [CLIENTBUG] no"),
+        ("a1 NO [TRYCREATE]", "a1 NO [TRYCREATE] no"),
+        ("* OK [UIDNEXT <any above u>]", "* OK [UIDNEXT 8] next"),
+        ("* 2 FETCH (UID <u> FLAGS (\\Seen))", "* 2 FETCH (FLAGS (\\Recent \\Seen) UID 7)"),
+        ("* 2 FETCH (UID <u> ...)", "* 2 FETCH (FLAGS () UID 7)"),
+        ("* 1 FETCH (BODY[] \"a\\r\\n\")", "* 1 FETCH (BODY[] {3}\r\na\r\n)"),
+        ("* 1 FETCH (BODY[HEADER.FIELDS (To)] <any>)", "* 1 FETCH (BODY[HEADER.FIELDS (\"TO\")] {1}\r\nx)"),
+        ("* LIST (\\HasChildren ...) \"/\" INBOX", "* LIST (\\Marked \\HasChildren) \"/\" \"INBOX\""),
+        ("* SEARCH 1 2", "* SEARCH 2 1"),
+        ("* ESEARCH (TAG \"a\") MIN 1 ALL <set 1:3>", "* ESEARCH (TAG a) ALL 1,2:3 MIN 1"),
+        ("* VANISHED (EARLIER) <set with 2 not 3>", "* VANISHED (EARLIER) 1:2"),
+        ("* THREAD (<x> 2)(<x>)", "* THREAD (1 2)(1)"),
+        ("+", "+ go on"),
+    ] {
+        assert!(is_expected(line, response), "{line} does not take {response}");
+    }
+    for (line, response) in [
+        ("a1 OK", "a2 OK done"),
+        ("a1 OK", "a1 NO done"),
+        ("a1 OK []", "a1 OK [READ-WRITE] done"),
+        ("a1 NO [TRYCREATE]", "a1 NO no"),
+        ("a1 NO [TRYCREATE]", "a1 NO [CANNOT] no"),
+        ("* OK [UIDNEXT <any above u>]", "* OK [UIDNEXT 7] next"),
+        ("* 2 FETCH (UID <u> FLAGS (\\Seen))", "* 2 FETCH (FLAGS (\\Seen \\Draft) UID 7)"),
+        ("* 2 FETCH (UID <u>)", "* 2 FETCH (FLAGS () UID 7)"),
+        ("* 2 FETCH (UID <u>)", "* 2 FETCH (UID 8)"),
+        ("* 1 FETCH (BODY[] \"a\")", "* 1 FETCH (BODY[] NIL)"),
+        ("* 1 FETCH (BODY[] NIL)", "* 1 FETCH (BODY[] \"NIL\")"),
+        ("* SORT 1 2", "* SORT 2 1"),
+        ("* SEARCH 1 2", "* SEARCH 1 2 3"),
+        ("* VANISHED (EARLIER) <set with 2 not 3>", "* VANISHED (EARLIER) 1:3"),
+        ("* VANISHED <set 1,3>", "* VANISHED 1:3"),
+        ("* THREAD (<x> 2)(<x>)", "* THREAD (1 2)(3)"),
+    ] {
+        assert!(!is_expected(line, response), "{line} takes {response}");
+    }
+}
+
+/// What untagged responses to a command a transcript takes.
+fn are_expected(lines: &[&str], responses: &[&str]) -> bool {
+    let line = |body: &&str| Line {
+        number: 1,
+        connection: '1',
+        kind: Kind::Answer,
+        body: (*body).to_owned(),
+        instead: BTreeMap::new(),
+    };
+    let lines: Vec<Line> = lines.iter().map(line).collect();
+    let steps = steps::steps(&lines, Protocol::Imap, &Texts::default()).unwrap();
+    let [Step { action: Action::Expect(expectation), .. }] = steps.as_slice() else { panic!("{steps:?}") };
+    let response = |response: &&str| Response {
+        octets: response.as_bytes().to_vec(),
+        values: value::parse(response.as_bytes()).unwrap(),
+    };
+    let responses: Vec<Response> = responses.iter().map(response).collect();
+    segment::place(expectation, &responses, &Names::new()).is_some()
+}
+
+#[test]
+fn a_transcript_takes_no_answer_too_few_and_none_too_many() {
+    let expunged = ["* 3 EXPUNGE", "* 1 EXPUNGE"];
+    assert!(are_expected(&["* <expunges 1,3>"], &expunged));
+    assert!(are_expected(&["* <expunges 1,3>"], &["* 1 EXPUNGE", "* 2 EXPUNGE"]));
+    assert!(!are_expected(&["* <expunges 1,3>"], &["* 1 EXPUNGE", "* 3 EXPUNGE"]));
+    assert!(!are_expected(&["* <expunges 1>"], &expunged));
+    assert!(!are_expected(&["* <expunges 1,3,4>"], &expunged));
+    assert!(are_expected(&["* 1 EXISTS", "* SEARCH 1"], &["* 1 EXISTS", "* 0 RECENT", "* SEARCH 1"]));
+    assert!(!are_expected(&["* SEARCH 1", "* 1 EXISTS"], &["* 1 EXISTS", "* SEARCH 1"]));
+    assert!(!are_expected(&["* SEARCH 1"], &["* 1 EXISTS", "* SEARCH 1"]));
+    assert!(are_expected(&["...", "* SEARCH 1"], &["* 1 EXISTS", "* SEARCH 1"]));
+    assert!(!are_expected(&["* 1 EXISTS"], &[]));
 }

@@ -103,6 +103,8 @@ pub struct Case {
     pub needs: Vec<String>,
     /// Whether the account has INBOX alone and no subscriptions before its fixtures are made.
     pub bare: bool,
+    /// The most octets, with a unit, and the most messages of the account.
+    pub quota: Option<(String, String)>,
     pub fixtures: Vec<Fixture>,
     pub state: State,
     pub lines: Vec<Line>,
@@ -236,6 +238,7 @@ impl Reader<'_> {
             protocol: self.protocol,
             needs: self.needs.clone(),
             bare: false,
+            quota: None,
             fixtures: Vec::new(),
             state: State::default(),
             lines: Vec::new(),
@@ -250,6 +253,10 @@ fn case_line(case: &mut Case, number: usize, line: &str) -> Result<(), String> {
     match first {
         "needs" => case.needs.extend(rest.split(' ').map(str::to_owned)),
         "mail" => case.fixtures.push(fixture(rest)?),
+        "quota" => {
+            let (octets, messages) = rest.split_once(' ').ok_or("how many octets, how many messages")?;
+            case.quota = Some((octets.to_owned(), messages.to_owned()));
+        }
         "bare" => case.bare = true,
         "connected" => case.state = State::Connected,
         "selected" => case.state = State::Selected(if rest.is_empty() { "INBOX" } else { rest }.to_owned()),

@@ -7,7 +7,7 @@ use super::matching::Names;
 use super::server::{Account, Server};
 use super::texts::Texts;
 use super::value::{self, Value};
-use super::wire::Wire;
+use super::wire::{LONGEST_SILENCE, Wire};
 
 /// Makes the mailboxes of a case, and lets names stand for what they are told: `uid1`, `uid2`, ..., `uidvalidity`, `uidnext` and
 /// `modseq` of INBOX, `drafts.uid1` of a mailbox `Drafts`. Gives a connection that is logged in and has nothing selected.
@@ -21,7 +21,7 @@ pub fn prepare(
     texts: &Texts,
     names: &mut Names,
 ) -> Result<Wire, String> {
-    let mut wire = Wire::open(server.address(Protocol::Imap)?);
+    let mut wire = Wire::open(server.address(Protocol::Imap)?, LONGEST_SILENCE);
     wire.response()?.ok_or("no greeting")?;
     names.insert("account".to_owned(), account.name.clone());
     log_in(&mut wire, names)?;
@@ -37,7 +37,7 @@ pub fn prepare(
     let with_messages = case.fixtures.iter().filter(|fixture| !fixture.messages.is_empty());
     // To ask for mod-sequences enables CONDSTORE, which a case may have to begin without.
     if case.names_modseq() {
-        let mut other = Wire::open(server.address(Protocol::Imap)?);
+        let mut other = Wire::open(server.address(Protocol::Imap)?, LONGEST_SILENCE);
         other.response()?.ok_or("no greeting")?;
         log_in(&mut other, names)?;
         for fixture in with_messages {
@@ -183,7 +183,7 @@ fn finish(wire: &mut Wire, command: &str) -> Result<Vec<Vec<Value>>, String> {
 /// Where it does not tell.
 pub fn capabilities(server: &Server) -> Result<Vec<String>, String> {
     let account = server.new_account();
-    let mut wire = Wire::open(server.address(Protocol::Imap)?);
+    let mut wire = Wire::open(server.address(Protocol::Imap)?, LONGEST_SILENCE);
     wire.response()?.ok_or("no greeting")?;
     let mut told = command(&mut wire, "CAPABILITY")?;
     let names = [("account".to_owned(), account.name), ("password".to_owned(), account.password)];

@@ -84,12 +84,10 @@ fn exact(patterns: &[Pattern], values: &[Value], names: &Names) -> Option<Names>
 /// The order of a list, from what stands before it.
 fn order_after(values: &[Value], place: usize, before: Option<&Value>) -> Order {
     let is = |wanted: &str| before.is_some_and(|before| before.is_word(wanted));
+    let response = |wanted: &str| place == 3 && values.get(1).is_some_and(|word| word.is_word(wanted));
     if ["FLAGS", "PERMANENTFLAGS", "LIST", "LSUB", "BADCHARSET"].iter().any(|word| is(word)) {
         Order::Any
-    } else if is("FETCH")
-        || is("UIDFETCH")
-        || place == 3 && values.get(1).is_some_and(|word| word.is_word("STATUS"))
-    {
+    } else if is("FETCH") || is("UIDFETCH") || response("STATUS") || response("METADATA") {
         Order::Pairs
     } else {
         Order::Exact

@@ -1,6 +1,7 @@
 //! Plays a transcript against a server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::document::{Case, Line, Protocol, State};
 use super::fixture;
@@ -22,21 +23,32 @@ pub struct Response {
     pub values: Vec<Value>,
 }
 
-/// Plays the lines of a case on an account of its own.
+/// Plays the lines of a case on an account of its own; `patience` is how long it waits for each answer.
 ///
 /// # Errors
 /// What differs, after what was said up to there.
-pub fn play(server: &Server, case: &Case, lines: &[Line], texts: &Texts) -> Result<(), String> {
+pub fn play(
+    server: &Server,
+    case: &Case,
+    lines: &[Line],
+    texts: &Texts,
+    patience: Duration,
+) -> Result<(), String> {
     let steps = steps::steps(lines, case.protocol, texts)?;
     let account = server.new_account();
+    if let (Some((octets, messages)), Some(set)) = (&case.quota, &server.quotas) {
+        set(&account, octets, messages);
+    }
     let mut names = Names::from([
         ("account".to_owned(), account.name.clone()),
         ("password".to_owned(), account.password.clone()),
     ]);
     let ready = fixture::prepare(server, &account, case, texts, &mut names)?;
-    let mut player = Player { server, case, texts, names, wires: BTreeMap::new(), log: String::new() };
+    let mut player =
+        Player { server, case, texts, patience, names, wires: BTreeMap::new(), log: String::new() };
     if case.protocol == Protocol::Imap && case.state != State::Connected {
         let mut wire = ready;
+        wire.be_patient(patience);
         fixture::bring_to(&mut wire, &case.state, server.target)?;
         player.wires.insert('1', wire);
     }
@@ -50,6 +62,7 @@ struct Player<'a> {
     server: &'a Server,
     case: &'a Case,
     texts: &'a Texts,
+    patience: Duration,
     names: Names,
     wires: BTreeMap<char, Wire>,
     /// What was said so far.
@@ -74,7 +87,7 @@ impl Player<'_> {
         if self.wires.contains_key(&connection) {
             return Ok(());
         }
-        let mut wire = Wire::open(self.server.address(self.case.protocol)?);
+        let mut wire = Wire::open(self.server.address(self.case.protocol)?, self.patience);
         if self.case.protocol != Protocol::Imap {
             if self.case.state != State::Connected {
                 fixture::enter(&mut wire, self.case.protocol, &self.names)?;
@@ -109,6 +122,7 @@ impl Player<'_> {
                 }
                 self.write(connection, octets)
             }
+            Piece::Deflate => self.wires.get_mut(&connection).ok_or("no connection")?.start_deflate(),
             Piece::Tls => self.wires.get_mut(&connection).ok_or("no connection")?.start_tls(),
         }
     }

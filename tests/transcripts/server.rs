@@ -19,6 +19,8 @@ pub struct Server {
     pub lmtp: Option<SocketAddr>,
     /// Makes an account that nobody has used yet.
     pub accounts: Box<dyn Fn() -> Account + Send + Sync>,
+    /// Sets the most octets and the most messages of an account, where that can be done from here.
+    pub quotas: Option<Box<dyn Fn(&Account, &str, &str) + Send + Sync>>,
     /// What it offers.
     pub capabilities: Vec<String>,
 }

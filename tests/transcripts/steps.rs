@@ -36,6 +36,8 @@ pub enum Piece {
     },
     /// TLS begins.
     Tls,
+    /// Compression begins.
+    Deflate,
 }
 
 /// What is to come up to a tagged response, a continuation request or the end of the connection; or, without any of them, at
@@ -168,8 +170,8 @@ fn pieces(body: &str, line_end: bool, texts: &Texts) -> Result<Vec<Piece>, Strin
             }
         }
     }
-    // After TLS began there is no line to be ended.
-    if line_end && pieces.last() != Some(&Piece::Tls) {
+    // Where TLS or compression begins there is no line to be ended.
+    if line_end && !matches!(pieces.last(), Some(Piece::Tls | Piece::Deflate)) {
         octets.extend(b"\r\n");
     }
     pieces.push(Piece::Octets(octets));
@@ -195,6 +197,9 @@ fn literal<'a>(text: &'a str, texts: &Texts) -> Result<Option<(Piece, &'a str)>,
 
 fn named<'a>(text: &'a str, texts: &Texts) -> Result<Option<(Piece, &'a str)>, String> {
     let Some((inside, rest)) = text[1..].split_once('>') else { return Ok(None) };
+    if inside == "DEFLATE" {
+        return Ok(Some((Piece::Deflate, rest)));
+    }
     if inside == "TLS" {
         return Ok(Some((Piece::Tls, rest)));
     }

@@ -1,10 +1,13 @@
 //! A connection, and what went over it.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
@@ -12,7 +15,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use super::value::literal_at_end;
 
 /// The longest silence of a server that has to say something.
-const LONGEST_SILENCE: Duration = Duration::from_secs(20);
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
@@ -24,12 +27,17 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects.
-    pub fn open(address: SocketAddr) -> Self {
+    /// Connects; `patience` is how long it waits for an answer.
+    pub fn open(address: SocketAddr, patience: Duration) -> Self {
         let socket = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
-        socket.set_read_timeout(Some(LONGEST_SILENCE)).unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(Box::new(socket.try_clone().unwrap())), socket }
+    }
+
+    /// Waits as long as this for an answer from now on.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.socket.set_read_timeout(Some(patience)).unwrap();
     }
 
     /// Goes on under TLS, whatever the certificate.
@@ -49,6 +57,18 @@ impl Wire {
         let mut socket = self.socket.try_clone().unwrap();
         connection.complete_io(&mut socket).map_err(|error| format!("the TLS handshake: {error}"))?;
         self.stream = BufReader::new(Box::new(StreamOwned::new(connection, socket)));
+        Ok(())
+    }
+
+    /// Goes on compressed (RFC 4978).
+    ///
+    /// # Errors
+    /// Where the connection is gone.
+    pub fn start_deflate(&mut self) -> Result<(), String> {
+        let socket = || self.socket.try_clone().map_err(|error| error.to_string());
+        let (from, to) =
+            (DeflateDecoder::new(socket()?), DeflateEncoder::new(socket()?, Compression::default()));
+        self.stream = BufReader::new(Box::new(Deflated { from, to }));
         Ok(())
     }
 
@@ -102,6 +122,28 @@ impl Wire {
             Some(line) => Ok(Some(line.to_vec())),
             None => Err(format!("a line without CRLF: {}", String::from_utf8_lossy(&line))),
         }
+    }
+}
+
+/// Both directions of a compressed connection.
+struct Deflated {
+    from: DeflateDecoder<TcpStream>,
+    to: DeflateEncoder<TcpStream>,
+}
+
+impl Read for Deflated {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.from.read(octets)
+    }
+}
+
+impl Write for Deflated {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.to.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -78,7 +78,8 @@ pub fn start(root: &Path) -> (Cyrus, Server) {
         password: "pass".to_owned(),
     };
     let (accounts, capabilities) = (Box::new(accounts), Vec::new());
-    let mut server = Server { target: Target::Cyrus, imap, pop3: None, lmtp: None, accounts, capabilities };
+    let mut server =
+        Server { target: Target::Cyrus, imap, pop3: None, lmtp: None, accounts, quotas: None, capabilities };
     server.capabilities = fixture::capabilities(&server).unwrap();
     (Cyrus { peer: Some(peer) }, server)
 }
@@ -94,6 +95,7 @@ fn configuration(path: &Path) -> String {
          sasl_mech_list: PLAIN\nsasl_pwcheck_method: alwaystrue\n\
          autocreate_quota: 0\nautocreate_users: anyone\nautocreate_post: yes\nduplicatesuppression: no\n\
          idlesocket: {home}/conf/socket/idle\nlmtpsocket: {home}/conf/socket/lmtp\n\
-         notifysocket: {home}/conf/socket/notify\nmaxlogins_per_user: 0\nmaxlogins_per_host: 0\nskip_fsync: yes\n"
+         notifysocket: {home}/conf/socket/notify\nmaxlogins_per_user: 0\nmaxlogins_per_host: 0\nskip_fsync: yes\n\
+         annotation_allow_undefined: yes\n"
     )
 }

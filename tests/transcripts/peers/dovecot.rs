@@ -63,7 +63,15 @@ pub fn start(program: &PathBuf) -> (Peer, Server) {
         password: PASSWORD.to_owned(),
     };
     let (accounts, capabilities) = (Box::new(accounts), Vec::new());
-    let mut server = Server { target: Target::Dovecot, imap, pop3: None, lmtp: None, accounts, capabilities };
+    let mut server = Server {
+        target: Target::Dovecot,
+        imap,
+        pop3: None,
+        lmtp: None,
+        accounts,
+        quotas: None,
+        capabilities,
+    };
     server.capabilities = fixture::capabilities(&server).unwrap();
     (peer, server)
 }
