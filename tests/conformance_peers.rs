@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use kit::programs::{Program, is_required};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use transcripts::document::{self, Case, Protocol, Target};
+use transcripts::document::{self, Case, Target};
 use transcripts::peers::{cyrus, dovecot};
 use transcripts::server::Server;
 use transcripts::texts::Texts;
@@ -40,9 +40,7 @@ fn main() {
     let mut trials = Vec::new();
     for (target, lazy) in &servers {
         for place in 0..cases.len() {
-            if cases[place].protocol == Protocol::Imap {
-                trials.push(trial(*target, lazy.clone(), cases.clone(), place, texts.clone()));
-            }
+            trials.push(trial(*target, lazy.clone(), cases.clone(), place, texts.clone()));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
 
+use crate::kit::programs::is_required;
+
 use super::document::{Case, Target};
 use super::play::play;
 use super::server::Server;
@@ -37,6 +39,9 @@ pub fn against_other(server: &Server, case: &Case, texts: &Texts) -> Result<Comp
     let target = server.target;
     if let Some(missing) = case.needs.iter().find(|name| !server.offers(name)) {
         return Ok(Completion::ignored_with(format!("does not offer {missing}")));
+    }
+    if let Err(reason) = server.address(case.protocol) {
+        return if is_required() { Err(Failed::from(reason)) } else { Ok(Completion::ignored_with(reason)) };
     }
     if case.quota.is_some() && server.quotas.is_none() {
         return Ok(Completion::ignored_with("quotas cannot be set from here"));

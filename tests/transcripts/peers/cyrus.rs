@@ -4,6 +4,7 @@
 //! unpacked in (`dpkg-deb -x`), which `PEERPOST_CYRUS_ROOT` names.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,23 +47,33 @@ impl Drop for Cyrus {
 
 /// An instance with any number of accounts, which come into being when they log in.
 pub fn start(root: &Path) -> (Cyrus, Server) {
-    let (directory, imap) = (directory(), free_address());
+    let (directory, imap, lmtp) = (directory(), free_address(), free_address());
+    // Debian has it in a package of its own: cyrus-pop3d.
+    let pop3 = programs(root).join("pop3d").is_file().then(free_address);
     let path = directory.path();
     for name in ["conf", "conf/db", "conf/socket", "conf/proc", "conf/lock", "conf/log", "spool"] {
         make(&path.join(name));
     }
     let programs = programs(root);
     fs::write(path.join("imapd.conf"), configuration(path)).unwrap();
-    let of = |program: &str| {
-        format!("{} -C {}", programs.join(program).display(), path.join("imapd.conf").display())
+    let of = |command: &str| {
+        format!("{} -C {}", programs.join(command).display(), path.join("imapd.conf").display())
     };
+    let service = |name: &str, program: &str, address: SocketAddr| {
+        format!("  {name} cmd=\"{}\" listen=\"{address}\" prefork=1 maxchild=1000 maxfds=1024\n", of(program))
+    };
+    let services = [
+        service("imap", "imapd -U 30", imap),
+        pop3.map(|address| service("pop3", "pop3d -U 30", address)).unwrap_or_default(),
+        service("lmtp", "lmtpd -a", lmtp),
+    ];
     let text = format!(
         "START {{\n  recover cmd=\"{} -r\"\n  idled cmd=\"{}\"\n}}\n\
-         SERVICES {{\n  imap cmd=\"{} -U 30\" listen=\"{imap}\" prefork=2 maxchild=1000 maxfds=1024\n}}\n\
+         SERVICES {{\n{}}}\n\
          EVENTS {{\n  checkpoint cmd=\"{} -c\" period=30\n}}\n",
         of("ctl_cyrusdb"),
         of("idled"),
-        of("imapd"),
+        services.concat(),
         of("ctl_cyrusdb"),
     );
     fs::write(path.join("cyrus.conf"), text).unwrap();
@@ -79,7 +90,7 @@ pub fn start(root: &Path) -> (Cyrus, Server) {
     };
     let (accounts, capabilities) = (Box::new(accounts), Vec::new());
     let mut server =
-        Server { target: Target::Cyrus, imap, pop3: None, lmtp: None, accounts, quotas: None, capabilities };
+        Server { target: Target::Cyrus, imap, pop3, lmtp: Some(lmtp), accounts, quotas: None, capabilities };
     server.capabilities = fixture::capabilities(&server).unwrap();
     (Cyrus { peer: Some(peer) }, server)
 }

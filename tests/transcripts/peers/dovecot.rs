@@ -1,7 +1,7 @@
 //! Dovecot (Debian: dovecot-imapd).
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,6 +27,9 @@ pub fn find() -> Option<PathBuf> {
 /// An instance with any number of accounts, which come into being when they log in.
 pub fn start(program: &PathBuf) -> (Peer, Server) {
     let (directory, imap) = (directory(), free_address());
+    // Debian has them in packages of their own: dovecot-pop3d, dovecot-lmtpd.
+    let speaks = |protocol: &str| Path::new("/usr/lib/dovecot").join(protocol).is_file().then(free_address);
+    let (pop3, lmtp) = (speaks("pop3"), speaks("lmtp"));
     let home = directory.path().display().to_string();
     make(&directory.path().join("mail"));
     let (user, group) = owner();
@@ -38,8 +41,18 @@ pub fn start(program: &PathBuf) -> (Peer, Server) {
              service anvil {{\n  chroot =\n}}\nservice imap-login {{\n  chroot =\n}}\n"
         ),
     };
+    let mut protocols = "protocols = imap".to_owned();
+    let mut listeners = String::new();
+    for (name, service, address) in [("pop3", "pop3-login", pop3), ("lmtp", "lmtp", lmtp)] {
+        let Some(address) = address else { continue };
+        protocols.push_str(&format!(" {name}"));
+        let port = address.port();
+        let listener = format!("  inet_listener {name} {{\n    port = {port}\n  }}\n");
+        let tls = if name == "pop3" { "  inet_listener pop3s {\n    port = 0\n  }\n" } else { "" };
+        listeners.push_str(&format!("service {service} {{\n{listener}{tls}}}\n"));
+    }
     let text = format!(
-        "protocols = imap\nlisten = 127.0.0.1\nbase_dir = {home}/run\nstate_dir = {home}/state\nlog_path = {home}/log\n\
+        "{protocols}\n{listeners}listen = 127.0.0.1\nbase_dir = {home}/run\nstate_dir = {home}/state\nlog_path = {home}/log\n\
          ssl = no\ndisable_plaintext_auth = no\nauth_mechanisms = plain\nauth_failure_delay = 0\n\
          mail_home = {home}/mail/%n\nmail_location = sdbox:~/sdbox\nmail_fsync = never\nfirst_valid_uid = 1\n\
          mail_max_userip_connections = 1000\nmail_attribute_dict = file:%h/attributes\n\
@@ -63,15 +76,8 @@ pub fn start(program: &PathBuf) -> (Peer, Server) {
         password: PASSWORD.to_owned(),
     };
     let (accounts, capabilities) = (Box::new(accounts), Vec::new());
-    let mut server = Server {
-        target: Target::Dovecot,
-        imap,
-        pop3: None,
-        lmtp: None,
-        accounts,
-        quotas: None,
-        capabilities,
-    };
+    let mut server =
+        Server { target: Target::Dovecot, imap, pop3, lmtp, accounts, quotas: None, capabilities };
     server.capabilities = fixture::capabilities(&server).unwrap();
     (peer, server)
 }
