@@ -8,6 +8,7 @@ pub mod dovecot;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -34,6 +35,8 @@ impl Peer {
     /// Runs the command, which stays in the foreground, and waits for a connection.
     pub fn start(mut command: Command, directory: TempDir, imap: SocketAddr) -> Self {
         let log = fs::File::create(directory.path().join("output")).unwrap();
+        // The master of Cyrus hands SIGTERM on to its whole process group, which must not be ours.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let process = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let mut peer = Self { process, directory, imap };
