@@ -56,9 +56,22 @@ pub struct AppendStart {
 /// # Errors
 /// Where it is no command of IMAP, or none that is offered here.
 pub fn command(text: &[u8], names: NameEncoding) -> Result<Command, DecodeError> {
-    if let Some(command) = codec::command(text, names) {
-        return Ok(command);
+    match by_codec(text, names) {
+        Some(command) => Ok(command),
+        None => by_own(text, names),
     }
+}
+
+/// What imap-codec alone makes of a command: `None` for whatever it refuses or we do not offer. For comparisons.
+pub fn by_codec(text: &[u8], names: NameEncoding) -> Option<Command> {
+    codec::command(text, names)
+}
+
+/// What our own grammar alone makes of a command: whatever [`by_codec`] knows it has to decode alike.
+///
+/// # Errors
+/// As [`command`].
+pub fn by_own(text: &[u8], names: NameEncoding) -> Result<Command, DecodeError> {
     let mut cursor = Cursor::new(text);
     let tag = tag(&mut cursor)?;
     match own::body(&mut cursor, names) {
