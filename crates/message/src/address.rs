@@ -62,6 +62,7 @@ pub(crate) fn parse_list(value: &[u8], budget: &mut Budget) -> Vec<Address> {
             Token::Special(b',') if !pending.in_route() => list.end_address(&mut pending),
             Token::Special(b';') => list.end_address(&mut pending) && list.end_group(),
             Token::Special(b':') if !list.in_group && !pending.is_angle => list.start_group(&mut pending),
+            Token::Special(b'<') if pending.is_closed() => list.next_address(&mut pending),
             token => {
                 pending.absorb(token);
                 true
@@ -95,6 +96,14 @@ impl List<'_> {
         affordable
     }
 
+    /// Another address begins although no comma parts it from the one before. What stands between both is its name.
+    fn next_address(&mut self, pending: &mut Pending) -> bool {
+        let behind = std::mem::take(&mut pending.behind);
+        let affordable = self.end_address(pending);
+        *pending = Pending { outside: behind, is_angle: true, angle_open: true, ..Pending::default() };
+        affordable
+    }
+
     fn start_group(&mut self, pending: &mut Pending) -> bool {
         let name = std::mem::take(pending).phrase();
         let affordable = self.budget.take(name.len() + 2 * ADDRESS_COST);
@@ -125,6 +134,8 @@ struct Pending {
     at_inside: Option<usize>,
     is_angle: bool,
     angle_open: bool,
+    /// Words behind the closing bracket: they mean something only where another address follows without a comma.
+    behind: Vec<(Vec<u8>, bool)>,
     route: Vec<u8>,
     comment: Option<Vec<u8>>,
     spaced: bool,
@@ -153,17 +164,24 @@ impl Pending {
         self.angle_open && self.route.is_empty() && self.inside.first().is_some_and(|first| first == b"@")
     }
 
+    /// The address in brackets is complete.
+    fn is_closed(&self) -> bool {
+        self.is_angle && !self.angle_open
+    }
+
     fn word(&mut self, text: Vec<u8>, is_at: bool) {
-        if !self.is_angle {
-            if is_at {
-                self.at_outside = Some(self.outside.len());
-            }
-            let spaced = std::mem::take(&mut self.spaced);
-            self.outside.push((text, spaced));
-        } else if self.angle_open {
-            self.inside_word(text, is_at);
+        if self.angle_open {
+            return self.inside_word(text, is_at);
         }
-        // What follows the closing bracket is dropped, comments aside.
+        let spaced = std::mem::take(&mut self.spaced);
+        if self.is_angle {
+            self.behind.push((text, spaced));
+            return;
+        }
+        if is_at {
+            self.at_outside = Some(self.outside.len());
+        }
+        self.outside.push((text, spaced));
     }
 
     /// A colon between the brackets ends a source route (RFC 5322 4.4, obs-route).
@@ -408,6 +426,10 @@ mod tests {
             ("\"unterminated <a@b>", "-/-/unterminated <a@b>/"),
             ("(only a comment", ""),
             ("Name <a@b> junk (c), d@e", "Name/-/a/b | -/-/d/e"),
+            // The second address was once read into the host of the first: "bc".
+            ("<a@b> <c@d>", "-/-/a/b | -/-/c/d"),
+            ("A <a@b> C D <c@d> junk", "A/-/a/b | C D/-/c/d"),
+            ("A <<a@b>> <c@d>", "A/-/a/b | -/-/c/d"),
             ("\"a@b\" <a@b>", "a@b/-/a/b"),
             ("", ""),
             ("   ", ""),

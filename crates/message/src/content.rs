@@ -179,6 +179,14 @@ impl Cursor<'_> {
         parameters
     }
 
+    /// Whether what begins here with a parenthesis is a comment and nothing follows it in its parameter: parentheses within
+    /// unquoted file names are met, too.
+    fn comment_ends_value(&self) -> bool {
+        let mut ahead = Cursor { rest: self.rest };
+        ahead.skip_space();
+        matches!(ahead.rest.first(), None | Some(b';'))
+    }
+
     /// A quoted string, or all up to the next semicolon or comment: producers leave out the quotes.
     fn value(&mut self) -> Vec<u8> {
         self.skip_space();
@@ -187,8 +195,8 @@ impl Cursor<'_> {
         }
         let mut value = Vec::new();
         while let Some(octet) = self.rest.first().copied() {
-            let comment = octet == b'(' && value.last().copied().is_some_and(is_space);
-            if octet == b';' || comment {
+            let spaced = value.last().copied().is_some_and(is_space);
+            if octet == b';' || octet == b'(' && (spaced || self.comment_ends_value()) {
                 break;
             }
             value.push(octet);
@@ -236,6 +244,7 @@ mod tests {
             ("multipart/mixed; boundary====_x=_", "multipart/mixed boundary====_x=_"),
             ("application/x; name=my file (1).pdf; a=b", "application/x name=my file a=b"),
             ("application/x; name=file(1).pdf", "application/x name=file(1).pdf"),
+            ("text/plain; charset=utf-8(comment); a=b", "text/plain charset=utf-8 a=b"),
             (
                 "application/x; name*0*=us-ascii'en'This%20is; name*1=\"***fun\"",
                 "application/x name*0*=us-ascii'en'This%20is name*1=***fun",

@@ -84,7 +84,19 @@ fn words(value: &[u8]) -> Vec<Vec<u8>> {
         words.push(Vec::new());
     }
     words.retain(|word| !word.is_empty());
-    words
+    join_times(words)
+}
+
+/// White space and comments may stand around the colons of a time (RFC 5322 4.3: obs-hour, obs-minute, obs-second).
+fn join_times(words: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut joined: Vec<Vec<u8>> = Vec::with_capacity(words.len());
+    for word in words {
+        match joined.last_mut() {
+            Some(before) if before.ends_with(b":") || word.starts_with(b":") => before.extend(word),
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// A number of one to `digits` digits.
@@ -118,7 +130,9 @@ pub(crate) fn month(word: &[u8]) -> Option<i8> {
 /// Minutes east of UTC: `+hhmm`, or a zone of RFC 5322 4.3. Military and unknown zones count as UTC, as it says.
 fn zone(word: &[u8]) -> Option<i16> {
     if matches!(word.first(), Some(b'+' | b'-')) {
-        return numeric_zone(word);
+        // ISO 8601 has a colon between hours and minutes; some write it in mail.
+        let digits: Vec<u8> = word.iter().copied().filter(|octet| *octet != b':').collect();
+        return numeric_zone(&digits);
     }
     let hours = match word.to_ascii_uppercase().as_slice() {
         b"EDT" => -4,
@@ -188,7 +202,10 @@ mod tests {
                 -210,
                 "1969-02-13",
             ),
-            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", 0, 0, ""),
+            // RFC 5322 A.6.3, which was refused once.
+            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", 880127706, -360, "1997-11-21"),
+            // The zone was taken for UTC once.
+            ("1 Jan 2020 00:30:00 +01:00", 1577835000, 60, "2020-01-01"),
             ("1 Jan 2020 00:30 +0100", 1577835000, 60, "2020-01-01"),
             ("1 Jan 2020 00:30:60 +0100", 1577835059, 60, "2020-01-01"),
             ("01-Jan-2020 00:00:00 -0000", 1577836800, 0, "2020-01-01"),

@@ -10,8 +10,9 @@ use crate::octets::Octets;
 
 /// Raw values of a message header (RFC 9051 7.5.2): unfolded and trimmed, encoded words (RFC 2047) not decoded.
 ///
-/// Where a field that may stand once stands more often, the first counts. Address lists are empty where the field is
-/// missing, empty, or was beyond what is kept (see [`crate::limits`]).
+/// Where a field that may stand once stands more often, the first counts; several `To`, `Cc` or `Bcc` are one list, as RFC 5322
+/// 4.5.3 wants it. Address lists are empty where the field is missing, empty, or was beyond what is kept (see
+/// [`crate::limits`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// `Date`, as it stands.
@@ -64,9 +65,9 @@ impl Envelope {
             b"from" => keep_addresses(&mut self.from, value, addresses),
             b"sender" => keep_addresses(&mut self.sender, value, addresses),
             b"reply-to" => keep_addresses(&mut self.reply_to, value, addresses),
-            b"to" => keep_addresses(&mut self.to, value, addresses),
-            b"cc" => keep_addresses(&mut self.cc, value, addresses),
-            b"bcc" => keep_addresses(&mut self.bcc, value, addresses),
+            b"to" => add_addresses(&mut self.to, value, addresses),
+            b"cc" => add_addresses(&mut self.cc, value, addresses),
+            b"bcc" => add_addresses(&mut self.bcc, value, addresses),
             b"in-reply-to" => keep(&mut self.in_reply_to, value, budget),
             b"message-id" => keep(&mut self.message_id, value, budget),
             b"references" => keep(&mut self.references, value, budget),
@@ -91,4 +92,9 @@ fn keep_addresses(slot: &mut Vec<Address>, value: &[u8], budget: &mut Budget) {
     if slot.is_empty() {
         *slot = address::parse_list(&unfold(value), budget);
     }
+}
+
+/// Destination fields that stand more than once count as one, joined (RFC 5322 4.5.3).
+fn add_addresses(slot: &mut Vec<Address>, value: &[u8], budget: &mut Budget) {
+    slot.extend(address::parse_list(&unfold(value), budget));
 }

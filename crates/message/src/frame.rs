@@ -104,10 +104,10 @@ impl Frame {
     pub(crate) fn make_multipart(&mut self) {
         let media = self.media();
         let digest = media.is("multipart", "digest");
-        let boundary = media.parameter("boundary").map(trim_end);
+        let boundary = media.value("boundary").map(|boundary| trim_end(&boundary).to_vec());
         let usable =
             boundary.filter(|boundary| !boundary.is_empty() && boundary.len() <= BOUNDARY_OCTETS_MAX);
-        self.kind = Kind::Multipart { boundary: usable.map(<[u8]>::to_vec), digest, children: Vec::new() };
+        self.kind = Kind::Multipart { boundary: usable, digest, children: Vec::new() };
     }
 
     /// Takes in a part of this one's body, which ends at `end`, before which there are `lines` line ends.

@@ -23,6 +23,7 @@ mod internal_date;
 pub mod limits;
 mod message_id;
 mod octets;
+mod parameter;
 mod preview;
 mod scanner;
 mod search;

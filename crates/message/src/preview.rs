@@ -38,7 +38,7 @@ pub fn preview<E>(
     } else {
         text.chars().for_each(|letter| words.push(letter));
     }
-    Ok(words.text)
+    Ok(words.whole())
 }
 
 /// The first part that is shown as text. Attached files and messages are not looked into.
@@ -60,7 +60,7 @@ fn first_text(part: &Part) -> Option<&Part> {
 /// The start of the part's text; `whole` if these octets are all there are.
 fn text_of(part: &Part, octets: &[u8], whole: bool) -> String {
     let mut transfer = TransferDecoder::new(TransferEncoding::of_part(part));
-    let mut charset = CharsetDecoder::new(part.media.parameter("charset"));
+    let mut charset = CharsetDecoder::new(part.media.value("charset").as_deref());
     let (mut decoded, mut text) = (Vec::new(), String::new());
     transfer.push(octets, &mut decoded);
     if whole {
@@ -82,23 +82,38 @@ struct Words {
     text: String,
     characters: usize,
     space: bool,
+    /// A zero-width non-joiner that means something if a letter follows: newsletters pad what they want to be previewed with
+    /// them and spaces.
+    joiner: bool,
 }
 
 impl Words {
     fn push(&mut self, letter: char) {
         if letter.is_whitespace() {
             self.space |= !self.text.is_empty();
+            self.joiner = false;
             return;
         }
-        // Newsletters pad what they want to be previewed with these.
-        let joiner = letter == '\u{200c}' && (self.space || self.text.is_empty());
-        if joiner || is_invisible(letter) {
+        if letter == '\u{200c}' {
+            self.joiner = !self.space && !self.text.is_empty();
             return;
+        }
+        if is_invisible(letter) {
+            return;
+        }
+        if std::mem::take(&mut self.joiner) {
+            self.add('\u{200c}');
         }
         if std::mem::take(&mut self.space) {
             self.add(' ');
         }
         self.add(letter);
+    }
+
+    /// Where the last character that fits is a space, there is no word behind it.
+    fn whole(mut self) -> String {
+        self.text.truncate(self.text.trim_end().len());
+        self.text
     }
 
     fn add(&mut self, letter: char) {
@@ -146,10 +161,13 @@ mod tests {
 
     #[test]
     fn at_most_200_characters() {
-        let message = format!("\r\n{}", "\u{e9} ".repeat(1000));
+        let message = format!("\r\n{}", "\u{e9}\u{e9} ".repeat(1000));
         let text = of(message.as_bytes());
         assert_eq!(text.chars().count(), 200);
-        assert!(text.starts_with("\u{e9} \u{e9}"), "{text}");
+        assert!(text.starts_with("\u{e9}\u{e9} \u{e9}"), "{text}");
+        // The 200th character was once a space that parted nothing.
+        let message = format!("\r\n{} b", "a".repeat(199));
+        assert_eq!(of(message.as_bytes()), "a".repeat(199));
         for odd in ["x", ""] {
             let message = format!("\r\n{odd}{}", "\u{e9}".repeat(100_000));
             assert!(of(message.as_bytes()).ends_with("\u{e9}\u{e9}"), "cut within a character");
@@ -188,5 +206,8 @@ mod tests {
         let html =
             "Content-Type: text/html\r\n\r\nSale&nbsp;&zwnj;&nbsp;&zwnj;\u{200b}\u{feff}&#847; today &shy;";
         assert_eq!(of(html.as_bytes()), "Sale today");
+        // A non-joiner before the first space of the padding was kept once; within a word it means something.
+        assert_eq!(of("\r\nSale\u{200c} \u{200c} today".as_bytes()), "Sale today");
+        assert_eq!(of("\r\n\u{645}\u{6cc}\u{200c}\u{62e}".as_bytes()), "\u{645}\u{6cc}\u{200c}\u{62e}");
     }
 }

@@ -93,7 +93,7 @@ impl<E, R: FnMut(Range<u64>) -> Result<Vec<u8>, E>> Search<'_, R> {
     /// The body of one part, decoded as it is read.
     fn text(&mut self, part: &Part) -> Result<bool, E> {
         let mut transfer = TransferDecoder::new(TransferEncoding::of_part(part));
-        let mut charset = CharsetDecoder::new(part.media.parameter("charset"));
+        let mut charset = CharsetDecoder::new(part.media.value("charset").as_deref());
         let (mut octets, mut text) = (Vec::new(), String::new());
         self.matcher.restart();
         for range in chunks(&part.body) {

@@ -105,8 +105,8 @@ pub struct Disposition {
 }
 
 impl Structure {
-    /// The version of the serialised form, raised whenever a type in it changes.
-    pub const VERSION: u16 = 1;
+    /// The version of the serialised form, raised whenever a type in it changes, or what is read into it.
+    pub const VERSION: u16 = 2;
 
     /// The envelope of the message.
     pub fn envelope(&self) -> &Envelope {
@@ -158,7 +158,7 @@ impl MediaType {
         self.is("message", "rfc822") || self.is("message", "global")
     }
 
-    /// The value of the first parameter of this name, in any case.
+    /// The value of the first parameter of this name, in any case, as it stands: see [`MediaType::value`].
     pub fn parameter(&self, attribute: &str) -> Option<&[u8]> {
         self.parameters
             .iter()

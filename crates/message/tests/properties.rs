@@ -5,11 +5,10 @@ mod common;
 
 use std::ops::Range;
 
-use common::scan;
+use common::{laws, scan};
 use peerpost_message::{
-    CharsetDecoder, Content, Fields, InternalDate, Needle, Part, PartDecoder, Scanner, Scope, Section,
-    SectionText, SentDate, Structure, TransferDecoder, TransferEncoding, decode_words, encode, fields,
-    search_text,
+    CharsetDecoder, Fields, InternalDate, Needle, Part, PartDecoder, Scanner, Scope, Section, SectionText,
+    SentDate, Structure, TransferDecoder, TransferEncoding, decode_words, fields, search_text,
 };
 use proptest::prelude::*;
 
@@ -120,83 +119,6 @@ fn scan_in_chunks(message: &[u8], cuts: &[usize]) -> Structure {
     scanner.finish()
 }
 
-/// Every range lies in order within its parent's, and lines are counted right.
-fn check_part(message: &[u8], part: &Part, within: &Range<u64>) {
-    assert!(within.start <= part.header.start && part.header.start <= part.header.end);
-    assert!(part.header.end <= part.body.start && part.body.start <= part.body.end);
-    assert!(part.body.end <= within.end, "{part:?} beyond {within:?}");
-    let body = &message[part.body.start as usize..part.body.end as usize];
-    assert_eq!(part.lines, body.iter().filter(|octet| **octet == b'\n').count() as u64, "{part:?}");
-    let mut start = part.body.start;
-    match &part.content {
-        Content::Leaf => {}
-        Content::Multipart(children) => {
-            for child in children {
-                check_part(message, child, &(start..part.body.end));
-                start = child.body.end;
-            }
-        }
-        Content::Message(nested) => {
-            assert_eq!(nested.root.header.start, part.body.start);
-            assert_eq!(nested.root.body.end, part.body.end);
-            check_part(message, &nested.root, &part.body);
-        }
-    }
-}
-
-/// Reads one value of IMAP's response syntax; gives what follows it.
-fn value(text: &[u8]) -> &[u8] {
-    match text.first().expect("a value") {
-        b'(' => {
-            let mut rest = &text[1..];
-            loop {
-                match rest.first().expect("a closing parenthesis") {
-                    b')' => return &rest[1..],
-                    b' ' => rest = &rest[1..],
-                    _ => rest = value(rest),
-                }
-            }
-        }
-        b'"' => {
-            let mut at = 1;
-            while text[at] != b'"' {
-                assert!(matches!(text[at], b'\t' | b' '..=b'~'), "octet {} in quotes", text[at]);
-                at += if text[at] == b'\\' { 2 } else { 1 };
-            }
-            &text[at + 1..]
-        }
-        b'{' => {
-            let end = text.iter().position(|octet| *octet == b'}').expect("a brace");
-            let length: usize = std::str::from_utf8(&text[1..end]).unwrap().parse().unwrap();
-            assert_eq!(&text[end + 1..end + 3], b"\r\n");
-            let literal = &text[end + 3..end + 3 + length];
-            assert!(!literal.contains(&0));
-            &text[end + 3 + length..]
-        }
-        b'N' => text.strip_prefix(b"NIL").expect("NIL"),
-        b'0'..=b'9' => &text[text.iter().take_while(|octet| octet.is_ascii_digit()).count()..],
-        other => panic!("octet {other} starts no value"),
-    }
-}
-
-fn check_all(message: &[u8]) {
-    let structure = scan(message);
-    assert_eq!(structure.size, message.len() as u64);
-    let root = &structure.message.root;
-    assert_eq!((root.header.start, root.header.end, root.body.end), (0, root.body.start, structure.size));
-    check_part(message, root, &(0..structure.size));
-    let mut out = Vec::new();
-    encode::envelope(structure.envelope(), &mut out);
-    assert!(value(&out).is_empty());
-    for extended in [false, true] {
-        out.clear();
-        encode::body_structure(&structure, extended, &mut out);
-        assert!(value(&out).is_empty());
-    }
-    let stored = postcard::to_allocvec(&structure).unwrap();
-    assert_eq!(postcard::from_bytes::<Structure>(&stored).unwrap(), structure);
-}
-
 /// A part of this type in this transfer encoding.
 fn part(media: &str, encoding: &str) -> Part {
     let header = format!("Content-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
@@ -255,12 +177,12 @@ proptest! {
 
     #[test]
     fn any_octets_have_a_structure(message in prop::collection::vec(any::<u8>(), 0..400)) {
-        check_all(&message);
+        laws::check(&message);
     }
 
     #[test]
     fn odd_messages_have_a_structure(message in odd_message()) {
-        check_all(&message);
+        laws::check(&message);
     }
 
     #[test]
@@ -290,7 +212,7 @@ proptest! {
 
     #[test]
     fn nested_messages_have_a_structure(message in nested_message()) {
-        check_all(&message);
+        laws::check(&message);
         prop_assert_eq!(scan(&message), common::scan_by_octet(&message));
     }
 

@@ -1,6 +1,9 @@
 //! What the tests of scanned messages share.
 #![allow(dead_code)]
 
+pub mod corpus;
+pub mod laws;
+
 use peerpost_message::{Content, Part, Scanner, Section, SectionText, Structure};
 
 /// Scans a message given as a whole.
