@@ -5,6 +5,7 @@ use crate::envelope::keep;
 use crate::header::{is_space, trim, unfold};
 use crate::limits::{PARAMETER_COST, PARAMETERS_MAX, TOKEN_OCTETS_MAX};
 use crate::octets::Octets;
+use crate::parameter::joined;
 use crate::structure::{ContentFields, Disposition, MediaType, Parameter};
 
 /// What was read of a part's `Content-*` fields so far.
@@ -58,7 +59,7 @@ fn parse_media_type(value: &[u8], budget: &mut Budget) -> MediaType {
     if !slash || !is_plausible(&kind) || !is_plausible(&subtype) || !budget.take(kind.len() + subtype.len()) {
         return MediaType::text_plain();
     }
-    MediaType { kind: kind.into(), subtype: subtype.into(), parameters: cursor.parameters(budget) }
+    MediaType { kind: kind.into(), subtype: subtype.into(), parameters: joined(cursor.parameters(budget)) }
 }
 
 fn is_plausible(token: &[u8]) -> bool {
@@ -74,7 +75,7 @@ fn parse_disposition(value: &[u8], budget: &mut Budget) -> Option<Disposition> {
     let mut cursor = Cursor { rest: value };
     let kind = cursor.token();
     (is_plausible(&kind) && budget.take(kind.len()))
-        .then(|| Disposition { kind: kind.into(), parameters: cursor.parameters(budget) })
+        .then(|| Disposition { kind: kind.into(), parameters: joined(cursor.parameters(budget)) })
 }
 
 fn parse_languages(value: &[u8], budget: &mut Budget) -> Vec<Octets> {
@@ -247,7 +248,7 @@ mod tests {
             ("text/plain; charset=utf-8(comment); a=b", "text/plain charset=utf-8 a=b"),
             (
                 "application/x; name*0*=us-ascii'en'This%20is; name*1=\"***fun\"",
-                "application/x name*0*=us-ascii'en'This%20is name*1=***fun",
+                "application/x name*=us-ascii'en'This%20is%2A%2A%2Afun",
             ),
             ("text/plain; ; =x; y; z=1", "text/plain z=1"),
             ("text/plain charset=utf-8", "text/plain"),

@@ -10,9 +10,10 @@ use crate::octets::Octets;
 
 /// Raw values of a message header (RFC 9051 7.5.2): unfolded and trimmed, encoded words (RFC 2047) not decoded.
 ///
-/// Where a field that may stand once stands more often, the first counts; several `To`, `Cc` or `Bcc` are one list, as RFC 5322
-/// 4.5.3 wants it. Address lists are empty where the field is missing, empty, or was beyond what is kept (see
-/// [`crate::limits`]).
+/// Where a field that may stand once stands more often, the last counts, which is the one that the author wrote: what relays and
+/// others add they put in front. Address lists are joined instead, so that nobody is hidden by another field of the same name
+/// (RFC 5322 4.5.3 wants it so for `To`, `Cc` and `Bcc`). They are empty where the field is missing, empty, or was beyond what is
+/// kept (see [`crate::limits`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// `Date`, as it stands.
@@ -57,20 +58,20 @@ impl Envelope {
         let budget = &mut budgets.envelope;
         let addresses = &mut budgets.addresses;
         match name {
-            b"date" if self.date.is_none() => {
-                keep(&mut self.date, value, budget);
+            b"date" => {
+                keep_last(&mut self.date, value, budget);
                 self.sent = self.date.as_deref().and_then(SentDate::parse);
             }
-            b"subject" => keep(&mut self.subject, value, budget),
-            b"from" => keep_addresses(&mut self.from, value, addresses),
-            b"sender" => keep_addresses(&mut self.sender, value, addresses),
-            b"reply-to" => keep_addresses(&mut self.reply_to, value, addresses),
+            b"subject" => keep_last(&mut self.subject, value, budget),
+            b"from" => add_addresses(&mut self.from, value, addresses),
+            b"sender" => add_addresses(&mut self.sender, value, addresses),
+            b"reply-to" => add_addresses(&mut self.reply_to, value, addresses),
             b"to" => add_addresses(&mut self.to, value, addresses),
             b"cc" => add_addresses(&mut self.cc, value, addresses),
             b"bcc" => add_addresses(&mut self.bcc, value, addresses),
-            b"in-reply-to" => keep(&mut self.in_reply_to, value, budget),
-            b"message-id" => keep(&mut self.message_id, value, budget),
-            b"references" => keep(&mut self.references, value, budget),
+            b"in-reply-to" => keep_last(&mut self.in_reply_to, value, budget),
+            b"message-id" => keep_last(&mut self.message_id, value, budget),
+            b"references" => keep_last(&mut self.references, value, budget),
             _ => {}
         }
     }
@@ -88,13 +89,16 @@ pub(crate) fn keep(slot: &mut Option<Octets>, value: &[u8], budget: &mut Budget)
     }
 }
 
-fn keep_addresses(slot: &mut Vec<Address>, value: &[u8], budget: &mut Budget) {
-    if slot.is_empty() {
-        *slot = address::parse_list(&unfold(value), budget);
+/// Keeps the value instead of one that came before.
+fn keep_last(slot: &mut Option<Octets>, value: &[u8], budget: &mut Budget) {
+    let mut last = None;
+    keep(&mut last, value, budget);
+    if last.is_some() {
+        *slot = last;
     }
 }
 
-/// Destination fields that stand more than once count as one, joined (RFC 5322 4.5.3).
+/// Adds the addresses of one more field of the same name.
 fn add_addresses(slot: &mut Vec<Address>, value: &[u8], budget: &mut Budget) {
     slot.extend(address::parse_list(&unfold(value), budget));
 }

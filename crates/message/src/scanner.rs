@@ -12,7 +12,8 @@ use crate::structure::Structure;
 /// a bare CR is data. What is malformed is read the tolerant way, never refused:
 ///
 /// - A header goes up to the first empty line, whatever its lines are, or to the boundary or end that comes first.
-/// - A boundary line is a boundary of any open multipart, the innermost first, then perhaps `--`, then white space.
+/// - A boundary line is a boundary of any open multipart, the innermost first, then perhaps `--`; what follows behind white
+///   space does not count, nor does what follows `--`, unless the whole line is another boundary.
 /// - Everything beyond the bounds of [`crate::limits`] is covered by ranges but not kept or not taken apart.
 #[derive(Debug)]
 pub struct Scanner {
@@ -121,6 +122,13 @@ const FIELDS_KEPT: [&str; 19] = [
 /// Octets kept of a body line: enough for the longest boundary line.
 const BODY_LINE_KEPT: usize = BOUNDARY_OCTETS_MAX + 4;
 
+/// What may stand behind a boundary in its line, and whether it closes: it is sufficient that the boundary appears in its
+/// entirety (RFC 2046 5.1.1), but a longer word is another boundary.
+fn goes_on(rest: &[u8]) -> Option<bool> {
+    let closes = rest.starts_with(b"--");
+    (closes || rest.first().copied().is_none_or(is_space)).then_some(closes)
+}
+
 impl Default for Scanner {
     fn default() -> Self {
         Self::new()
@@ -188,23 +196,24 @@ impl Scanner {
         self.line.kept.clear();
     }
 
-    /// The level of the multipart whose boundary this line is, and whether it is the closing one.
+    /// The level of the multipart whose boundary this line is, and whether it is the closing one. A line that is nothing else
+    /// comes before one that goes on.
     fn boundary(&self, line: &[u8]) -> Option<(usize, bool)> {
-        if self.line.overflow == Overflow::Text {
-            return None;
-        }
-        let delimiter = trim_end(line).strip_prefix(b"--")?;
+        let line = line.strip_prefix(b"--")?;
+        let delimiter = trim_end(line);
         let without_close = delimiter.strip_suffix(b"--");
-        self.stack.iter().enumerate().rev().find_map(|(level, frame)| {
-            let boundary = frame.boundary()?;
-            if delimiter == boundary {
-                Some((level, false))
-            } else if without_close == Some(boundary) {
-                Some((level, true))
-            } else {
-                None
-            }
-        })
+        let whole = |boundary: &[u8]| match self.line.overflow {
+            Overflow::Text => None,
+            _ if delimiter == boundary => Some(false),
+            _ => (without_close == Some(boundary)).then_some(true),
+        };
+        self.innermost(whole).or_else(|| self.innermost(|boundary| goes_on(line.strip_prefix(boundary)?)))
+    }
+
+    /// The innermost multipart of whose boundary `matches` says whether it is the closing one.
+    fn innermost(&self, matches: impl Fn(&[u8]) -> Option<bool>) -> Option<(usize, bool)> {
+        let mut open = self.stack.iter().enumerate().rev();
+        open.find_map(|(level, frame)| Some((level, matches(frame.boundary()?)?)))
     }
 
     /// The parts within the multipart at `level` end before the line end before this line; perhaps another one starts.

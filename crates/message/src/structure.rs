@@ -67,10 +67,11 @@ pub struct MediaType {
     pub parameters: Vec<Parameter>,
 }
 
-/// An attribute and its value, quoting removed; RFC 2231 forms are kept as they stand in the field.
+/// An attribute and its value, quoting removed; values in pieces are put together (RFC 2231 3), the extended form (RFC 2231 4)
+/// is kept as it stands in the field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameter {
-    /// The attribute, such as `charset` or `filename*0*`.
+    /// The attribute, such as `charset` or `filename*`.
     pub attribute: Octets,
     /// The value.
     pub value: Octets,

@@ -1,6 +1,6 @@
 //! Odd and malformed messages, each with what it stands for and what it has to come to: `tests/corpus/*.txt`.
 //!
-//! The same messages are given to Dovecot and Cyrus, whose answers are compared with ours (`tests/odd_messages.rs` of the repository).
+//! The same messages are given to Dovecot and Cyrus, whose answers are compared with ours (`tests/message_corpus.rs` of the repository).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -35,6 +35,22 @@ fn every_entry_says_what_it_stands_for_and_what_is_expected() {
         assert!(!expected.is_empty(), "{theme}: nothing is expected of {name}");
         assert!(entry.differences.iter().all(|difference| !difference.because.is_empty()), "{theme}: {name}");
     }
+}
+
+/// A reason that entries share stands once, in `reasons.md`, and is used.
+#[test]
+fn every_shared_reason_is_there_and_is_used() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/reasons.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let there: BTreeSet<&str> =
+        text.lines().filter_map(|line| Some(line.strip_prefix("- ")?.split_once(": ")?.0)).collect();
+    let entries = entries();
+    let used: BTreeSet<&str> = entries
+        .iter()
+        .flat_map(|entry| &entry.differences)
+        .filter_map(|difference| difference.because.strip_prefix('@'))
+        .collect();
+    assert_eq!(there, used);
 }
 
 /// Octets of every part are exact, whatever the message.

@@ -123,9 +123,9 @@ fn boundaries_of_odd_forms() {
     };
     assert_eq!(tree(message(&long).as_bytes()), r#"mixed[text/plain "a" 0]"#);
     assert_eq!(tree(message(&(long + "x")).as_bytes()), "mixed[]");
-    let padded =
-        multipart(&format!("--b{}\r\n\r\nx\r\n--b{}.\r\n", " ".repeat(100_000), " ".repeat(100_000)));
-    assert!(tree(padded.as_bytes()).starts_with(r#"mixed[text/plain "x\\r\\n--b  "#));
+    // RFC 2046 5.1.1: "it is sufficient that the boundary appear in its entirety". Such a line was once taken for text.
+    let padded = multipart(&format!("--b{0}\r\n\r\nx\r\n--b{0}.\r\n", " ".repeat(100_000)));
+    assert_eq!(tree(padded.as_bytes()), r#"mixed[text/plain "x" 0, text/plain "" 0]"#);
 }
 
 /// The line end between an empty header and a boundary ends the header, for every part that ends there.
@@ -189,7 +189,8 @@ fn envelopes() {
         ("Subject: a\0b\r\n", r#"(NIL "a?b" NIL NIL NIL NIL NIL NIL NIL NIL)"#),
         ("Subject: é\r\n", "(NIL {2}\r\né NIL NIL NIL NIL NIL NIL NIL NIL)"),
         ("Subject: a\rb\r\n", "(NIL {3}\r\na\rb NIL NIL NIL NIL NIL NIL NIL NIL)"),
-        ("Subject: one\r\nSubject: two\r\n", r#"(NIL "one" NIL NIL NIL NIL NIL NIL NIL NIL)"#),
+        // RFC 5322 4.5 leaves open which counts; Dovecot and Cyrus take the last.
+        ("Subject: one\r\nSubject: two\r\n", r#"(NIL "two" NIL NIL NIL NIL NIL NIL NIL NIL)"#),
         ("Subject: =?utf-8?q?=C3=A9?=\r\n", r#"(NIL "=?utf-8?q?=C3=A9?=" NIL NIL NIL NIL NIL NIL NIL NIL)"#),
         (
             "From: a@b\r\nSender: c@d\r\nReply-To:\r\n",
@@ -222,7 +223,7 @@ fn body_structures() {
     let message = multipart(
         "--b\r\nContent-Type: IMAGE/GIF; name*0*=us-ascii'en'a%20b; name*1=c\r\nContent-ID: <i>\r\nContent-Description: d\r\nContent-Transfer-Encoding: BASE64 (x)\r\nContent-MD5: m\r\nContent-Disposition: attachment;\r\n filename=\"f\"\r\nContent-Language: en, de\r\nContent-Location: l\r\n\r\nAAAA\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: s\r\n\r\nx\r\n--b--\r\n",
     );
-    let image = r#"("IMAGE" "GIF" ("name*0*" "us-ascii'en'a%20b" "name*1" "c") "<i>" "d" "BASE64" 4"#;
+    let image = r#"("IMAGE" "GIF" ("name*" "us-ascii'en'a%20bc") "<i>" "d" "BASE64" 4"#;
     let nested = r#"("message" "rfc822" NIL NIL NIL "7bit" 15 (NIL "s" NIL NIL NIL NIL NIL NIL NIL NIL)"#;
     let text = r#"("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 1 0"#;
     assert_eq!(body(message.as_bytes(), false), format!(r#"({image}){nested} {text}) 2) "mixed")"#));

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! Octets are written `\r \n \t \0 \xHH \\`, `\(1000*x)` is a thousand of them, and a line of the message that ends with `\` has no
-//! line end. Lines that begin with two spaces go on with the value before them, after a space.
+//! line end. Lines that begin with two spaces go on with the value before them, after a space. A reason that begins with `@` names
+//! one of `reasons.md`, which many entries share.
 
 use std::path::Path;
 

@@ -74,7 +74,12 @@ fn check_boundaries(message: &[u8], multipart: &Part, child: &Part) {
     let before = &message[..octets_of(&child.header).start];
     let before = before.strip_suffix(b"\n").unwrap_or(before);
     let line = before.rsplit(|octet| *octet == b'\n').next().unwrap_or_default();
-    assert_eq!(line.trim_ascii_end().escape_ascii().to_string(), delimiter.escape_ascii().to_string());
+    let rest = line.strip_prefix(delimiter.as_slice());
+    assert!(
+        rest.is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace)),
+        "before a part stands {:?}",
+        line.escape_ascii().to_string()
+    );
     if child.body.end < multipart.body.end {
         let after = &message[octets_of(&child.body).end..];
         let after = after.strip_prefix(b"\r\n").or(after.strip_prefix(b"\n")).unwrap_or(after);
