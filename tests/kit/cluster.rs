@@ -4,6 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use super::doors::NAME;
 use super::node::Node;
 use super::relay::Relay;
 
@@ -62,7 +63,7 @@ impl Cluster {
     pub fn start(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
         if setup.tls {
-            let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+            let names = ["localhost", "127.0.0.1", NAME].map(str::to_owned).to_vec();
             let made = rcgen::generate_simple_self_signed(names).unwrap();
             fs::write(directory.path().join("certificate.pem"), made.cert.pem()).unwrap();
             fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();

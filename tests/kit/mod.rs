@@ -11,6 +11,7 @@
 
 pub mod alike;
 pub mod cluster;
+pub mod doors;
 pub mod imap;
 pub mod issuer;
 pub mod lmtp;
