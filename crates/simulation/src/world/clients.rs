@@ -221,7 +221,8 @@ impl World {
             | Reply::Created(_)
             | Reply::Bumped(_)
             | Reply::Delivered { .. }
-            | Reply::Usage { .. } => Ok(()),
+            | Reply::Usage { .. }
+            | Reply::Watched(_) => Ok(()),
         }
     }
 
