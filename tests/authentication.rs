@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use auth::testing::{ScramClient, Signer};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use kit::cluster::{ACCOUNT, Cluster, PASSWORD, Setup};
+use kit::cluster::{ACCOUNT, Cluster, PASSWORD};
 use kit::issuer::Issuer;
 use kit::node::Node;
 use kit::pop3;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mailstore::message::{Content, Part, Structure, TransferEncoding};
 
@@ -18,6 +19,8 @@ pub type Answers = BTreeMap<String, String>;
 /// The members of ENVELOPE, in order.
 const ENVELOPE: [&str; 10] =
     ["date", "subject", "from", "sender", "reply-to", "to", "cc", "bcc", "in-reply-to", "message-id"];
+/// How long a server may take to answer.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// How deep parts are asked for, and how many: a message of 64 levels says nothing more with all of them.
 const DEEPEST: usize = 4;
 const MOST_SECTIONS: usize = 60;
@@ -101,7 +104,7 @@ struct Reply {
 impl Mailbox {
     /// Connects, logs in and selects INBOX.
     pub fn open(address: SocketAddr, account: Account) -> Self {
-        let mut mailbox = Self { wire: Wire::open(address), address, account, messages: 0 };
+        let mut mailbox = Self { wire: Wire::open(address, LONGEST_SILENCE), address, account, messages: 0 };
         mailbox.begin();
         mailbox
     }
@@ -150,7 +153,7 @@ impl Mailbox {
         let command = format!("FETCH {} ({items})", self.messages);
         let Some(Reply { untagged, tagged }) = self.command(&command) else {
             answers.insert(key.to_owned(), ENDED.to_owned());
-            self.wire = Wire::open(self.address);
+            self.wire = Wire::open(self.address, LONGEST_SILENCE);
             return self.begin();
         };
         let mut fetched = untagged.iter().filter_map(|values| match values.as_slice() {
