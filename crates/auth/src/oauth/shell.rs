@@ -31,8 +31,10 @@ const LARGEST_ANSWER: u64 = 256 * 1024;
 const KEYS_ARE_OLD: Duration = Duration::from_secs(60 * 60);
 /// For how long old keys are used where no new ones can be had.
 const KEYS_ARE_DEAD: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long to wait before keys are fetched again because a token names one that is not among them, or because that failed.
+/// How long to wait before keys are fetched again because a token names one that is not among them.
 const BETWEEN_FETCHES: Duration = Duration::from_secs(30);
+/// How long to wait before that is tried again where there are no keys at all.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
 
 /// Where it is told what a token is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +175,8 @@ impl Issuer {
         let mut keys = self.keys.lock().await;
         let age = keys.fetched.as_ref().map(|(at, _)| at.elapsed());
         let wanted = renew || age.is_none_or(|age| age >= KEYS_ARE_OLD);
-        let waited = keys.tried.is_none_or(|at| at.elapsed() >= BETWEEN_FETCHES);
+        let pause = if age.is_some() { BETWEEN_FETCHES } else { BETWEEN_ATTEMPTS };
+        let waited = keys.tried.is_none_or(|at| at.elapsed() >= pause);
         if wanted && waited {
             keys.tried = Some(Instant::now());
             match self.fetch_keys().await {

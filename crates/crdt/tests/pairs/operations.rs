@@ -24,13 +24,14 @@ pub enum Operation {
     Annotate,
     Add,
     Password,
+    AppPassword,
     Quota,
     Remove,
 }
 
 impl Operation {
     /// All, in the order of the document.
-    pub const ALL: [Operation; 19] = [
+    pub const ALL: [Operation; 20] = [
         Operation::Deliver,
         Operation::Append,
         Operation::Copy,
@@ -48,6 +49,7 @@ impl Operation {
         Operation::Annotate,
         Operation::Add,
         Operation::Password,
+        Operation::AppPassword,
         Operation::Quota,
         Operation::Remove,
     ];
@@ -72,6 +74,7 @@ impl Operation {
             Operation::Annotate => "annotate",
             Operation::Add => "add",
             Operation::Password => "password",
+            Operation::AppPassword => "app password",
             Operation::Quota => "quota",
             Operation::Remove => "remove",
         }
@@ -105,6 +108,7 @@ impl Operation {
             Operation::Annotate => world.annotate(node, WORK, of_side(side)),
             Operation::Add => world.add_account(node, of_side(side)),
             Operation::Password => world.set_password(node, of_side(side)),
+            Operation::AppPassword => world.add_app_password(node, side),
             Operation::Quota => world.set_quota(node, 100 + u64::from(side)),
             Operation::Remove => world.remove_account(node),
         }

@@ -32,7 +32,7 @@ pub fn expected(one: Operation, other: Operation) -> Outcome {
         (_, Remove) => Outcome::Alone(Remove),
         (Delete, Annotate) => Outcome::Alone(Delete),
         (Rename, Annotate) => Outcome::First(Annotate),
-        (_, Annotate | Quota) => Outcome::Both,
+        (_, Annotate | AppPassword | Quota) => Outcome::Both,
         (_, Password) | (_, Subscribe) | (Create, _) | (_, Create) => Outcome::Both,
         (Deliver | Append, Delete) => Outcome::MailStays,
         (Deliver | Append, Rename) => Outcome::First(one),

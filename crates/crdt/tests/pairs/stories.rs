@@ -42,6 +42,7 @@ pub fn told(picture: Option<&Picture>) -> String {
     if picture.password != "at first" {
         words.push(format!("password:{}", picture.password));
     }
+    words.extend(picture.app_passwords.iter().map(|id| format!("app:{id}")));
     words.join(" ")
 }
 
@@ -368,5 +369,28 @@ pub const STORIES: &[Story] = &[
         ],
         outcome: "the later of removal and addition; an account that is there has all its default mailboxes",
         shown: ["no account", "password:again"],
+    },
+    Story {
+        flags: &[],
+        before: |world, node| world.add_app_password(node, 1),
+        sides: [
+            ("take an app password away", |world, node| world.remove_app_password(node, 1)),
+            ("add another, and change the password", |world, node| {
+                world.add_app_password(node, 2)?;
+                world.set_password(node, "changed")
+            }),
+        ],
+        outcome: "the other is there, the first one is gone, and the new password holds",
+        shown: ["Work[M N] password:changed app:2"; 2],
+    },
+    Story {
+        flags: &[],
+        before: |world, node| world.add_app_password(node, 1),
+        sides: [
+            ("remove the account and add it again", add_again),
+            ("add an app password", |world, node| world.add_app_password(node, 2)),
+        ],
+        outcome: "what was there before the removal went with it, what was added after holds",
+        shown: ["password:again", "password:again app:2"],
     },
 ];

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use peerpost_crdt::account::NewEntry;
 use peerpost_crdt::clock::Millis;
 use peerpost_crdt::flag::{Flag, FlagChange};
+use peerpost_crdt::fold::app_password::AppPassword;
 use peerpost_crdt::identity::{
-    AccountId, BodyHash, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
+    AccountId, AppPasswordId, BodyHash, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
 };
 use peerpost_crdt::operation::{DefaultMailbox, Quota};
 use peerpost_crdt::record::Record;
@@ -44,6 +45,8 @@ pub type Message = (char, BTreeSet<String>);
 pub struct Picture {
     pub password: String,
     pub quota: Quota,
+    /// The identities of app passwords, each by its octet.
+    pub app_passwords: BTreeSet<u8>,
     pub subscriptions: BTreeSet<String>,
     /// By mailbox.
     pub annotations: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
@@ -181,6 +184,7 @@ impl World {
         Some(Picture {
             password: account.head().password().unwrap_or_default().to_owned(),
             quota: account.head().quota(),
+            app_passwords: account.head().app_passwords().map(|(_, one)| one.id.0[0]).collect(),
             annotations: annotations.filter(|(_, annotations)| !annotations.is_empty()).collect(),
             subscriptions: account.head().subscriptions().map(str::to_owned).collect(),
             mailboxes: account.units().iter().map(mailbox).collect(),
@@ -337,6 +341,19 @@ impl World {
     pub fn set_quota(&mut self, node: usize, messages: u64) -> Result<(), Refused> {
         let quota = Quota { octets: None, messages: Some(messages) };
         self.on(node).set_quota(alice(), quota).map_err(|_| Refused)?;
+        self.commit(node);
+        Ok(())
+    }
+
+    pub fn add_app_password(&mut self, node: usize, id: u8) -> Result<(), Refused> {
+        let new = AppPassword { id: AppPasswordId([id; 16]), label: "phone".to_owned(), digest: [id; 32] };
+        self.on(node).add_app_password(alice(), new).map_err(|_| Refused)?;
+        self.commit(node);
+        Ok(())
+    }
+
+    pub fn remove_app_password(&mut self, node: usize, id: u8) -> Result<(), Refused> {
+        self.on(node).remove_app_password(alice(), AppPasswordId([id; 16])).map_err(|_| Refused)?;
         self.commit(node);
         Ok(())
     }
