@@ -38,8 +38,8 @@ use kit::cluster::{Cluster, Setup};
 use kit::imap::Client;
 use kit::node::Node;
 use kit::programs::{
-    ALPINE, CURL, CYRUS_SCRAM, FETCHMAIL, GETMAIL, MBSYNC, NEOMUTT, NSS_WRAPPER, OFFLINEIMAP, PYTHON, THUNDERBIRD, XVFB,
-    trial,
+    ALPINE, CURL, CYRUS_SCRAM, FETCHMAIL, GETMAIL, MBSYNC, NEOMUTT, NSS_WRAPPER, OFFLINEIMAP, PYTHON,
+    THUNDERBIRD, XVFB, trial,
 };
 use kit::wait::eventually;
 use kit::witness::Witness;

@@ -75,7 +75,8 @@ fn run_mbsync(cluster: &Cluster, place: usize, home: &Path, mechanism: &str) {
 #[track_caller]
 fn run_on(world: &World, home: &str, sync: &str) {
     let certificate = world.certificate();
-    let call = Call { host: NAME, port: world.doors.imap_tls, certificate: &certificate, mechanism: "LOGIN", sync };
+    let call =
+        Call { host: NAME, port: world.doors.imap_tls, certificate: &certificate, mechanism: "LOGIN", sync };
     call.run(world.command("mbsync", home), &world.home(home));
 }
 

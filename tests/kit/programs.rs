@@ -65,7 +65,8 @@ pub fn trial(name: &str, needs: &'static [Program], body: fn()) -> Trial {
 fn find(name: &str) -> Option<PathBuf> {
     let directories: Vec<PathBuf> = if name.ends_with(".so") {
         let inner = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-        let libraries: Vec<PathBuf> = ["/usr/lib".into(), "/usr/lib64".into()].into_iter().chain(inner).collect();
+        let libraries: Vec<PathBuf> =
+            ["/usr/lib".into(), "/usr/lib64".into()].into_iter().chain(inner).collect();
         let plugins: Vec<PathBuf> = libraries.iter().map(|directory| directory.join("sasl2")).collect();
         [libraries, plugins].concat()
     } else {
