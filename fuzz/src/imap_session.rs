@@ -76,7 +76,7 @@ impl Client {
     fn say(&mut self, octets: &[u8]) {
         let mut rest = octets;
         while !self.closed {
-            // Only what is taken at once borrows the octets.
+            self.feed.spell(self.session.name_encoding());
             let Some(fed) = self.feed.next(&mut rest) else { return };
             match fed {
                 Fed::Input(input) => {
@@ -105,9 +105,9 @@ impl Client {
                     let answer = self.store.ask(request);
                     self.session.handle(self.now, Input::Answered(answer), &mut self.out)
                 }
-                Action::Authenticate { name, password } => {
-                    let result = self.store.authenticate(&name, &password);
-                    self.session.handle(self.now, Input::Authenticated(result), &mut self.out)
+                Action::Authenticate(question) => {
+                    let answer = self.store.answer(question);
+                    self.session.handle(self.now, Input::Authenticated(answer), &mut self.out)
                 }
                 Action::StartTls => self.session.handle(self.now, Input::TlsStarted, &mut self.out),
                 Action::Continue => self.session.produce(self.now, &mut self.out),
@@ -115,7 +115,8 @@ impl Client {
                     self.now = until;
                     self.session.produce(self.now, &mut self.out)
                 }
-                Action::Close => {
+                // Nothing that comes now is plain any more.
+                Action::Close | Action::Compress => {
                     self.closed = true;
                     return;
                 }

@@ -122,9 +122,9 @@ impl Client {
                         if self.real { self.store.ask(request) } else { self.store.pretend(request) };
                     self.session.handle(self.now, Input::Answered(answer), &mut self.out)
                 }
-                Action::Authenticate { name, password } => {
-                    let result = self.store.authenticate(&name, &password);
-                    self.session.handle(self.now, Input::Authenticated(result), &mut self.out)
+                Action::Authenticate(question) => {
+                    let answer = self.store.answer(question);
+                    self.session.handle(self.now, Input::Authenticated(answer), &mut self.out)
                 }
                 // The shell drops what came before the handshake; here it is the input's own, and goes on.
                 Action::StartTls => self.session.handle(self.now, Input::TlsStarted, &mut self.out),

@@ -3,16 +3,19 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 
+use auth::bearer::Hint;
+use auth::exchange::{Answer, Question};
+use auth::oauth::policy::TokenError;
 use mailstore::crdt::clock::Millis;
 use mailstore::crdt::identity::{AccountId, MailboxId, NodeSlot};
 use mailstore::crdt::view::MailboxView;
 use mailstore::identity::NodeIdentity;
 use mailstore::inline::Inline;
 use mailstore::message::Scanner;
-use mailstore::password::PasswordCost;
+use mailstore::password::{PasswordCost, ScramKeys};
 use mailstore::request::{Authenticated, Reply, Request, RequestError};
 use mailstore::{Mailstore, NewMessage};
 use storage::{SimulatedDisk, Storage};
@@ -23,6 +26,14 @@ pub const START: Millis = Millis(1_790_000_000_000);
 pub const NAME: &str = "alice";
 /// Its password.
 pub const PASSWORD: &str = "secret";
+/// The token that its issuer finds good.
+pub const GOOD_TOKEN: &str = "good";
+/// The rounds of SCRAM's keys: as few as are allowed.
+const ROUNDS: u32 = 4096;
+/// What the server adds to a nonce of SCRAM.
+const NONCE: [u8; 16] = [9; 16];
+/// What the channel is bound by.
+pub const BOUND: [u8; 32] = [5; 32];
 
 /// The messages of INBOX.
 const MESSAGES: [&str; 3] = [
@@ -93,12 +104,36 @@ impl Store {
         (mailstore, authenticated)
     }
 
-    /// Checks a password, without the cost of its hash.
-    pub fn authenticate(&self, name: &str, password: &str) -> Result<Authenticated, RequestError> {
-        match (name, password) {
-            (NAME, PASSWORD) => Ok(self.authenticated.clone()),
-            (NAME, _) => Err(RequestError::WrongPassword),
-            _ => Err(RequestError::NoSuchAccount(name.to_owned())),
+    /// Answers what a login needs to know: passwords and keys of SCRAM without the cost of their hashes, tokens by their
+    /// text, a nonce and a channel that are always the same.
+    pub fn answer(&self, question: Question) -> Result<Answer, RequestError> {
+        let logged_in = || Ok(Answer::LoggedIn(self.authenticated.clone()));
+        match question {
+            Question::Password { name, password } if name == NAME && password == PASSWORD => logged_in(),
+            Question::LogIn { name } if name == NAME => logged_in(),
+            Question::Password { name, .. } | Question::LogIn { name } => {
+                Err(RequestError::NoSuchAccount(name))
+            }
+            Question::Keys { name, binding } => {
+                static KEYS: OnceLock<ScramKeys> = OnceLock::new();
+                let derive =
+                    || ScramKeys::derive(PASSWORD, [7; 16], ROUNDS).expect("as many rounds as are allowed");
+                let keys = match name.as_str() {
+                    NAME => KEYS.get_or_init(derive).clone(),
+                    _ => ScramKeys::decoy(b"", &name, ROUNDS),
+                };
+                Ok(Answer::Keys { keys, nonce: NONCE, bound: binding.map(|_| BOUND.to_vec()) })
+            }
+            Question::Token { token, name } => {
+                let error = match token.0.as_str() {
+                    GOOD_TOKEN if name.as_deref().is_none_or(|name| name == NAME) => return logged_in(),
+                    "expired" => TokenError::Expired,
+                    "scope" => TokenError::Scope,
+                    "down" => TokenError::Unavailable,
+                    _ => TokenError::Invalid("it is not the good one"),
+                };
+                Ok(Answer::TokenRefused { error, hint: Hint::default() })
+            }
         }
     }
 
