@@ -223,14 +223,16 @@ impl Committer {
     fn finish(&mut self, commit: &Commit, outcomes: Vec<Outcome>) {
         for changed in &commit.accounts {
             let Ok(Some(account)) = self.replica.account(changed.account) else { continue };
-            if changed.dirty.head || changed.dirty.listing {
-                self.published.set_account(account, changed.dirty.head);
-            }
             for mailbox in &changed.dirty.foreign {
                 self.published.set_foreign(account.view(*mailbox));
             }
             for mailbox in changed.dirty.shown.keys() {
                 self.published.set_view(account.view(*mailbox));
+            }
+            // After the views: sessions that are told of the account alone look then whether their mailbox is still there.
+            // One that looked too early never heard that its mailbox was deleted.
+            if changed.dirty.head || changed.dirty.listing {
+                self.published.set_account(account, changed.dirty.head);
             }
             self.published.tell_activity(account, &changed.dirty);
         }
