@@ -67,8 +67,21 @@ fn change(alpine: &mut Terminal, prefix: &str) {
     go_to(alpine, &name("flag"));
     alpine.types("**");
     go_to(alpine, &name("move"));
-    alpine.does("s\u{15}Projects\r", "copied to folder \"Projects\"");
+    alpine.types("s\u{15}Projects\r");
+    is_marked_deleted(alpine, &name("move"));
     go_to(alpine, &name("delete"));
-    alpine.does("d", "marked for deletion");
-    alpine.does("x", "2 messages expunged");
+    alpine.types("d");
+    is_marked_deleted(alpine, &name("delete"));
+    alpine.types("x");
+    let gone = [name("move"), name("delete")].map(|id| format!("about {id}"));
+    alpine.is("both are gone", |screen| gone.iter().all(|subject| !screen.contains(subject)));
+}
+
+/// What Alpine says of it stands for a moment only, the mark stays.
+fn is_marked_deleted(alpine: &Terminal, id: &str) {
+    let subject = format!(" about {id} ");
+    alpine.is(&format!("{id} is marked as deleted"), |screen| {
+        let line = screen.lines().find(|line| format!("{line} ").contains(&subject));
+        line.and_then(|line| line.get(..5)).is_some_and(|marks| marks.contains('D'))
+    });
 }

@@ -24,6 +24,8 @@ pub struct Happened {
     pub shown: u64,
     /// The same, or something waits to be shown when somebody looks.
     pub any: u64,
+    /// How many happenings there were in this mailbox alone.
+    times: u64,
     picture: Picture,
 }
 
@@ -46,14 +48,14 @@ impl Happened {
     pub fn is_addition(&self, before: &Happened, added: usize) -> bool {
         let Picture { validity, messages, .. } = before.picture;
         let known = validity.is_none() || self.picture.validity == validity;
-        known && self.any <= before.any + 1 && self.picture.messages == messages.saturating_add(added)
+        known && self.times <= before.times + 1 && self.picture.messages == messages.saturating_add(added)
     }
 }
 
 impl Activity {
     /// Nothing has happened since these views.
     pub(crate) fn beginning<'a>(views: impl Iterator<Item = &'a MailboxView>) -> Self {
-        let none = |view| Happened { messages: 0, shown: 0, any: 0, picture: Picture::of(view) };
+        let none = |view| Happened { messages: 0, shown: 0, any: 0, times: 0, picture: Picture::of(view) };
         Activity { count: 0, mailboxes: views.map(|view| (view.mailbox, none(view))).collect() }
     }
 
@@ -63,9 +65,10 @@ impl Activity {
         let count = self.count;
         for (view, changed) in views {
             let picture = Picture::of(view);
-            let new = Happened { messages: count, shown: count, any: count, picture };
+            let new = Happened { messages: count, shown: count, any: count, times: 0, picture };
             let happened = self.mailboxes.entry(view.mailbox).or_insert(new);
             happened.any = count;
+            happened.times += 1;
             if changed {
                 happened.shown = count;
             }
@@ -127,9 +130,10 @@ mod tests {
 
     #[test]
     fn an_addition_is_nothing_else() {
-        let with = |messages: usize, any| {
+        let with = |messages: usize, times| {
             let picture = Picture { validity: None, uid_next: Uid(1), messages };
-            Happened { messages: 0, shown: 0, any, picture }
+            // What happened in other mailboxes meanwhile does not matter.
+            Happened { messages: 0, shown: 0, any: 10 * times, times, picture }
         };
         assert!(with(3, 8).is_addition(&with(1, 7), 2));
         assert!(!with(3, 9).is_addition(&with(1, 7), 2), "there was something before or after it");

@@ -120,6 +120,9 @@ fn an_attempt_can_be_empty_cancelled_and_wrong() {
     let answer = client.send(&format!("AUTHENTICATE SCRAM-SHA-256 {}", scram.first()));
     assert!(client.line(&scram.last(challenge(&answer))).starts_with("+ "));
     assert!(client.line("AAAA").starts_with("t BAD "));
-    assert!(client.send("SELECT INBOX").starts_with("t BAD Log in first"), "the proof alone is no login");
+    assert!(
+        client.send("SELECT INBOX").starts_with("t BAD [CLIENTBUG] Log in first"),
+        "the proof alone is no login"
+    );
     assert!(client.send("LOGIN alice secret").starts_with("t OK "));
 }
