@@ -78,9 +78,9 @@ fn terminate(process: &str) {
     drop(Command::new("sh").args(["-c", &format!("kill -TERM {process}")]).status());
 }
 
-/// A directory that the owner of the mail can reach.
+/// A directory that the owner of the mail can reach; in memory where that is possible, for there will be many small files.
 fn directory() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     directory
 }
