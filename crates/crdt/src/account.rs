@@ -1,5 +1,6 @@
 //! One account on one node: the state folded from its operations, and what this node shows of it.
 
+pub mod access;
 pub mod annotations;
 mod app_passwords;
 mod departures;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, Stamp, Timestamp};
+use crate::fold::access::Life;
 use crate::fold::app_password::AppPasswords;
 use crate::fold::entry::EntryState;
 use crate::fold::mailbox::{Epoch, MailboxState, Resolution, Unit};
@@ -34,10 +36,12 @@ use crate::placement::reach::Reach;
 use crate::vector::{Sequence, Vector};
 use crate::view::MailboxView;
 
+use access::AccessLists;
 use annotations::Annotations;
 use departures::Departures;
 use dirty::Dirty;
 use events::Event;
+pub(crate) use messages::{MessageCopies, MessageCopy};
 pub use messages::{NewEntry, Relocated, Stored};
 pub(crate) use pending::Pending;
 pub use usage::Usage;
@@ -62,6 +66,7 @@ pub struct AccountHead {
     quota: Option<Latest<Quota>>,
     annotations: Annotations,
     app_passwords: AppPasswords,
+    rights: AccessLists,
 }
 
 impl AccountHead {
@@ -73,6 +78,11 @@ impl AccountHead {
     /// Whether it was created and not removed since.
     pub fn exists(&self) -> bool {
         self.created.is_some() && self.created > self.removed
+    }
+
+    /// Which of the accounts that ever bore the name it is.
+    pub fn life(&self) -> Life {
+        Life(self.removed)
     }
 
     /// What is kept of the password: hash and keys as text, which the store above reads.
@@ -97,13 +107,27 @@ impl AccountHead {
         &self.annotations
     }
 
-    /// The head as it lies in the table `accounts`. A row of the first format ends before what was added since.
-    pub fn decode(row: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(row).or_else(|error| match postcard::take_from_bytes::<FirstHead>(row) {
-            Ok((first, [])) => Ok(first.into()),
-            _ => Err(error),
-        })
+    /// Who may do what with its mailboxes (RFC 4314).
+    pub fn rights(&self) -> &AccessLists {
+        &self.rights
     }
+
+    /// The head as it lies in the table `accounts`. A row of an earlier format ends before what was added since.
+    pub fn decode(row: &[u8]) -> Result<Self, postcard::Error> {
+        let (first, rest) = postcard::take_from_bytes::<FirstHead>(row)?;
+        let ((quota, annotations), rest) = added(rest)?;
+        let (app_passwords, rest) = added(rest)?;
+        let (rights, rest) = added(rest)?;
+        match rest.is_empty() {
+            true => Ok(AccountHead { quota, annotations, app_passwords, rights, ..first.into() }),
+            false => Err(postcard::Error::DeserializeBadEncoding),
+        }
+    }
+}
+
+/// What a later format has at the end of a row, and what stands behind that; nothing where the row is of an earlier one.
+fn added<'row, T: Default + Deserialize<'row>>(row: &'row [u8]) -> Result<(T, &'row [u8]), postcard::Error> {
+    if row.is_empty() { Ok((T::default(), row)) } else { postcard::take_from_bytes(row) }
 }
 
 /// [`AccountHead`] in the first format of the table `accounts`.
@@ -128,9 +152,7 @@ impl From<FirstHead> for AccountHead {
             subscriptions: first.subscriptions,
             validity_of_name: first.validity_of_name,
             greatest_validity: first.greatest_validity,
-            quota: None,
-            annotations: Annotations::default(),
-            app_passwords: AppPasswords::default(),
+            ..AccountHead::default()
         }
     }
 }
@@ -528,7 +550,12 @@ mod tests {
         assert_eq!(first, expected);
         let now = postcard::to_stdvec(&expected).expect("plain data");
         assert_eq!(AccountHead::decode(&now).expect("a row of this format"), expected);
-        for end in (0..now.len()).filter(|end| *end != row.len()) {
+        // Before there were app passwords, and then access control lists, a row ended before the octet that tells that there are none.
+        let ends = [row.len(), now.len() - 2, now.len() - 1];
+        for end in ends {
+            assert_eq!(AccountHead::decode(&now[..end]).expect("a row of that time"), expected);
+        }
+        for end in (0..now.len()).filter(|end| !ends.contains(end)) {
             assert!(AccountHead::decode(&now[..end]).is_err(), "a row that is cut at {end} is damaged");
         }
     }

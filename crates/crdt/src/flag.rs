@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rights::Rights;
+
 /// The longest keyword that is kept, in octets.
 pub const LONGEST_KEYWORD: usize = 128;
 /// The most flags and keywords that one message carries, set or once set.
@@ -35,6 +37,15 @@ impl Flag {
         };
         let known = [Flag::Seen, Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Draft];
         known.into_iter().find(|flag| flag.as_str()[1..].eq_ignore_ascii_case(system))
+    }
+
+    /// The right that it takes to change it (RFC 4314 section 2.1).
+    pub fn right(&self) -> Rights {
+        match self {
+            Flag::Seen => Rights::SEEN,
+            Flag::Deleted => Rights::DELETE_MESSAGES,
+            _ => Rights::WRITE,
+        }
     }
 
     /// The flag as IMAP spells it.
@@ -128,6 +139,8 @@ pub enum FlagChange {
     Remove,
     /// `FLAGS`
     Replace,
+    /// `FLAGS`, by somebody who has these rights alone: flags that take another one stay as they are (RFC 4314 section 4).
+    ReplaceWithin(Rights),
 }
 
 /// The flags that one message carries, sorted.

@@ -171,6 +171,17 @@ impl DeliveryKey {
     }
 }
 
+impl DeliveryKey {
+    /// The key of a message that is moved into an account from another one, by the entry that it leaves.
+    pub fn of_move(account: AccountId, entry: EntryId) -> Self {
+        let SegmentId { incarnation, number } = entry.segment;
+        DeliveryKey(derive(
+            "peerpost move between accounts",
+            &[&account.0, &incarnation.0, &number.to_be_bytes(), &entry.index.to_be_bytes()],
+        ))
+    }
+}
+
 /// A 128-bit name from a context and length-delimited parts.
 fn derive(context: &str, parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_derive_key(context);

@@ -15,6 +15,7 @@ pub mod operation;
 pub mod placement;
 pub mod record;
 pub mod replica;
+pub mod rights;
 pub mod vector;
 pub mod view;
 pub mod writer;

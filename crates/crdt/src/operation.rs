@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
 use crate::flag::{Flag, MOST_FLAGS};
+use crate::fold::access::Identifier;
 use crate::fold::app_password::AppPassword;
 use crate::fold::entry::MOST_REGISTERS;
 use crate::identity::{
     AccountId, AppPasswordId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId,
     Uid, Validity,
 };
+use crate::rights::Rights;
 use crate::vector::Sequence;
 use crate::view::ReceivedAt;
 
@@ -395,6 +397,17 @@ pub enum Operation {
     AddAppPassword(AppPassword),
     /// Such a password holds no longer, and never again.
     RemoveAppPassword(AppPasswordId),
+    /// Somebody has other rights to a mailbox (RFC 4314). What is in neither set stays as it is.
+    ChangeRights {
+        /// Which mailbox.
+        mailbox: MailboxId,
+        /// Whose rights.
+        identifier: Identifier,
+        /// What is given.
+        given: Rights,
+        /// What is taken.
+        taken: Rights,
+    },
 }
 
 /// How much an account may hold.
@@ -441,7 +454,7 @@ impl Operation {
             CreateMailbox { .. } | RenameMailbox { .. } | DeleteMailbox { .. } => {
                 matches!(document, DocumentId::Account(_))
             }
-            Subscribe { .. } | BearName { .. } | Annotate { .. } => {
+            Subscribe { .. } | BearName { .. } | Annotate { .. } | ChangeRights { .. } => {
                 matches!(document, DocumentId::Account(_))
             }
             Found { .. } => matches!(document, DocumentId::Mailbox(..)),
@@ -476,6 +489,9 @@ impl Operation {
                     .then_some("name")
             }
             Subscribe { name, .. } | BearName { name, .. } => bad_name(name).then_some("name"),
+            ChangeRights { given, taken, .. } => {
+                ((*given | *taken).is_empty() || given.intersect(*taken)).then_some("rights")
+            }
             Annotate { name, value, .. } => {
                 let long = value.as_ref().is_some_and(|value| value.len() > LONGEST_ANNOTATION);
                 (bad_name(name) || long).then_some("annotation")

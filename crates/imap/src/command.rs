@@ -3,6 +3,7 @@
 //! Everything is parsed once into a type that carries the proof: mailbox names are UTF-8, macros of FETCH are expanded,
 //! UIDs and sequence numbers are different types, flags are flags of the store.
 
+mod access;
 mod fetch;
 mod list;
 mod metadata;
@@ -20,6 +21,7 @@ use std::fmt;
 use mailstore::crdt::flag::{Flag, FlagChange};
 use mailstore::crdt::view::ReceivedAt;
 
+pub use access::RightsChange;
 pub use fetch::{FetchItem, Partial, Section, SectionText};
 pub use list::{ListReturn, ListSelection, StatusItem};
 pub use metadata::{Depth, EntryName};
@@ -218,6 +220,39 @@ pub enum CommandBody {
     },
     /// SETQUOTA (RFC 9208 section 4.1.3), which no client may
     SetQuota,
+    /// GETACL (RFC 4314 section 3.3)
+    GetAcl {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// SETACL (RFC 4314 section 3.1)
+    SetAcl {
+        /// The mailbox.
+        mailbox: String,
+        /// Whose rights.
+        identifier: String,
+        /// What becomes of them.
+        change: RightsChange,
+    },
+    /// DELETEACL (RFC 4314 section 3.2)
+    DeleteAcl {
+        /// The mailbox.
+        mailbox: String,
+        /// Whose entry.
+        identifier: String,
+    },
+    /// LISTRIGHTS (RFC 4314 section 3.4)
+    ListRights {
+        /// The mailbox.
+        mailbox: String,
+        /// Whose rights.
+        identifier: String,
+    },
+    /// MYRIGHTS (RFC 4314 section 3.5)
+    MyRights {
+        /// The mailbox.
+        mailbox: String,
+    },
     /// CHECK
     Check,
     /// CLOSE

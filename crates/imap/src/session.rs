@@ -4,6 +4,8 @@
 //! The shell calls [`Session::handle`] with each input, writes `out` to the client and does what the returned [`Action`]
 //! says; after [`Action::Continue`] it calls [`Session::produce`]. One file for each family of commands is below.
 
+mod access;
+mod acl;
 mod answer;
 mod append;
 mod bodies;
@@ -36,13 +38,15 @@ mod status;
 mod store;
 mod uid_batches;
 mod uid_only;
+mod visible;
 
 use std::sync::Arc;
 
 use mailstore::Mailstore;
-use mailstore::account::AccountView;
+use mailstore::account::{AccountView, OTHER_USERS};
 use mailstore::crdt::clock::Millis;
 use mailstore::crdt::identity::AccountId;
+use mailstore::crdt::rights::Rights;
 use mailstore::request::{Reply, RequestError};
 use tokio::sync::watch;
 
@@ -109,11 +113,16 @@ enum Running {
     WrongPassword(Box<(Tag, Answer)>),
     Select(select::Selecting),
     Mailbox(mailboxes::Changing),
+    /// An access control list is being changed.
+    Rights(Tag),
+    /// An account is being loaded that a command is about.
+    Opening(access::Opening),
     Metadata(metadata::Changing),
     Quota(quota::Asking),
     List(list::Listing),
     Status(status::Asking),
     Append(append::Appending),
+    Replace(replace::Replacing),
     Fetch(Box<fetch::Fetching>),
     Search(search::Searching),
     MultiSearch(Box<search::MultiSearching>),
@@ -267,7 +276,7 @@ impl Session {
         };
         let mailbox = async {
             match &mut self.selected {
-                Some(selected) if told => selected.changed().await,
+                Some(selected) => selected.changed(told).await,
                 _ => std::future::pending().await,
             }
         };
@@ -297,12 +306,16 @@ impl Session {
     }
 
     fn command_logged_in(&mut self, now: Millis, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
+        let (tag, body) = match self.open_first(tag, body) {
+            Ok(action) => return action,
+            Err(command) => command,
+        };
         match body {
             CommandBody::Unauthenticate => self.unauthenticate(&tag, out),
             CommandBody::Compress { mechanism } => self.compress(&tag, &mechanism, out),
             CommandBody::Enable { capabilities } => self.enable(&tag, &capabilities, out),
             CommandBody::Namespace => {
-                out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+                put::put!(out, "* NAMESPACE ((\"\" \"/\")) ((\"{OTHER_USERS}\" \"/\")) NIL\r\n");
                 self.done(&tag, "Completed", out)
             }
             CommandBody::Select { mailbox, read_only, condstore, resync } => {
@@ -312,6 +325,17 @@ impl Session {
             CommandBody::Create { mailbox, special_uses } => self.create(tag, &mailbox, special_uses, out),
             CommandBody::Delete { mailbox } => self.delete(tag, &mailbox, out),
             CommandBody::Rename { from, to } => self.rename(tag, &from, &to, out),
+            CommandBody::GetAcl { mailbox } => self.get_acl(&tag, &mailbox, out),
+            CommandBody::SetAcl { mailbox, identifier, change } => {
+                self.set_acl(tag, &mailbox, &identifier, change, out)
+            }
+            CommandBody::DeleteAcl { mailbox, identifier } => {
+                self.delete_acl(tag, &mailbox, &identifier, out)
+            }
+            CommandBody::ListRights { mailbox, identifier } => {
+                self.list_rights(&tag, &mailbox, &identifier, out)
+            }
+            CommandBody::MyRights { mailbox } => self.my_rights(&tag, &mailbox, out),
             CommandBody::Subscribe { mailbox } => self.subscribe(tag, &mailbox, true),
             CommandBody::Unsubscribe { mailbox } => self.subscribe(tag, &mailbox, false),
             CommandBody::List { reference, patterns, selection, returned } => {
@@ -336,6 +360,12 @@ impl Session {
     }
 
     fn command_selected(&mut self, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
+        if let Some(selected) = &mut self.selected {
+            selected.refresh();
+            if !selected.access.rights().contain(Rights::READ) {
+                return self.fail(&tag, access::no_permission(Rights::READ), out);
+            }
+        }
         if self.uid_only && uid_only::takes_sequence_numbers(&body) {
             return self.fail(&tag, uid_only::refusal(), out);
         }
@@ -367,15 +397,18 @@ impl Session {
         match std::mem::take(&mut self.running) {
             Running::Select(selecting) => self.select_answered(selecting, answer, out),
             Running::Mailbox(changing) => self.mailbox_answered(changing, answer, out),
+            Running::Rights(tag) => self.rights_answered(&tag, answer, out),
+            Running::Opening(opening) => self.opened(opening, &answer, out),
             Running::Quota(asking) => self.quota_answered(&asking, answer, out),
             Running::Metadata(changing) => self.metadata_answered(changing, answer, out),
             Running::List(listing) => self.list_answered(listing, answer, out),
             Running::Status(asking) => self.status_answered(&asking, answer, out),
             Running::Append(appending) => self.append_answered(appending, answer, out),
+            Running::Replace(replacing) => self.replaced_across(&replacing, answer, out),
             Running::MultiSearch(multi) => self.multi_search_answered(multi, answer, out),
             Running::Fetch(fetching) => self.fetch_answered(fetching, answer, out),
             Running::Store(storing) => self.store_answered(&storing, answer, out),
-            Running::Copy(copying) => self.copy_answered(&copying, answer, out),
+            Running::Copy(copying) => self.copy_answered(copying, answer, out),
             Running::Expunge(expunging) => self.expunge_answered(&expunging, answer, out),
             Running::Notify(setting) => self.notify_answered(setting, answer, out),
             Running::Notices => self.notices_answered(answer, out),
@@ -504,6 +537,9 @@ impl Session {
         }
         let departing = self.departing();
         let Some(selected) = &mut self.selected else { return };
+        if telling != Telling::Nothing {
+            selected.tell_rights(out);
+        }
         match telling {
             Telling::Everything => selected.tell_everything(self.condstore, departing, out),
             Telling::Departures => {

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt::fold::access::{AccessList, Grantee};
 use crdt::identity::{AccountId, MailboxId};
 
 /// The separator of the mailbox hierarchy.
 pub const HIERARCHY_SEPARATOR: char = '/';
+/// What begins the names of mailboxes of other accounts (RFC 2342): the name of their owner follows, and the one that the owner
+/// knows.
+pub const OTHER_USERS: &str = "Other Users/";
 /// The mailboxes that every account has, with their special use of RFC 6154.
 pub const DEFAULT_MAILBOXES: [(&str, Option<&str>); 6] = [
     ("INBOX", None),
@@ -25,6 +29,8 @@ pub struct MailboxEntry {
     pub special_use: Option<String>,
     /// Its annotations of RFC 5464, by their names in lower case.
     pub annotations: BTreeMap<String, Vec<u8>>,
+    /// Who may do what with it (RFC 4314).
+    pub access: AccessList,
 }
 
 /// The mailboxes and subscriptions of an account at one moment.
@@ -32,6 +38,8 @@ pub struct MailboxEntry {
 pub struct AccountView {
     /// The account.
     pub account: AccountId,
+    /// What rights are given to it under.
+    pub grantee: Grantee,
     /// Its name.
     pub name: String,
     /// Whether it was removed: its sessions end.

@@ -93,6 +93,7 @@ impl MailboxMerge {
                     self.reissues.push(Reissue { entry: *entry, from: *from, to: *to });
                 }
             }
+            Event::RightsChanged { .. } => {}
             Event::Bumped { from, to, reason, .. } => {
                 let from = self.bumped.map_or(*from, |bump| bump.from);
                 self.bumped = Some(Bump { from, to: *to, reason: *reason });
@@ -112,13 +113,51 @@ pub struct MergeRecord {
     pub records: u64,
     /// What became of mailboxes.
     pub mailboxes: BTreeMap<MailboxId, MailboxMerge>,
+    /// How often the merge changed who may do what with them. It stands behind the rest ([`MergeRecord::encode`]).
+    #[serde(skip)]
+    pub rights: BTreeMap<MailboxId, u64>,
 }
 
 impl MergeRecord {
+    /// The record as a row or the end of a notice. In the first format there were no changes of rights, and there are none at the
+    /// end where there are none.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = rows::encode(self);
+        row.extend(self.encode_rights());
+        row
+    }
+
+    /// What stands behind a record, or behind a notice of one.
+    pub(crate) fn encode_rights(&self) -> Vec<u8> {
+        if self.rights.is_empty() { Vec::new() } else { rows::encode(&self.rights) }
+    }
+
+    /// Takes what stands behind the record; whether it was that, and nothing else.
+    pub(crate) fn decode_rights(&mut self, rest: &[u8]) -> bool {
+        let rights = match rest.is_empty() {
+            true => Ok((BTreeMap::new(), rest)),
+            false => postcard::take_from_bytes(rest),
+        };
+        match rights {
+            Ok((rights, [])) => {
+                self.rights = rights;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn decode(row: &[u8]) -> Result<Self, ArchiveError> {
+        let record = postcard::take_from_bytes::<MergeRecord>(row).ok();
+        let whole = record.and_then(|(mut record, rest)| record.decode_rights(rest).then_some(record));
+        whole.ok_or_else(|| ArchiveError("a row of the table history is damaged".into()))
+    }
+
     /// Whether a node can have told it.
     pub(crate) fn is_valid(&self) -> bool {
         let names = self.mailboxes.values().all(|merge| merge.name.len() <= LONGEST_TEXT);
-        names && self.mailboxes.len() <= MOST_MAILBOXES && self.reissues() <= MOST_REISSUES
+        let most = self.mailboxes.len().max(self.rights.len());
+        names && most <= MOST_MAILBOXES && self.reissues() <= MOST_REISSUES
     }
 
     /// How many reissues it lists.
@@ -138,6 +177,9 @@ impl MergeRecord {
             merge.name.clone_from(&unit.name);
         }
         merge.add(event, room);
+        if matches!(event, Event::RightsChanged { .. }) {
+            *self.rights.entry(mailbox).or_default() += 1;
+        }
     }
 }
 
@@ -174,7 +216,7 @@ impl History {
         let mut open = BTreeMap::new();
         for row in reader.prefixed(Table::History, &[]).map_err(failed)? {
             let (key, value) = row.map_err(failed)?;
-            let record = rows::decode(Table::History, &value)?;
+            let record = MergeRecord::decode(&value)?;
             let account = key.get(..AccountId::LENGTH).and_then(AccountId::from_slice);
             let account =
                 account.ok_or_else(|| ArchiveError("a key of the table history is damaged".into()))?;
@@ -233,7 +275,7 @@ impl History {
             for event in &changed.events {
                 open.record.add(event, account);
             }
-            batch.put(Table::History, open.key.clone(), rows::encode(&open.record));
+            batch.put(Table::History, open.key.clone(), open.record.encode());
         }
         Ok(())
     }
@@ -312,7 +354,7 @@ pub fn read(
         let (key, value) = row.map_err(failed)?;
         let began = key.last_chunk().copied().map(u64::from_be_bytes).and_then(Timestamp::from_bits);
         let began = began.ok_or_else(|| ArchiveError("a key of the table history is damaged".into()))?;
-        records.push((began.slot(), rows::decode(Table::History, &value)?));
+        records.push((began.slot(), MergeRecord::decode(&value)?));
     }
     let mut merges = Vec::new();
     for (node, mut merge) in records {
@@ -325,4 +367,24 @@ pub fn read(
     }
     merges.sort_by_key(|told| (told.merge.at, told.node));
     Ok(merges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_the_first_format_has_no_changes_of_rights() {
+        let mailbox = MailboxId([7; 16]);
+        let mut record = MergeRecord { records: 3, ..MergeRecord::default() };
+        record.mailboxes.insert(mailbox, MailboxMerge { arrived: 2, ..MailboxMerge::default() });
+        assert_eq!(record.encode(), rows::encode(&record));
+        assert_eq!(MergeRecord::decode(&record.encode()), Ok(record.clone()));
+        record.rights.insert(mailbox, 5);
+        let row = record.encode();
+        assert_eq!(MergeRecord::decode(&row), Ok(record));
+        for damaged in [row.get(..row.len() - 1).expect("shorter"), &[row.as_slice(), &[0]].concat()] {
+            assert!(MergeRecord::decode(damaged).is_err());
+        }
+    }
 }

@@ -66,14 +66,7 @@ impl Job {
             Job::Request(request, _) => request,
             other => return matches!(other, Job::Grant(_)),
         };
-        matches!(
-            request,
-            Request::Append { .. }
-                | Request::Replace { .. }
-                | Request::Copy { .. }
-                | Request::Move { .. }
-                | Request::Bump { .. }
-        )
+        gives_uids(request)
     }
 
     /// Tells whoever waits that nothing of it was done.
@@ -100,6 +93,15 @@ impl Job {
             | Job::RetainHistory(_)
             | Job::Policy(_) => {}
         }
+    }
+}
+
+fn gives_uids(request: &Request) -> bool {
+    match request {
+        Request::Append { .. } | Request::Copy { .. } | Request::Move { .. } => true,
+        Request::Replace { .. } | Request::Bump { .. } | Request::CopyAcross { .. } => true,
+        Request::Permitted { request, .. } => gives_uids(request),
+        _ => false,
     }
 }
 

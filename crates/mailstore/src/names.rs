@@ -1,10 +1,13 @@
 //! Which names accounts and mailboxes may have.
 
-use crate::account::{HIERARCHY_SEPARATOR, canonical_name};
+use crate::account::{HIERARCHY_SEPARATOR, OTHER_USERS, canonical_name};
 use crate::request::{DEEPEST_HIERARCHY, LONGEST_LABEL, LONGEST_MAILBOX_NAME, RequestError};
 
 /// The longest name of an account, in octets: the local part and domain of RFC 5321 section 4.5.3.1.
 pub const LONGEST_ACCOUNT_NAME: usize = 320;
+
+/// The identifier of an access control list that means every account (RFC 4314 section 2).
+pub const ANYONE: &str = "anyone";
 
 /// The name of a mailbox to be made, INBOX in capitals, without a separator at its end.
 pub(crate) fn mailbox(name: &str) -> Result<String, RequestError> {
@@ -22,6 +25,9 @@ pub(crate) fn mailbox(name: &str) -> Result<String, RequestError> {
     }
     if name.contains(['*', '%']) {
         return bad("it has a wildcard of LIST");
+    }
+    if name.starts_with(OTHER_USERS) || OTHER_USERS.strip_suffix(HIERARCHY_SEPARATOR) == Some(name.as_str()) {
+        return bad("mailboxes of other users are named like that");
     }
     let levels: Vec<&str> = name.split(HIERARCHY_SEPARATOR).collect();
     if levels.len() > DEEPEST_HIERARCHY {
@@ -71,6 +77,10 @@ pub(crate) fn account(name: &str) -> Result<(), RequestError> {
     if name.chars().any(|c| c.is_control() || c.is_whitespace() || "\"\\/+*%()<>".contains(c)) {
         return bad("it has a space, a control character, or one of \" \\ / + * % ( ) < >");
     }
+    // RFC 4314 section 2: in an access control list it means everybody, or takes rights away.
+    if name.eq_ignore_ascii_case(ANYONE) || name.starts_with('-') {
+        return bad("access control lists have another meaning for it");
+    }
     Ok(())
 }
 
@@ -81,7 +91,18 @@ mod tests {
     #[test]
     fn mailbox_names_are_checked() {
         assert_eq!(mailbox("inbox/x/").as_deref(), Ok("INBOX/x"));
-        for bad in ["", "/", "a//b", "a\nb", "a*", "a%b", &"x".repeat(1001), &"a/".repeat(40)] {
+        for bad in [
+            "",
+            "/",
+            "Other Users",
+            "Other Users/bob",
+            "a//b",
+            "a\nb",
+            "a*",
+            "a%b",
+            &"x".repeat(1001),
+            &"a/".repeat(40),
+        ] {
             assert!(mailbox(bad).is_err(), "{bad:?}");
         }
     }
@@ -89,7 +110,7 @@ mod tests {
     #[test]
     fn account_names_are_checked() {
         assert!(account("alice@example.com").is_ok());
-        for bad in ["", "a b", "a+b", "a/b", "a\0"] {
+        for bad in ["", "a b", "a+b", "a/b", "a\0", "Anyone", "-alice"] {
             assert!(account(bad).is_err(), "{bad:?}");
         }
     }

@@ -39,6 +39,26 @@ pub enum Told {
     Verdict(Judged),
 }
 
+impl Told {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = rows::encode(self);
+        if let Told::Merge(_, merge) = self {
+            bytes.extend(merge.encode_rights());
+        }
+        bytes
+    }
+
+    /// What these octets say, if it is a notice and nothing else.
+    fn decode(bytes: &[u8]) -> Option<Told> {
+        let (mut told, rest) = postcard::take_from_bytes::<Told>(bytes).ok()?;
+        let whole = match &mut told {
+            Told::Merge(_, merge) => merge.decode_rights(rest),
+            Told::Announcement(_) | Told::Verdict(_) => rest.is_empty(),
+        };
+        whole.then_some(told)
+    }
+}
+
 /// What a node says of a life of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
@@ -143,7 +163,7 @@ impl Notices {
         now: Millis,
         told: &Told,
     ) -> Result<(), ArchiveError> {
-        let bytes = rows::encode(told);
+        let bytes = told.encode();
         if bytes.len() > LONGEST_NOTICE {
             tracing::error!(
                 octets = bytes.len(),
@@ -268,14 +288,13 @@ fn check(heard: &Heard, telling: Telling, now: Millis) -> Result<Vec<Checked>, H
     }
     let mut new = Vec::new();
     for notice in telling.notices.into_iter().filter(|notice| notice.at > known) {
-        let (told, rest): (Told, &[u8]) =
-            postcard::take_from_bytes(&notice.bytes).map_err(|_| HearError::Malformed(slot))?;
+        let told = Told::decode(&notice.bytes).ok_or(HearError::Malformed(slot))?;
         let meant = match &told {
             Told::Announcement(announcement) => announcement.slot() == slot && announcement.is_valid(now),
             Told::Merge(_, merge) => merge.is_valid(),
             Told::Verdict(judged) => judged.slot != slot,
         };
-        if !meant || !rest.is_empty() {
+        if !meant {
             return Err(HearError::Malformed(slot));
         }
         new.push(Checked { slot, at: notice.at, told, bytes: notice.bytes });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crdt::account::dirty::Dirty;
 use crdt::account::{Account, AccountHead};
 use crdt::clock::Timestamp;
+use crdt::fold::access::Grantee;
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, Incarnation, MailboxId, NodeSlot};
 use crdt::modseq::ForeignValues;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::account::{AccountView, MailboxEntry};
 use crate::activity::Activity;
+use crate::sharing::Sharing;
 
 /// The committed state that others may see.
 pub(crate) struct Published {
@@ -31,6 +33,8 @@ pub(crate) struct Published {
 
 struct State {
     heads: BTreeMap<AccountId, Arc<AccountHead>>,
+    /// Which accounts give rights to whom; follows from the heads.
+    sharing: Sharing,
     accounts: BTreeMap<AccountId, watch::Sender<Arc<AccountView>>>,
     mailboxes: BTreeMap<(AccountId, MailboxId), watch::Sender<Arc<MailboxView>>>,
     /// Of accounts that are watched as a whole.
@@ -57,7 +61,12 @@ impl Published {
         vector: Vector,
         cluster: ClusterState,
     ) -> Self {
+        let mut sharing = Sharing::default();
+        for (id, head) in &heads {
+            sharing.set(*id, head);
+        }
         let state = State {
+            sharing,
             heads: heads.into_iter().map(|(id, head)| (id, Arc::new(head))).collect(),
             accounts: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
@@ -89,6 +98,15 @@ impl Published {
 
     pub(crate) fn head(&self, account: &AccountId) -> Option<Arc<AccountHead>> {
         self.state().heads.get(account).cloned()
+    }
+
+    /// The accounts that give rights to this one, or to anyone, itself left out.
+    pub(crate) fn sharing_with(&self, account: &AccountId, most: usize) -> Vec<AccountId> {
+        let state = self.state();
+        let exists = |owner: &AccountId| state.heads.get(owner).is_some_and(|head| head.exists());
+        let life = state.heads.get(account).map(|head| head.life()).unwrap_or_default();
+        let owners = state.sharing.with(Grantee::Account(*account, life));
+        owners.into_iter().filter(|owner| owner != account && exists(owner)).take(most).collect()
     }
 
     pub(crate) fn heads(&self) -> Vec<(AccountId, Arc<AccountHead>)> {
@@ -211,6 +229,7 @@ impl Published {
         let view = Arc::new(account_view(account));
         let mut state = self.state();
         if head_changed || !state.heads.contains_key(&account.id()) {
+            state.sharing.set(account.id(), account.head());
             state.heads.insert(account.id(), Arc::new(account.head().clone()));
         }
         match state.accounts.get(&account.id()) {
@@ -311,10 +330,12 @@ fn account_view(account: &Account) -> AccountView {
     let entry = |unit: &crdt::fold::mailbox::Unit| MailboxEntry {
         mailbox: unit.public,
         special_use: unit.special_use.clone(),
+        access: account.access(unit),
         annotations: account.head().annotations().of(Some(&unit.identities)),
     };
     AccountView {
         account: account.id(),
+        grantee: account.grantee(),
         name: account.head().name().to_owned(),
         removed: !account.head().exists(),
         mailboxes: account.units().iter().map(|unit| (unit.name.clone(), entry(unit))).collect(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crdt::account::Usage;
 use crdt::clock::{Millis, Timestamp};
 use crdt::flag::{Flag, FlagChange};
+use crdt::fold::access::Identifier;
 use crdt::fold::app_password::AppPassword;
 use crdt::identity::{AccountId, AppPasswordId, EntryId, MailboxId, Uid, Validity};
 use crdt::operation::Quota;
+use crdt::rights::Rights;
 use crdt::view::{MailboxView, ReceivedAt};
 use message::Structure;
 use storage::StagedBody;
@@ -32,6 +34,8 @@ pub const MOST_APP_PASSWORDS: usize = 100;
 pub const MOST_APP_PASSWORDS_EVER: usize = 2_000;
 /// The longest label of an app password, in octets.
 pub const LONGEST_LABEL: usize = 100;
+/// The most entries of access control lists of one account, those without any rights included: they are remembered.
+pub const MOST_GRANTS: usize = 2_000;
 /// The most mailboxes of one account.
 pub const MOST_MAILBOXES: usize = 10_000;
 /// The most messages that one APPEND or delivery carries.
@@ -192,6 +196,65 @@ pub enum Request {
         mailbox: Option<MailboxId>,
         /// Names in lower case and values; none takes an annotation away.
         changes: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// Gives and takes rights to a mailbox (RFC 4314); what is in neither set stays as it is. Answered by [`Reply::Done`].
+    ChangeRights {
+        /// The account.
+        account: AccountId,
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// Whose rights.
+        identifier: Identifier,
+        /// What is given.
+        given: Rights,
+        /// What is taken.
+        taken: Rights,
+    },
+    /// Copies messages into a mailbox of another account; also of the same one, where their flags shall not all be copied.
+    /// Answered by [`Reply::Copied`].
+    CopyAcross {
+        /// Whose messages.
+        account: AccountId,
+        /// Where they are.
+        from: MailboxId,
+        /// Which.
+        entries: Vec<EntryId>,
+        /// Whose the copies shall be.
+        target: AccountId,
+        /// Where they shall be.
+        to: MailboxId,
+        /// The flags that are copied are those that take one of these rights.
+        flags: Rights,
+        /// Whether the originals shall be gone: then [`Request::Remove`] follows, once this was answered.
+        moving: bool,
+    },
+    /// Expunges messages whatever flags they carry. Answered by [`Reply::View`].
+    Remove {
+        /// The account.
+        account: AccountId,
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// Which.
+        entries: Vec<EntryId>,
+    },
+    /// Loads the mailboxes of an account: [`crate::Mailstore::account_view`] has them afterwards. Answered by [`Reply::Done`].
+    OpenAccount {
+        /// The account.
+        account: AccountId,
+    },
+    /// Something that somebody asks of a mailbox that may be another's: done if he has the rights at this very moment, and
+    /// refused with [`RequestError::NotPermitted`] if not.
+    Permitted {
+        /// Who asks.
+        actor: AccountId,
+        /// Whose mailbox it is.
+        account: AccountId,
+        /// Which.
+        mailbox: MailboxId,
+        /// The rights that it takes, all of them.
+        rights: Rights,
+        /// What.
+        request: Box<Request>,
     },
     /// Adds an account with its default mailboxes. Answered by [`Reply::Done`].
     AddAccount {
@@ -392,6 +455,9 @@ pub enum RequestError {
         /// The limit.
         limit: u64,
     },
+    /// Whoever asked lacks a right (RFC 4314).
+    #[error("that takes a right to the mailbox that you do not have")]
+    NotPermitted,
     /// The account may hold no more.
     #[error(
         "the account may hold no more: its quota is used up; expunge something, or have the quota raised"

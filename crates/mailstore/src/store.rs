@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crdt::account::AccountHead;
 use crdt::clock::Timestamp;
+use crdt::fold::access::{Grantee, Life};
 use crdt::fold::cluster::ClusterState;
 use crdt::identity::{AccountId, BodyHash, Incarnation, MailboxId, NodeSlot};
 use crdt::notice::{Heard, Telling};
@@ -27,6 +28,7 @@ use crate::notices::{self, HearError};
 use crate::password::{self, Credential, PasswordCost, ScramKeys};
 use crate::published::Published;
 use crate::request::{Authenticated, Reply, Request, RequestError};
+use crate::sharing::MOST_SHARING;
 use crate::{rows, structures};
 
 /// The most password checks at one time; each takes a processor and its memory for a while.
@@ -209,6 +211,23 @@ impl Mailstore {
     pub fn account(&self, name: &str) -> Option<AccountId> {
         let account = AccountId::of_name(name);
         self.published.head(&account).filter(|head| head.exists()).map(|_| account)
+    }
+
+    /// The accounts that share mailboxes with this one, as far as their access control lists tell; at most [`MOST_SHARING`].
+    pub fn sharing_with(&self, account: &AccountId) -> Vec<AccountId> {
+        self.published.sharing_with(account, MOST_SHARING)
+    }
+
+    /// What rights are given to the account of this name under; none where there is no such account.
+    pub fn grantee(&self, name: &str) -> Option<Grantee> {
+        let account = self.account(name)?;
+        self.published.head(&account).map(|head| Grantee::Account(account, head.life()))
+    }
+
+    /// The name of an account that can have rights: none where it was removed since it was given any.
+    pub fn grantee_name(&self, account: &AccountId, life: &Life) -> Option<String> {
+        let head = self.published.head(account).filter(|head| head.exists() && head.life() == *life);
+        head.map(|head| head.name().to_owned())
     }
 
     /// The mailboxes of an account that has been opened.

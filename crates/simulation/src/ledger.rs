@@ -186,7 +186,7 @@ impl Ledger {
                     entry.spared |= match change {
                         FlagChange::Add => false,
                         FlagChange::Remove => *flag == Flag::Deleted,
-                        FlagChange::Replace => *flag != Flag::Deleted,
+                        FlagChange::Replace | FlagChange::ReplaceWithin(_) => *flag != Flag::Deleted,
                     };
                 }
             }

@@ -73,6 +73,11 @@ pub enum Event {
         /// The new one.
         to: Uid,
     },
+    /// Somebody has other rights to a mailbox.
+    RightsChanged {
+        /// Which.
+        mailbox: MailboxId,
+    },
     /// What was visible of a mailbox is void: it has another UIDVALIDITY.
     Bumped {
         /// Which.
@@ -96,6 +101,7 @@ impl Event {
             | Event::Gone { mailbox, .. }
             | Event::Held { mailbox, .. }
             | Event::Reissued { mailbox, .. }
+            | Event::RightsChanged { mailbox }
             | Event::Bumped { mailbox, .. } => *mailbox,
         }
     }

@@ -1,5 +1,6 @@
 //! Operations, in whatever order they come, become the state of the account.
 
+use super::events::Event;
 use super::{Account, AccountHead};
 use crate::clock::Stamp;
 use crate::flag::Flag;
@@ -67,6 +68,7 @@ impl Account {
             Operation::RemoveAccount => {
                 self.head.removed = self.head.removed.max(Some(stamp));
                 self.head.annotations.forget(self.head.removed);
+                self.head.rights.forget(self.head.removed);
                 self.mailboxes_changed = true;
                 // Its mail is no longer to be seen on any node, and no longer counts as delivered.
                 self.touched.extend(self.all_entries());
@@ -95,6 +97,13 @@ impl Account {
                     self.head.subscriptions.insert(name.clone(), Latest { stamp, value: *subscribed });
                 }
             },
+            Operation::ChangeRights { mailbox, identifier, given, taken } => {
+                let AccountHead { rights, removed, .. } = &mut self.head;
+                if rights.write(*removed, stamp, (*mailbox, *identifier), (*given, *taken)) {
+                    self.events.push(Event::RightsChanged { mailbox: *mailbox });
+                }
+                self.dirty.listing = true;
+            }
             Operation::Annotate { mailbox, name, value } => {
                 let AccountHead { annotations, removed, .. } = &mut self.head;
                 annotations.write(*removed, stamp, (*mailbox, name), value);

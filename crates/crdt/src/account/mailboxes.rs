@@ -70,7 +70,11 @@ impl Account {
             name: name.to_owned(),
             special_use: special_use.map(str::to_owned),
         };
+        let inherited = self.inherited_by(name);
         self.write(writer, DocumentId::Account(self.id()), creation);
+        if let Some(inherited) = inherited {
+            self.inherit(writer, mailbox, &inherited);
+        }
         self.found_empty(writer, founders, mailbox, name);
         mailbox
     }
@@ -82,6 +86,7 @@ impl Account {
         self.remove(writer, mailbox, &entries);
         for identity in unit.identities {
             self.take_annotations(writer, identity);
+            self.take_rights(writer, identity);
             self.write(
                 writer,
                 DocumentId::Account(self.id()),

@@ -9,6 +9,7 @@ use crate::fold::entry::EntryState;
 use crate::identity::{BodyHash, DeliveryKey, EmailId, EntryId, MailboxId, SegmentId};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{Addition, DocumentId, IndexSet, Operation, SEGMENT_ENTRIES};
+use crate::rights::Rights;
 use crate::view::ReceivedAt;
 use crate::writer::Writer;
 
@@ -47,6 +48,26 @@ pub struct Relocated {
     pub pairs: Vec<(EntryId, EntryId)>,
     /// No longer in the source.
     pub gone: Vec<EntryId>,
+}
+
+/// What copies of messages are made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MessageCopies {
+    /// The copies, in the order in which their originals were named.
+    pub(crate) copies: Vec<MessageCopy>,
+    /// No longer in the source.
+    pub(crate) gone: Vec<EntryId>,
+}
+
+/// A copy to be.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageCopy {
+    /// The original.
+    pub(crate) of: EntryId,
+    /// What it is made of.
+    pub(crate) new: NewEntry,
+    /// Whether its octets are not here.
+    pub(crate) absent: bool,
 }
 
 /// Operations for entries that change in the same way, by segment.
@@ -196,13 +217,23 @@ impl Account {
         entries: &[EntryId],
         to: MailboxId,
     ) -> Relocated {
-        let mut relocated = Relocated::default();
+        let MessageCopies { copies, gone } = self.copies(from, entries);
+        let mut relocated = Relocated { gone, ..Relocated::default() };
+        for copy in copies {
+            relocated.pairs.push((copy.of, self.add_copy(writer, to, copy)));
+        }
+        relocated
+    }
+
+    /// What copies of those entries that are in the mailbox are made of.
+    pub(crate) fn copies(&self, from: MailboxId, entries: &[EntryId]) -> MessageCopies {
+        let mut copies = MessageCopies::default();
         for entry in entries {
             let here = self.target(entry) == Some(from);
             let state = here.then(|| self.effective(entry)).flatten();
             let Some((facts, flags)) = state.and_then(|state| Some((state.facts()?.clone(), state.flags())))
             else {
-                relocated.gone.push(*entry);
+                copies.gone.push(*entry);
                 continue;
             };
             let new = NewEntry {
@@ -213,14 +244,31 @@ impl Account {
                 email: Some(facts.email),
                 delivery: None,
             };
-            let absent = !self.has_body(entry);
-            let copy = self.add(writer, to, new);
-            if absent {
-                self.body_missing(copy);
-            }
-            relocated.pairs.push((*entry, copy));
+            copies.copies.push(MessageCopy { of: *entry, new, absent: !self.has_body(entry) });
         }
-        relocated
+        copies
+    }
+
+    /// Takes in a copy, which may be of a message of another account.
+    pub(crate) fn add_copy(&mut self, writer: &mut Writer, to: MailboxId, copy: MessageCopy) -> EntryId {
+        let entry = self.add(writer, to, copy.new);
+        if copy.absent {
+            self.body_missing(entry);
+        }
+        entry
+    }
+
+    /// Takes in a message that is being moved here from another account. What two nodes move at the same time is one
+    /// message, as what an MTA delivers to two nodes; and a move that was broken off goes on with the copy that it left.
+    pub(crate) fn add_moved(&mut self, writer: &mut Writer, to: MailboxId, mut copy: MessageCopy) -> EntryId {
+        let key = DeliveryKey::of_move(self.id(), copy.of);
+        match self.delivered(&key, Timestamp::ZERO) {
+            Some(moved) if self.target(&moved) == Some(to) => return moved,
+            // The copy was moved on or expunged: this is another message than that one.
+            Some(_) => {}
+            None => copy.new.delivery = Some(key),
+        }
+        self.add_copy(writer, to, copy)
     }
 
     /// Moves those entries that are in the mailbox. Two concurrent moves leave one message, where the later put it.
@@ -272,10 +320,14 @@ fn bounded(flags: Vec<Flag>) -> Vec<Flag> {
 /// Which flags have to be written so that the entry carries what STORE asks for. What is so already is not written again.
 fn difference(state: &EntryState, change: FlagChange, flags: &[Flag]) -> (Vec<Flag>, Vec<Flag>) {
     let unset = || flags.iter().filter(|flag| !state.has(flag)).cloned().collect::<Vec<_>>();
+    let within = match change {
+        FlagChange::ReplaceWithin(rights) => rights,
+        _ => Rights::ALL,
+    };
     let (mut set, mut clear) = match change {
         FlagChange::Add => (unset(), vec![]),
         FlagChange::Remove => (vec![], flags.iter().filter(|flag| state.has(flag)).cloned().collect()),
-        FlagChange::Replace => {
+        FlagChange::Replace | FlagChange::ReplaceWithin(_) => {
             (unset(), state.flags().iter().filter(|flag| !flags.contains(flag)).cloned().collect())
         }
     };
@@ -284,6 +336,8 @@ fn difference(state: &EntryState, change: FlagChange, flags: &[Flag]) -> (Vec<Fl
         set.extend(state.flags().iter().filter(|flag| !clear.contains(flag)).cloned());
         clear.extend(system.into_iter().filter(|flag| !set.contains(flag)));
     }
+    set.retain(|flag| within.contain(flag.right()));
+    clear.retain(|flag| within.contain(flag.right()));
     set.sort();
     set.dedup();
     clear.sort();

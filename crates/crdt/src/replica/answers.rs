@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use super::commands::{CommandError, check_quota, with};
 use super::{Archive, Replica};
-use crate::account::{Account, NewEntry, Relocated};
+use crate::account::{Account, MessageCopies, MessageCopy, NewEntry, Relocated};
 use crate::clock::Millis;
 use crate::identity::{AccountId, EntryId, MailboxId, Uid, Validity};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::placement::admission::{COURTESY_MILLISECONDS, Eagerness};
+use crate::rights::Rights;
 
 /// For how long a mailbox in ordered mode counts as looked at after a command whose answer names UIDs, in milliseconds: a client
 /// that appends need not have selected it.
@@ -157,6 +158,44 @@ impl<A: Archive> Replica<A> {
             with(self, id, |account, writer| account.remove(writer, from, &[replaced]))?;
         }
         self.settle(id);
+        Ok(wanted)
+    }
+
+    /// Copies messages of one account into a mailbox of another, or of the same: with those of their flags that take one of
+    /// these rights. The copies keep their EMAILIDs.
+    ///
+    /// `moving`: the originals are to be removed, once this is durable, by [`Replica::remove`]. No node ever sees a message
+    /// gone from the one account that is not in the other.
+    pub fn copy_across_in_turn(
+        &mut self,
+        (source, from): (AccountId, MailboxId),
+        entries: &[EntryId],
+        (target, to): (AccountId, MailboxId),
+        flags: Rights,
+        moving: bool,
+    ) -> Result<Wanted, CommandError> {
+        self.check_ground()?;
+        let (from, to) = (self.public(source, from)?, self.public(target, to)?);
+        let MessageCopies { copies, gone } = self.existing(source)?.copies(from, entries);
+        // What is moved within an account takes no more room there.
+        if source != target || !moving {
+            check_quota(self.existing(target)?, None, copies.iter().map(|copy| copy.new.size))?;
+        }
+        let pairs = with(self, target, |account, writer| {
+            let add = |mut copy: MessageCopy| {
+                copy.new.flags.retain(|flag| flags.contain(flag.right()));
+                let of = copy.of;
+                let added = match moving {
+                    true => account.add_moved(writer, to, copy),
+                    false => account.add_copy(writer, to, copy),
+                };
+                (of, added)
+            };
+            copies.into_iter().map(add).collect()
+        })?;
+        let wanted = self.wanted(target, to, Relocated { pairs, gone });
+        let wanted = self.leave_to_placer(wanted);
+        self.settle(target);
         Ok(wanted)
     }
 

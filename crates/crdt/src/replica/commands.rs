@@ -5,11 +5,13 @@ use crate::account::mailboxes::{INBOX, SEPARATOR};
 use crate::account::{Account, NewEntry, REDELIVERY_MILLISECONDS, Stored};
 use crate::clock::{Millis, Timestamp};
 use crate::flag::{Flag, FlagChange};
+use crate::fold::access::Identifier;
 use crate::fold::mailbox::Unit;
 use crate::identity::{AccountId, EntryId, MailboxId, NodeSlot, Validity};
 use crate::left_out::{LeftOut, leaves_out};
 use crate::operation::{DefaultMailbox, FoundingReason, LONGEST_TEXT, Quota};
 use crate::placement::surroundings::Surroundings;
+use crate::rights::Rights;
 
 /// Why a command did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +145,19 @@ impl<A: Archive> Replica<A> {
         Ok(())
     }
 
+    /// Expunges messages whatever flags they carry, as far as they still are where a client saw them.
+    pub fn remove(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        entries: &[EntryId],
+    ) -> Result<(), CommandError> {
+        let public = self.public(id, mailbox)?;
+        with(self, id, |account, writer| account.remove(writer, public, entries))?;
+        self.settle(id);
+        Ok(())
+    }
+
     /// Creates a mailbox, and superiors that are missing.
     pub fn create_mailbox(
         &mut self,
@@ -239,6 +254,19 @@ impl<A: Archive> Replica<A> {
         let mailbox = mailbox.map(|mailbox| self.public(id, mailbox)).transpose()?;
         self.existing(id)?;
         with(self, id, |account, writer| account.annotate(writer, mailbox, changes))
+    }
+
+    /// Gives and takes rights to a mailbox (RFC 4314); what is in neither set stays as it is.
+    pub fn change_rights(
+        &mut self,
+        id: AccountId,
+        mailbox: MailboxId,
+        identifier: Identifier,
+        given: Rights,
+        taken: Rights,
+    ) -> Result<(), CommandError> {
+        let mailbox = self.public(id, mailbox)?;
+        with(self, id, |account, writer| account.change_rights(writer, mailbox, identifier, (given, taken)))
     }
 
     /// Founds a new epoch because the operator asks for it: clients download the mailbox again.

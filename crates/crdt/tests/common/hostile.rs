@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use peerpost_crdt::clock::{HybridClock, Millis, Stamp, Timestamp};
 use peerpost_crdt::document::{self, Chain};
 use peerpost_crdt::flag::Flag;
+use peerpost_crdt::fold::access::{Grantee, Identifier, Life};
 use peerpost_crdt::fold::app_password::AppPassword;
 use peerpost_crdt::identity::{
     AccountId, AppPasswordId, BodyHash, DeliveryKey, EmailId, Incarnation, MailboxId, NodeSlot, SegmentId,
@@ -14,6 +15,7 @@ use peerpost_crdt::operation::{
     Addition, DefaultMailbox, DocumentId, FoundedRun, FoundingReason, Operation, PlacedRun, Quota,
 };
 use peerpost_crdt::record::Record;
+use peerpost_crdt::rights::Rights;
 use peerpost_crdt::vector::Sequence;
 use peerpost_crdt::view::ReceivedAt;
 use proptest::prelude::*;
@@ -169,7 +171,20 @@ fn account_operation() -> impl Strategy<Value = Operation> {
         (prop::option::of(mailbox()), name(), prop::option::of(Just(vec![0; 3])))
             .prop_map(|(mailbox, name, value)| Operation::Annotate { mailbox, name, value }),
         prop::option::of(0..3u64).prop_map(|messages| Operation::SetQuota(Quota { octets: None, messages })),
+        (mailbox(), identifier(), any::<u16>(), any::<u16>()).prop_map(
+            |(mailbox, identifier, given, taken)| {
+                let rights = |bits: u16| Rights::try_from(bits & u16::from(Rights::ALL)).expect("rights");
+                let given = rights(given | 1);
+                Operation::ChangeRights { mailbox, identifier, given, taken: rights(taken) - given }
+            }
+        ),
     ]
+}
+
+fn identifier() -> impl Strategy<Value = Identifier> {
+    let account = Grantee::Account(AccountId::of_name("bob"), Life::default());
+    (prop_oneof![Just(Grantee::Anyone), Just(account)], any::<bool>())
+        .prop_map(|(grantee, negative)| Identifier { grantee, negative })
 }
 
 fn segment_operation() -> impl Strategy<Value = Operation> {

@@ -22,6 +22,7 @@ pub enum Operation {
     Rename,
     Subscribe,
     Annotate,
+    Share,
     Add,
     Password,
     AppPassword,
@@ -31,7 +32,7 @@ pub enum Operation {
 
 impl Operation {
     /// All, in the order of the document.
-    pub const ALL: [Operation; 20] = [
+    pub const ALL: [Operation; 21] = [
         Operation::Deliver,
         Operation::Append,
         Operation::Copy,
@@ -47,6 +48,7 @@ impl Operation {
         Operation::Rename,
         Operation::Subscribe,
         Operation::Annotate,
+        Operation::Share,
         Operation::Add,
         Operation::Password,
         Operation::AppPassword,
@@ -72,6 +74,7 @@ impl Operation {
             Operation::Rename => "rename",
             Operation::Subscribe => "subscribe",
             Operation::Annotate => "annotate",
+            Operation::Share => "share",
             Operation::Add => "add",
             Operation::Password => "password",
             Operation::AppPassword => "app password",
@@ -106,6 +109,7 @@ impl Operation {
             Operation::Rename => world.rename(node, WORK, if side == 0 { "One" } else { "Other" }),
             Operation::Subscribe => world.subscribe(node, WORK, true),
             Operation::Annotate => world.annotate(node, WORK, of_side(side)),
+            Operation::Share => world.share(node, WORK, if side == 0 { "lrs" } else { "lri" }),
             Operation::Add => world.add_account(node, of_side(side)),
             Operation::Password => world.set_password(node, of_side(side)),
             Operation::AppPassword => world.add_app_password(node, side),

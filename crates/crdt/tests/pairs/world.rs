@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use peerpost_crdt::account::NewEntry;
 use peerpost_crdt::clock::Millis;
 use peerpost_crdt::flag::{Flag, FlagChange};
+use peerpost_crdt::fold::access::{Grantee, Identifier};
 use peerpost_crdt::fold::app_password::AppPassword;
 use peerpost_crdt::identity::{
     AccountId, AppPasswordId, BodyHash, DeliveryKey, EntryId, Incarnation, MailboxId, NodeSlot, Uid, Validity,
@@ -12,6 +13,7 @@ use peerpost_crdt::identity::{
 use peerpost_crdt::operation::{DefaultMailbox, Quota};
 use peerpost_crdt::record::Record;
 use peerpost_crdt::replica::{Beginning, NoArchive, Replica};
+use peerpost_crdt::rights::Rights;
 use peerpost_crdt::view::ReceivedAt;
 use peerpost_crdt::writer::Author;
 
@@ -50,6 +52,8 @@ pub struct Picture {
     pub subscriptions: BTreeSet<String>,
     /// By mailbox.
     pub annotations: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    /// What anyone may do, by mailbox.
+    pub rights: BTreeMap<String, Rights>,
     /// Sorted. A name that a node gave to a mailbox whose own was taken ends in `~` here, without the digits.
     pub mailboxes: BTreeMap<String, Vec<Message>>,
 }
@@ -181,11 +185,16 @@ impl World {
             (unit.name.clone(), account.head().annotations().of(Some(&unit.identities)))
         };
         let annotations = account.units().iter().map(annotations);
+        let rights = |unit: &peerpost_crdt::fold::mailbox::Unit| {
+            (unit.name.clone(), account.access(unit).rights(Grantee::Anyone))
+        };
+        let rights = account.units().iter().map(rights);
         Some(Picture {
             password: account.head().password().unwrap_or_default().to_owned(),
             quota: account.head().quota(),
             app_passwords: account.head().app_passwords().map(|(_, one)| one.id.0[0]).collect(),
             annotations: annotations.filter(|(_, annotations)| !annotations.is_empty()).collect(),
+            rights: rights.filter(|(_, rights)| !rights.is_empty()).collect(),
             subscriptions: account.head().subscriptions().map(str::to_owned).collect(),
             mailboxes: account.units().iter().map(mailbox).collect(),
         })
@@ -334,6 +343,16 @@ impl World {
         let mailbox = self.named(node, name)?;
         let changes = vec![("/shared/comment".to_owned(), Some(value.as_bytes().to_vec()))];
         self.on(node).annotate(alice(), Some(mailbox), changes).map_err(|_| Refused)?;
+        self.commit(node);
+        Ok(())
+    }
+
+    /// Gives anyone these rights and no others.
+    pub fn share(&mut self, node: usize, name: &str, rights: &str) -> Result<(), Refused> {
+        let mailbox = self.named(node, name)?;
+        let (identifier, rights) = (Identifier::of(Grantee::Anyone), Rights::parse(rights).expect("rights"));
+        let taken = Rights::ALL - rights;
+        self.on(node).change_rights(alice(), mailbox, identifier, rights, taken).map_err(|_| Refused)?;
         self.commit(node);
         Ok(())
     }

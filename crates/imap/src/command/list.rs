@@ -24,6 +24,8 @@ pub struct ListReturn {
     pub children: bool,
     /// Special uses.
     pub special_use: bool,
+    /// A MYRIGHTS response for every mailbox listed (RFC 8440).
+    pub my_rights: bool,
     /// A STATUS response for every mailbox listed; empty for none.
     pub status: Vec<StatusItem>,
     /// Annotations of every mailbox listed (RFC 9590).

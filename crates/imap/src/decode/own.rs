@@ -1,5 +1,6 @@
 //! The grammar of what imap-codec does not know, whole enough to stand alone.
 
+mod access;
 pub(super) mod catenate;
 pub(super) mod fetch;
 mod list;
@@ -59,30 +60,35 @@ pub(super) fn body(cursor: &mut Cursor<'_>, names: NameEncoding) -> Read<Command
     Ok(body)
 }
 
-const TAKE_ARGUMENTS: [&str; 33] = [
+const TAKE_ARGUMENTS: [&str; 38] = [
     "APPEND",
     "AUTHENTICATE",
     "COMPRESS",
     "COPY",
     "CREATE",
     "DELETE",
+    "DELETEACL",
     "ENABLE",
     "ESEARCH",
     "EXAMINE",
     "FETCH",
+    "GETACL",
     "GETMETADATA",
     "GETQUOTA",
     "GETQUOTAROOT",
     "ID",
     "LIST",
+    "LISTRIGHTS",
     "LOGIN",
     "LSUB",
     "MOVE",
+    "MYRIGHTS",
     "NOTIFY",
     "RENAME",
     "REPLACE",
     "SEARCH",
     "SELECT",
+    "SETACL",
     "SETMETADATA",
     "SETQUOTA",
     "SORT",
@@ -126,6 +132,11 @@ fn with_arguments(cursor: &mut Cursor<'_>, name: &str, names: NameEncoding) -> R
         "NOTIFY" => notify::notify(cursor, names),
         "ESEARCH" => multi_search::multi_search(cursor, names),
         "UIDBATCHES" => uid_batches(cursor),
+        "GETACL" => Ok(CommandBody::GetAcl { mailbox: cursor.mailbox(names)? }),
+        "MYRIGHTS" => Ok(CommandBody::MyRights { mailbox: cursor.mailbox(names)? }),
+        "SETACL" => access::set(cursor, names),
+        "DELETEACL" => access::delete(cursor, names),
+        "LISTRIGHTS" => access::list(cursor, names),
         "GETQUOTA" => Ok(CommandBody::GetQuota { root: cursor.text("a quota root")? }),
         "GETQUOTAROOT" => Ok(CommandBody::GetQuotaRoot { mailbox: cursor.mailbox(names)? }),
         "SETQUOTA" => set_quota(cursor),

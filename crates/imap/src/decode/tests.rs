@@ -291,6 +291,7 @@ fn what_imap_codec_does_not_know_is_decoded_as_well() {
                 subscribed: false,
                 children: true,
                 special_use: true,
+                my_rights: false,
                 status: vec![StatusItem::UidNext],
                 metadata: vec![]
             },

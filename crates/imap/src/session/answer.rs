@@ -63,6 +63,7 @@ impl Answer {
             RequestError::WrongPassword => "AUTHENTICATIONFAILED",
             RequestError::AlreadyExists(_) => "ALREADYEXISTS",
             RequestError::BadName { .. } | RequestError::NotPossible(_) => "CANNOT",
+            RequestError::NotPermitted => "NOPERM",
             RequestError::OverLimit { .. } => "LIMIT",
             RequestError::OverQuota => "OVERQUOTA",
             RequestError::TooManyLogins | RequestError::DiskFull | RequestError::ShuttingDown => {

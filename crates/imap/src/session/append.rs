@@ -6,17 +6,19 @@ use std::sync::Arc;
 use mailstore::activity::Happened;
 use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::{AccountId, MailboxId};
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::ReceivedAt;
 use mailstore::request::{MOST_MESSAGES_A_REQUEST, NewMessage, Reply, Request, RequestError};
 use mailstore::{BodyWriter, StagedBody};
 use message::Scanner;
 
+use super::access::{Opening, OpeningAppend};
 use super::answer::Answer;
 use super::catenate::Source;
 use super::put;
 use super::replace::Replaced;
 use super::{Action, Running, Session, Telling, message_limit};
-use crate::command::{AppendEvent, AppendForm, AppendMessage, Messages, Tag};
+use crate::command::{AppendEvent, AppendForm, AppendMessage, Tag};
 
 /// The most parts of one message that CATENATE puts together.
 const MOST_PARTS: usize = 1_000;
@@ -26,6 +28,8 @@ pub(super) struct Appending {
     tag: Tag,
     account: AccountId,
     mailbox: MailboxId,
+    /// What the session may do there.
+    rights: Rights,
     /// What it takes the place of.
     replaced: Option<Replaced>,
     done: Vec<NewMessage>,
@@ -55,7 +59,12 @@ struct Incoming {
 impl Session {
     pub(super) fn append(&mut self, event: AppendEvent<'_>, out: &mut Vec<u8>) -> Action {
         if let AppendEvent::Start { tag, mailbox, replaced, message } = event {
-            return self.append_start(tag, &mailbox, replaced.as_ref(), message, out);
+            let start = OpeningAppend { tag, mailbox, replaced, message };
+            if let Some(account) = self.unopened_owner(&start.mailbox) {
+                self.running = Running::Opening(Opening::Append(Box::new(start)));
+                return Action::Ask(Request::OpenAccount { account });
+            }
+            return self.append_start(start, out);
         }
         let mut appending = match std::mem::take(&mut self.running) {
             Running::Append(appending) => appending,
@@ -86,28 +95,26 @@ impl Session {
         }
     }
 
-    fn append_start(
-        &mut self,
-        tag: Tag,
-        mailbox: &str,
-        replaced: Option<&Messages>,
-        message: AppendMessage,
-        out: &mut Vec<u8>,
-    ) -> Action {
-        let Some(view) = self.mailboxes() else {
+    pub(super) fn append_start(&mut self, start: OpeningAppend, out: &mut Vec<u8>) -> Action {
+        let OpeningAppend { tag, mailbox, replaced, message } = start;
+        if self.login.is_none() {
             return self.fail(&tag, Answer::bad("Log in first").code("CLIENTBUG"), out);
-        };
-        let replaced = match replaced.map(|message| self.replaced(message)).transpose() {
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.access.refresh();
+        }
+        let replaced = match replaced.as_ref().map(|message| self.replaced(message)).transpose() {
             Ok(replaced) => replaced,
             Err(refusal) => return self.fail(&tag, refusal, out),
         };
-        let Some(entry) = view.find(mailbox) else {
-            let text = "There is no such mailbox; create it first";
-            return self.fail(&tag, Answer::no("TRYCREATE", text), out);
+        let found = match self.permit_target(&mailbox) {
+            Ok(found) => found,
+            Err(refusal) => return self.fail(&tag, refusal, out),
         };
-        let (account, mailbox) = (view.account, entry.mailbox);
+        let (account, mailbox, rights) = (found.account, found.mailbox(), found.rights);
         let (done, current, source, mark) = (Vec::new(), None, None, None);
-        let mut appending = Appending { tag, account, mailbox, replaced, done, current, source, mark };
+        let mut appending =
+            Appending { tag, account, mailbox, rights, replaced, done, current, source, mark };
         match self.append_message(&mut appending, message) {
             Err(refusal) => self.fail(&appending.tag, refusal, out),
             Ok(()) => {
@@ -118,7 +125,9 @@ impl Session {
     }
 
     fn append_message(&self, appending: &mut Appending, message: AppendMessage) -> Result<(), Answer> {
-        let AppendMessage { flags, received, size, form } = message;
+        let AppendMessage { mut flags, received, size, form } = message;
+        // RFC 4314 section 4: a flag that may not be changed there is left out, and the message is taken.
+        flags.retain(|flag| appending.rights.contain(flag.right()));
         let catenated = form == AppendForm::Catenate;
         if size == 0 && !catenated {
             return Err(empty());
@@ -145,13 +154,18 @@ impl Session {
         let (account, mailbox, replaced) = (appending.account, appending.mailbox, appending.replaced);
         appending.mark = self.mark(mailbox);
         self.running = Running::Append(appending);
-        Action::Ask(match (replaced, messages.pop()) {
-            (Some(Replaced { mailbox: from, entry: replaced }), Some(message)) => {
-                Request::Replace { account, from, replaced, to: mailbox, message: Box::new(message) }
+        let target = (account, mailbox);
+        let within = replaced.filter(|replaced| replaced.account == account);
+        Action::Ask(match (within, messages.pop()) {
+            (Some(Replaced { mailbox: from, entry: replaced, .. }), Some(message)) => {
+                let message = Box::new(message);
+                let replace = Request::Replace { account, from, replaced, to: mailbox, message };
+                let replace = self.permitted((account, from), Rights::MOVING, replace);
+                self.permitted(target, Rights::INSERT, replace)
             }
             (_, last) => {
                 messages.extend(last);
-                Request::Append { account, mailbox, messages }
+                self.permitted(target, Rights::INSERT, Request::Append { account, mailbox, messages })
             }
         })
     }
@@ -162,10 +176,14 @@ impl Session {
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        if let Some(Source::Looking(looking)) = appending.source.take() {
-            return self.append_looked(appending, &looking.0, &looking.1, answer, out);
+        match appending.source.take() {
+            Some(Source::Looking(looking)) => {
+                return self.append_looked(appending, &looking.0, &looking.1, answer, out);
+            }
+            Some(Source::Opening(url)) => return self.append_opened(appending, url, answer, out),
+            Some(Source::Copying(..)) | None => {}
         }
-        let Appending { tag, mailbox, mark, .. } = appending;
+        let Appending { tag, mailbox, mark, replaced, .. } = appending;
         let answer = match answer {
             Ok(Reply::Replaced { validity, uid, source }) => {
                 self.pass_over(mailbox, mark, uid.into_iter());
@@ -176,6 +194,9 @@ impl Session {
                     selected.offer(&view);
                 }
                 self.pass_over(mailbox, mark, uids.iter().copied());
+                if let Some(replaced) = replaced {
+                    return self.replace_across(tag, replaced, (validity, uids.first().copied()));
+                }
                 match put::set_text(uids.iter().map(|uid| uid.0)) {
                     uids if uids.is_empty() => Answer::ok("Appended, and gone again"),
                     uids => Answer::ok("Appended").code(format!("APPENDUID {validity} {uids}")),
@@ -191,10 +212,6 @@ impl Session {
 impl Appending {
     pub(super) fn tag(&self) -> &Tag {
         &self.tag
-    }
-
-    pub(super) fn account(&self) -> AccountId {
-        self.account
     }
 
     /// So many octets more are announced of the message.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use mailstore::crdt::identity::Uid;
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::MailboxView;
 use mailstore::request::{Reply, Request, RequestError};
 use mailstore::{Body, ReadError};
@@ -12,6 +13,7 @@ use super::answer::Answer;
 use super::append::Appending;
 use super::bodies::Bodies;
 use super::fetch::{Octets, first_piece, octets, put_octets};
+use super::selected::Selected;
 use super::{Action, Running, Session};
 use crate::command::FetchItem;
 use crate::message_url::MessageUrl;
@@ -23,6 +25,8 @@ const OCTETS_A_PIECE: u64 = 1024 * 1024;
 pub(super) enum Source {
     /// The mailbox of the URL is being looked at.
     Looking(Box<(String, MessageUrl)>),
+    /// The account is being loaded whose mailbox the URL names.
+    Opening(String),
     /// These octets of a message are being copied.
     Copying(Body, Range<u64>),
 }
@@ -37,22 +41,45 @@ impl Session {
                 out,
             );
         };
-        let selected = self.selected.as_ref();
-        let mailbox = match &url.mailbox {
-            Some(name) => self.mailboxes().and_then(|view| view.find(name).map(|entry| entry.mailbox)),
-            None => selected.map(|selected| selected.mailbox),
+        if let Some(account) = url.mailbox.as_ref().and_then(|name| self.unopened_owner(name)) {
+            appending.source = Some(Source::Opening(text));
+            self.running = Running::Append(appending);
+            return Action::Ask(Request::OpenAccount { account });
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.access.refresh();
+        }
+        let readable = |selected: &&Selected| selected.access.rights().contain(Rights::READ);
+        let selected = self.selected.as_ref().filter(readable);
+        let meant = match &url.mailbox {
+            Some(name) => self.permit(name, Rights::READ).map(|found| (found.account, found.mailbox())).ok(),
+            None => selected.map(|selected| (selected.access.account, selected.mailbox)),
         };
-        let Some(mailbox) = mailbox else {
+        let Some((account, mailbox)) = meant else {
             return self.fail(appending.tag(), bad_url(&text, "There is no such mailbox"), out);
         };
         if let Some(selected) = selected.filter(|selected| selected.mailbox == mailbox) {
             let view = selected.told().clone();
             return self.append_from(appending, &text, &url, &view, out);
         }
-        let account = appending.account();
         appending.source = Some(Source::Looking(Box::new((text, url))));
         self.running = Running::Append(appending);
-        Action::Ask(Request::Look { account, mailbox, lasting: false })
+        let look = Request::Look { account, mailbox, lasting: false };
+        Action::Ask(self.permitted((account, mailbox), Rights::READ, look))
+    }
+
+    /// The account of a URL was loaded.
+    pub(super) fn append_opened(
+        &mut self,
+        appending: Appending,
+        url: String,
+        answer: Result<Reply, RequestError>,
+        out: &mut Vec<u8>,
+    ) -> Action {
+        match answer {
+            Ok(_) => self.append_url(appending, url, out),
+            Err(error) => self.fail(appending.tag(), Answer::refused(&error), out),
+        }
     }
 
     /// The mailbox of a URL was looked at.
@@ -70,7 +97,7 @@ impl Session {
                 self.append_from(appending, text, url, &view, out)
             }
             Ok(_) => self.fail(appending.tag(), Answer::misfit(), out),
-            Err(RequestError::NoSuchMailbox(_)) => {
+            Err(RequestError::NoSuchMailbox(_) | RequestError::NotPermitted) => {
                 self.fail(appending.tag(), bad_url(text, "There is no such mailbox"), out)
             }
             Err(error) => self.fail(appending.tag(), Answer::refused(&error), out),

@@ -1,6 +1,7 @@
 //! EXPUNGE, UID EXPUNGE (RFC 4315), and the end of CLOSE.
 
 use mailstore::crdt::flag::Flag;
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::Row;
 use mailstore::request::{Reply, Request, RequestError};
 
@@ -22,10 +23,9 @@ pub(super) struct Expunging {
 
 impl Session {
     pub(super) fn expunge(&mut self, tag: Tag, messages: Option<&Messages>, out: &mut Vec<u8>) -> Action {
-        let Some(account) = self.account() else { return self.waiting() };
         let Some(selected) = &mut self.selected else { return self.waiting() };
-        if selected.read_only {
-            return self.fail(&tag, Answer::no("READ-ONLY", "The mailbox is selected read-only"), out);
+        if let Err(refusal) = selected.check(Rights::EXPUNGE) {
+            return self.fail(&tag, refusal, out);
         }
         selected.refresh();
         let told = selected.told();
@@ -43,9 +43,10 @@ impl Session {
         if candidates.is_empty() || selected.ended().is_some() {
             return self.done(&tag, "Nothing was to be expunged", out);
         }
-        let mailbox = selected.mailbox;
+        let (account, mailbox) = (selected.access.account, selected.mailbox);
         self.running = Running::Expunge(Expunging { tag, closing: false, cut });
-        Action::Ask(Request::Expunge { account, mailbox, entries: candidates })
+        let expunge = Request::Expunge { account, mailbox, entries: candidates };
+        Action::Ask(self.permitted((account, mailbox), Rights::EXPUNGE, expunge))
     }
 
     pub(super) fn expunge_answered(

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use mailstore::ReadError;
 use mailstore::crdt::flag::{Flag, FlagChange};
 use mailstore::crdt::identity::Uid;
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::{Reply, Request, RequestError, modseq};
 
@@ -117,8 +118,9 @@ impl Session {
 
     /// The request that sets \Seen where the items ask for it, before anything is told: the flags come with the FETCH.
     fn seen_request(&self, fetching: &Fetching) -> Option<Request> {
-        let (account, selected) = (self.account()?, self.selected.as_ref()?);
-        if selected.read_only || !fetching.items.iter().any(FetchItem::sets_seen) {
+        let selected = self.selected.as_ref()?;
+        let (account, mailbox) = (selected.access.account, selected.mailbox);
+        if selected.usable(Rights::SEEN).is_empty() || !fetching.items.iter().any(FetchItem::sets_seen) {
             return None;
         }
         let places: Places = fetching.places.iter().cloned().collect();
@@ -130,13 +132,13 @@ impl Session {
             .collect();
         let store = |entries| Request::Store {
             account,
-            mailbox: selected.mailbox,
+            mailbox,
             entries,
             change: FlagChange::Add,
             flags: vec![Flag::Seen],
             unchanged_since: None,
         };
-        (!entries.is_empty()).then(|| store(entries))
+        (!entries.is_empty()).then(|| self.permitted((account, mailbox), Rights::SEEN, store(entries)))
     }
 
     pub(super) fn fetch_answered(

@@ -1,15 +1,17 @@
 //! LIST with its extensions (RFC 5258, 5819, 6154, 9051 section 6.3.9), and LSUB.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use mailstore::account::{AccountView, HIERARCHY_SEPARATOR};
+use mailstore::account::{HIERARCHY_SEPARATOR, OTHER_USERS};
+use mailstore::crdt::rights::Rights;
 use mailstore::request::{Reply, Request, RequestError};
 
+use super::acl::write_my_rights;
 use super::metadata::write_listed;
 use super::pattern::Pattern;
 use super::put::put;
 use super::status::write_status;
+use super::visible::{Listed, Visible};
 use super::{Action, PIECE_OCTETS, Running, Session};
 use crate::command::{ListReturn, ListSelection, StatusItem, Tag};
 use crate::encode;
@@ -22,7 +24,7 @@ const STEPS_A_PIECE: usize = 4_000_000;
 pub(super) struct Listing {
     tag: Tag,
     response: &'static str,
-    view: Arc<AccountView>,
+    view: Visible,
     patterns: Vec<Pattern>,
     selection: ListSelection,
     returned: ListReturn,
@@ -51,8 +53,10 @@ impl Session {
         if returned.status.contains(&StatusItem::HighestModseq) {
             self.enable_condstore(out);
         }
-        let Some(view) = self.mailboxes() else { return self.waiting() };
-        let patterns = patterns.iter().map(|pattern| Pattern::new(reference, pattern)).collect();
+        let patterns: Vec<Pattern> =
+            patterns.iter().map(|pattern| Pattern::new(reference, pattern)).collect();
+        let others = patterns.iter().any(|pattern| pattern.reaches(OTHER_USERS));
+        let Some(view) = self.visible(others) else { return self.waiting() };
         let names = candidates(&view, selection.subscribed);
         let spelling = self.name_encoding();
         let listing = Listing {
@@ -70,9 +74,9 @@ impl Session {
     }
 
     pub(super) fn lsub(&mut self, tag: Tag, reference: &str, pattern: &str, out: &mut Vec<u8>) -> Action {
-        let Some(view) = self.mailboxes() else { return self.waiting() };
+        let Some(view) = self.visible(false) else { return self.waiting() };
         let mut names: BTreeSet<&str> = BTreeSet::new();
-        for name in &view.subscriptions {
+        for name in view.subscriptions() {
             names.insert(name);
             names.extend(superiors(name));
         }
@@ -97,10 +101,18 @@ impl Session {
         while let Some(name) = listing.names.pop() {
             steps += listing.patterns.iter().map(|pattern| pattern.cost(&name)).sum::<usize>();
             let listed = listing.write(&name, out);
-            if listed {
-                write_listed(&listing.view, &name, listing.spelling, &listing.returned.metadata, out);
+            let found = listing.view.find(&name).filter(|_| listed);
+            if let Some(found) = &found {
+                if listing.returned.my_rights {
+                    write_my_rights(&name, found.rights, listing.spelling, out);
+                }
+                write_listed(found, &name, listing.spelling, &listing.returned.metadata, out);
             }
-            if let Some(request) = listing.status_request(&name).filter(|_| listed) {
+            let readable = |found: &Listed<'_>| found.rights.contain(Rights::READ);
+            let asked = found.filter(|found| readable(found) && !listing.returned.status.is_empty());
+            if let Some((account, mailbox)) = asked.map(|found| (found.account, found.entry.mailbox)) {
+                let look = Request::Look { account, mailbox, lasting: false };
+                let request = self.permitted((account, mailbox), Rights::READ, look);
                 listing.asked = Some(name);
                 self.running = Running::List(listing);
                 return Action::Ask(request);
@@ -126,6 +138,13 @@ impl Session {
             write_status(&name, &view, items, &self.config, listing.spelling, out);
         }
         self.produce_list(listing, out)
+    }
+
+    /// Appends the LIST of a mailbox that a command was about, with the name under which the client knew it.
+    pub(super) fn write_named(&self, name: &str, before: Option<&str>, out: &mut Vec<u8>) {
+        if let Some(view) = self.visible(name.starts_with(OTHER_USERS)) {
+            write_unasked(&view, name, before, false, self.name_encoding(), out);
+        }
     }
 }
 
@@ -154,7 +173,7 @@ impl Listing {
 
     /// RFC 9051 has no LSUB; RFC 3501 section 6.3.9: `%` shows superiors of what is subscribed as \Noselect.
     fn write_lsub(&self, name: &str, out: &mut Vec<u8>) -> bool {
-        let subscribed = self.view.subscriptions.contains(name);
+        let subscribed = self.view.subscriptions().contains(name);
         if !subscribed && !self.patterns.iter().any(Pattern::has_level_wildcard) {
             return false;
         }
@@ -170,27 +189,22 @@ impl Listing {
 
     /// Whether the selection options take the name, whatever the patterns say.
     fn selects(&self, name: &str) -> bool {
-        let entry = self.view.mailboxes.get(name);
-        (!self.selection.subscribed || self.view.subscriptions.contains(name))
-            && (!self.selection.special_use || entry.is_some_and(|entry| entry.special_use.is_some()))
+        let has_special_use = || self.view.find(name).is_some_and(|listed| listed.special_use().is_some());
+        (!self.selection.subscribed || self.view.subscriptions().contains(name))
+            && (!self.selection.special_use || has_special_use())
     }
 
     /// RFC 5258 section 3.5: CHILDINFO speaks of inferiors that the answer does not list themselves.
     fn has_unlisted_inferior(&self, name: &str) -> bool {
-        let mut all = inferiors(&self.view, name).chain(subscribed_inferiors(&self.view, name));
+        let mut all = self.view.inferiors(name).chain(self.view.subscribed_inferiors(name));
         all.any(|inferior| self.selects(inferior) && !self.matches(inferior))
-    }
-
-    fn status_request(&self, name: &str) -> Option<Request> {
-        let entry = self.view.mailboxes.get(name).filter(|_| !self.returned.status.is_empty())?;
-        Some(Request::Look { account: self.view.account, mailbox: entry.mailbox, lasting: false })
     }
 }
 
 /// Appends the LIST of one mailbox that nobody asked for (RFC 9051 sections 6.3.2 and 6.3.9.7). `before` is the name under which
 /// the client knows it, where that is another.
 pub(super) fn write_unasked(
-    view: &AccountView,
+    view: &Visible,
     name: &str,
     before: Option<&str>,
     tell_subscribed: bool,
@@ -207,21 +221,16 @@ pub(super) fn write_unasked(
 }
 
 /// Appends `* LIST (attributes) "/" name`.
-fn write_name(
-    view: &AccountView,
-    name: &str,
-    tell_subscribed: bool,
-    spelling: NameEncoding,
-    out: &mut Vec<u8>,
-) {
-    let children = inferiors(view, name).next().is_some();
+fn write_name(view: &Visible, name: &str, tell_subscribed: bool, spelling: NameEncoding, out: &mut Vec<u8>) {
+    let listed = view.find(name);
+    let children = view.inferiors(name).next().is_some();
     let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
-    match view.mailboxes.get(name) {
-        Some(entry) => attributes.extend(entry.special_use.as_deref()),
+    match &listed {
+        Some(listed) => attributes.extend(listed.special_use()),
         // Clients that do not know RFC 5258 know the latter alone.
         None => attributes.extend(["\\NonExistent", "\\Noselect"]),
     }
-    if tell_subscribed && view.subscriptions.contains(name) {
+    if tell_subscribed && view.subscriptions().contains(name) {
         attributes.push("\\Subscribed");
     }
     put!(out, "* LIST ({}) \"/\" ", attributes.join(" "));
@@ -229,10 +238,10 @@ fn write_name(
 }
 
 /// Every mailbox and every missing superior of one, where asked also subscribed names, in descending order.
-fn candidates(view: &AccountView, subscribed: bool) -> Vec<String> {
+fn candidates(view: &Visible, subscribed: bool) -> Vec<String> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
-    let subscriptions = view.subscriptions.iter().filter(|_| subscribed);
-    for name in view.mailboxes.keys().chain(subscriptions) {
+    let subscriptions = view.subscriptions().iter().filter(|_| subscribed).map(String::as_str);
+    for name in view.names().chain(subscriptions) {
         names.insert(name);
         names.extend(superiors(name));
     }
@@ -244,22 +253,4 @@ fn superiors(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices(HIERARCHY_SEPARATOR)
         .filter_map(|(place, _)| name.get(..place))
         .filter(|name| !name.is_empty())
-}
-
-/// The mailboxes below a name.
-fn inferiors<'a>(view: &'a AccountView, name: &str) -> impl Iterator<Item = &'a str> {
-    let start = format!("{name}{HIERARCHY_SEPARATOR}");
-    view.mailboxes
-        .range(start.clone()..)
-        .map(|(name, _)| name.as_str())
-        .take_while(move |name| name.starts_with(&start))
-}
-
-/// The subscribed names below a name.
-fn subscribed_inferiors<'a>(view: &'a AccountView, name: &str) -> impl Iterator<Item = &'a str> {
-    let start = format!("{name}{HIERARCHY_SEPARATOR}");
-    view.subscriptions
-        .range(start.clone()..)
-        .map(String::as_str)
-        .take_while(move |name| name.starts_with(&start))
 }

@@ -56,6 +56,7 @@ impl Session {
             list.push_str(" COMPRESS=DEFLATE");
         }
         list.push_str(&format!(" MULTIAPPEND APPENDLIMIT={append_limit} MESSAGELIMIT={message_limit}"));
+        list.push_str(" ACL RIGHTS=kxte LIST-MYRIGHTS");
         list.push_str(" BINARY PREVIEW REPLACE CATENATE INPROGRESS NOTIFY");
         list
     }

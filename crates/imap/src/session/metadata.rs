@@ -1,21 +1,27 @@
 //! GETMETADATA, SETMETADATA, what is told of changes (RFC 5464), and annotations in answers of LIST (RFC 9590).
 //!
-//! Annotations of no mailbox are those of the account. Private ones and shared ones are told apart by their names alone: nobody but the
-//! owner reads either, as long as mailboxes are not shared.
+//! Annotations of no mailbox are those of the account. Whoever a mailbox is shared with reads its shared ones, and writes them with the
+//! right `w`; private ones are its owner's alone, and nobody else can have any of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mailstore::account::{AccountView, canonical_name};
+use mailstore::account::AccountView;
 use mailstore::crdt::identity::MailboxId;
 use mailstore::crdt::operation::LONGEST_ANNOTATION;
+use mailstore::crdt::rights::Rights;
 use mailstore::request::{Reply, Request, RequestError};
 
+use super::access::{Found, no_permission};
 use super::answer::Answer;
+use super::visible::Listed;
 use super::{Action, Running, Session, Telling};
 use crate::command::{Depth, EntryName, Tag};
 use crate::encode;
 use crate::mailbox_name::NameEncoding;
+
+/// What the names of annotations begin with that everybody reads who reads the mailbox.
+const SHARED: &str = "/shared/";
 
 /// What GETMETADATA asks for.
 pub(super) struct Wanted {
@@ -44,12 +50,16 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Action {
         let Some(view) = self.mailboxes() else { return self.waiting() };
-        let name = canonical_name(mailbox);
-        let Some(annotations) = annotations(&view, &name) else {
-            return self.fail(tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
+        let name = self.canonical(mailbox);
+        let annotations = match name.is_empty() {
+            true => view.annotations.clone(),
+            false => match self.permit(mailbox, Rights::READ_ANNOTATIONS) {
+                Ok(found) => readable(&found.entry.annotations, found.is_own),
+                Err(refusal) => return self.fail(tag, refusal, out),
+            },
         };
         let (told, longer): (Vec<_>, Vec<_>) =
-            wanted.find(annotations).into_iter().partition(|(_, value)| wanted.takes(*value));
+            wanted.find(&annotations).into_iter().partition(|(_, value)| wanted.takes(*value));
         let longest = longer.iter().filter_map(|(_, value)| Some(value.as_ref()?.len())).max();
         write_metadata((&name, self.name_encoding()), &told, out);
         let answer = Answer::ok("Completed");
@@ -68,13 +78,23 @@ impl Session {
         changes: Vec<(EntryName, Option<Vec<u8>>)>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let Some(view) = self.mailboxes() else { return self.waiting() };
-        let name = canonical_name(mailbox);
-        let of = match view.find(&name) {
-            Some(entry) => Some(entry.mailbox),
-            None if name.is_empty() => None,
-            None => return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out),
+        let found = match mailbox.is_empty() {
+            true => None,
+            false => match self.permit(mailbox, Rights::READ_ANNOTATIONS) {
+                Ok(found) => Some(found),
+                Err(refusal) => return self.fail(&tag, refusal, out),
+            },
         };
+        let is_shared = |name: &EntryName| name.as_str().starts_with(SHARED);
+        if let Some(found) = &found {
+            if !found.is_own && !changes.iter().all(|(name, _)| is_shared(name)) {
+                let text = "You cannot have private annotations of a mailbox of another user";
+                return self.fail(&tag, Answer::no("METADATA NOPRIVATE", text), out);
+            }
+            if !found.rights.contain(Rights::WRITE) && changes.iter().any(|(name, _)| is_shared(name)) {
+                return self.fail(&tag, no_permission(Rights::WRITE), out);
+            }
+        }
         if changes
             .iter()
             .any(|(_, value)| value.as_ref().is_some_and(|value| value.len() > LONGEST_ANNOTATION))
@@ -86,8 +106,17 @@ impl Session {
             changes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
         let own =
             if self.annotated.is_some() || self.notices.is_some() { changes.clone() } else { Changes::new() };
-        self.running = Running::Metadata(Changing { tag, mailbox: of, own });
-        Action::Ask(Request::Annotate { account: view.account, mailbox: of, changes })
+        let mailbox = found.as_ref().map(Found::mailbox);
+        self.running = Running::Metadata(Changing { tag, mailbox, own });
+        let Some(own) = self.account() else { return self.waiting() };
+        Action::Ask(match found {
+            None => Request::Annotate { account: own, mailbox: None, changes },
+            Some(found) => {
+                let annotate = Request::Annotate { account: found.account, mailbox, changes };
+                let rights = Rights::READ_ANNOTATIONS | Rights::WRITE;
+                self.permitted((found.account, found.mailbox()), rights, annotate)
+            }
+        })
     }
 
     pub(super) fn metadata_answered(
@@ -176,12 +205,10 @@ pub(super) fn changed<'a>(before: &'a AccountView, now: &'a AccountView) -> Vec<
     changed
 }
 
-/// The annotations of a mailbox, or, where the name is empty, of the account.
-fn annotations<'a>(view: &'a AccountView, name: &str) -> Option<&'a BTreeMap<String, Vec<u8>>> {
-    match view.find(name) {
-        Some(entry) => Some(&entry.annotations),
-        None => name.is_empty().then_some(&view.annotations),
-    }
+/// The annotations of a mailbox that the session reads: all, if the mailbox is its own, or the shared ones.
+fn readable(annotations: &BTreeMap<String, Vec<u8>>, is_own: bool) -> BTreeMap<String, Vec<u8>> {
+    let readable = |(name, _): &(&String, &Vec<u8>)| is_own || name.starts_with(SHARED);
+    annotations.iter().filter(readable).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 impl Wanted {
@@ -209,16 +236,18 @@ impl Wanted {
 
 /// Appends what a LIST with METADATA asks for of one mailbox; what is not there has no value.
 pub(super) fn write_listed(
-    view: &AccountView,
+    listed: &Listed<'_>,
     name: &str,
     spelling: NameEncoding,
     names: &[EntryName],
     out: &mut Vec<u8>,
 ) {
-    let Some(annotations) = annotations(view, name) else { return };
-    let asked = names.iter().map(EntryName::as_str).collect::<BTreeSet<&str>>();
-    let told: Vec<_> = asked.into_iter().map(|name| (name, annotations.get(name))).collect();
-    write_metadata((name, spelling), &told, out);
+    if listed.rights.contain(Rights::READ_ANNOTATIONS) {
+        let annotations = readable(&listed.entry.annotations, listed.is_own);
+        let asked = names.iter().map(EntryName::as_str).collect::<BTreeSet<&str>>();
+        let told: Vec<_> = asked.into_iter().map(|name| (name, annotations.get(name))).collect();
+        write_metadata((name, spelling), &told, out);
+    }
 }
 
 /// Appends `* METADATA mailbox (name value ...)` (RFC 5464 section 4.4.1), unless there is nothing to tell.

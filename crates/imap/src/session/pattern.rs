@@ -29,6 +29,14 @@ impl Pattern {
         self.0.contains(&b'%')
     }
 
+    /// Whether it may match a name at or below this one, which ends with a separator.
+    pub(super) fn reaches(&self, prefix: &str) -> bool {
+        let top = prefix.strip_suffix(HIERARCHY_SEPARATOR).unwrap_or(prefix).as_bytes();
+        let is_literal = |octet: &&u8| !matches!(octet, b'*' | b'%');
+        let literal: Vec<u8> = self.0.iter().take_while(is_literal).copied().collect();
+        literal.starts_with(top) || (literal.len() < self.0.len() && top.starts_with(&literal))
+    }
+
     /// About how many steps a comparison with a name takes.
     pub(super) fn cost(&self, name: &str) -> usize {
         name.len().saturating_mul(self.0.len()).saturating_add(1)
@@ -113,6 +121,22 @@ mod tests {
             assert_eq!(Pattern::new("", pattern).matches(name), expected, "{pattern} {name}");
         }
         assert!(Pattern::new("a/", "%").matches("a/b"));
+    }
+
+    #[test]
+    fn what_a_pattern_reaches_is_told_before_it_is_compared() {
+        for (pattern, expected) in [
+            ("*", true),
+            ("%", true),
+            ("Oth%", true),
+            ("Other Users/alice/%", true),
+            ("Other Users", true),
+            ("INBOX", false),
+            ("Other", false),
+            ("Archive*", false),
+        ] {
+            assert_eq!(Pattern::new("", pattern).reaches("Other Users/"), expected, "{pattern}");
+        }
     }
 
     #[test]

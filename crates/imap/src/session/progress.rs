@@ -38,6 +38,7 @@ impl Session {
             Running::Copy(copying) => Some(copying.tag()),
             Running::Expunge(expunging) => Some(&expunging.tag),
             Running::MultiSearch(multi) => Some(multi.tag()),
+            Running::Replace(replacing) => Some(replacing.tag()),
             Running::Store(storing) => Some(storing.tag()),
             _ => None,
         };

@@ -2,9 +2,9 @@
 //!
 //! Every account with a limit has one quota root, named by the empty string, for all its mailboxes. An operator sets the limits.
 
-use mailstore::account::canonical_name;
 use mailstore::crdt::account::Usage;
 use mailstore::crdt::operation::Quota;
+use mailstore::crdt::rights::Rights;
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::answer::Answer;
@@ -33,14 +33,17 @@ impl Session {
     }
 
     pub(super) fn quota_root(&mut self, tag: Tag, mailbox: &str, out: &mut Vec<u8>) -> Action {
-        let Some(view) = self.mailboxes() else { return self.waiting() };
-        let name = canonical_name(mailbox).into_owned();
-        match view.find(&name) {
-            Some(_) => {
-                let mailbox = Some((name, self.name_encoding()));
-                self.ask_quota(Asking { tag, mailbox })
+        let name = self.canonical(mailbox);
+        match self.permit(mailbox, Rights::READ) {
+            Ok(found) if found.is_own => {
+                self.ask_quota(Asking { tag, mailbox: Some((name, self.name_encoding())) })
             }
-            None => self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out),
+            // What is in it counts to its owner, who need not have others know how much he has.
+            Ok(_) => {
+                write_roots(&name, self.name_encoding(), false, out);
+                self.done(&tag, "Completed", out)
+            }
+            Err(refusal) => self.fail(&tag, refusal, out),
         }
     }
 
@@ -74,9 +77,7 @@ impl Asking {
     fn tell(&self, usage: Usage, quota: Quota, out: &mut Vec<u8>) -> Answer {
         let is_bounded = quota != Quota::default();
         if let Some((name, spelling)) = &self.mailbox {
-            out.extend_from_slice(b"* QUOTAROOT ");
-            encode::mailbox(name, *spelling, out);
-            out.extend_from_slice(if is_bounded { b" \"\"\r\n" } else { b"\r\n" });
+            write_roots(name, *spelling, is_bounded, out);
         } else if !is_bounded {
             return Answer::no("NONEXISTENT", "There is no such quota root");
         }
@@ -85,6 +86,13 @@ impl Asking {
         }
         Answer::ok("Completed")
     }
+}
+
+/// Appends `* QUOTAROOT mailbox`, with the one root that there is where anything is bounded.
+fn write_roots(name: &str, spelling: NameEncoding, is_bounded: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* QUOTAROOT ");
+    encode::mailbox(name, spelling, out);
+    out.extend_from_slice(if is_bounded { b" \"\"\r\n" } else { b"\r\n" });
 }
 
 /// `STORAGE 10 512`, `MESSAGE 20 100`, as far as they are bounded.

@@ -1,13 +1,13 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT, and when CONDSTORE begins to count.
 
-use mailstore::account::canonical_name;
 use mailstore::crdt::flag::Flag;
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::MailboxView;
 use mailstore::request::{Look, Reply, Request, RequestError, modseq};
 
+use super::access::Access;
 use super::answer::Answer;
 use super::expunge::Expunging;
-use super::list::write_unasked;
 use super::numbers::sequence;
 use super::put::{self, put};
 use super::selected::{Selected, entries};
@@ -20,6 +20,7 @@ pub(super) struct Selecting {
     /// The name as the client spelled it.
     name: String,
     opening: Opening,
+    access: Box<Access>,
 }
 
 /// How a mailbox is selected.
@@ -44,12 +45,16 @@ impl Session {
             Answer::ok("The mailbox before is closed").code("CLOSED").write_untagged(out);
         }
         self.condstore |= opening.condstore;
-        let Some(view) = self.mailboxes() else { return self.waiting() };
-        let Some(entry) = view.find(mailbox) else {
-            return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
+        let Some(grantee) = self.grantee() else { return self.waiting() };
+        let found = match self.permit(mailbox, Rights::READ) {
+            Ok(found) => found,
+            Err(refusal) => return self.fail(&tag, refusal, out),
         };
-        self.running = Running::Select(Selecting { tag, name: mailbox.to_owned(), opening });
-        Action::Ask(Request::Look { account: view.account, mailbox: entry.mailbox, lasting: true })
+        let (account, id) = (found.account, found.mailbox());
+        let (name, access) = (mailbox.to_owned(), Box::new(Access::new(found, grantee)));
+        self.running = Running::Select(Selecting { tag, name, opening, access });
+        let look = Request::Look { account, mailbox: id, lasting: true };
+        Action::Ask(self.permitted((account, id), Rights::READ, look))
     }
 
     pub(super) fn select_answered(
@@ -58,9 +63,9 @@ impl Session {
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let Selecting { tag, name, opening } = selecting;
+        let Selecting { tag, name, opening, access } = selecting;
         match answer {
-            Ok(Reply::Looked(look)) => self.selected_now(tag, &name, look, &opening, out),
+            Ok(Reply::Looked(look)) => self.selected_now((tag, &name), look, *access, &opening, out),
             Ok(_) => self.fail(&tag, Answer::misfit(), out),
             Err(error) => self.fail(&tag, Answer::refused(&error), out),
         }
@@ -68,13 +73,13 @@ impl Session {
 
     fn selected_now(
         &mut self,
-        tag: Tag,
-        name: &str,
+        (tag, name): (Tag, &str),
         look: Look,
+        access: Access,
         opening: &Opening,
         out: &mut Vec<u8>,
     ) -> Action {
-        let mut selected = Selected::new(look, opening.read_only, self.uid_only);
+        let mut selected = Selected::new(look, access, opening.read_only, self.uid_only);
         let view = selected.told();
         let Some(validity) = view.validity else {
             let text = "The mailbox has no UIDVALIDITY yet; try again in a moment";
@@ -95,8 +100,9 @@ impl Session {
             selected.tell_uids();
         }
         selected.hears = self.hears();
+        let code = if selected.is_read_only() { "READ-ONLY" } else { "READ-WRITE" };
         self.selected = Some(selected);
-        let answer = Answer::ok("Selected").code(if opening.read_only { "READ-ONLY" } else { "READ-WRITE" });
+        let answer = Answer::ok("Selected").code(code);
         match &opening.resync {
             // RFC 7162 section 3.2.5: of another UIDVALIDITY the client knows nothing.
             Some(resync) if resync.validity == validity => self.resynchronize(tag, resync, answer, out),
@@ -106,10 +112,9 @@ impl Session {
 
     /// RFC 9051 section 6.3.2: SELECT tells a LIST of its mailbox, with OLDNAME where the client spelled it in another way.
     fn write_selected_name(&self, given: &str, out: &mut Vec<u8>) {
-        let Some(view) = self.mailboxes() else { return };
-        let name = canonical_name(given);
+        let name = self.canonical(given);
         let before = (name != given).then_some(given);
-        write_unasked(&view, &name, before, false, self.name_encoding(), out);
+        self.write_named(&name, before, out);
     }
 
     /// RECENT and UNSEEN, which IMAP4rev2 has no more (RFC 9051 appendix E); UIDONLY has no UNSEEN, a sequence number.
@@ -123,16 +128,19 @@ impl Session {
 
     /// CLOSE expunges without telling (RFC 9051 section 6.4.1).
     pub(super) fn close(&mut self, tag: Tag, out: &mut Vec<u8>) -> Action {
-        let Some(account) = self.account() else { return self.waiting() };
         let Some(mut selected) = self.selected.take() else { return self.waiting() };
         selected.refresh();
         let deleted = |row: &&_| selected.current_newest(row).flags.contains(&Flag::Deleted);
         let candidates = entries(selected.told().rows.iter().filter(deleted));
-        if selected.read_only || candidates.is_empty() || selected.ended().is_some() {
+        // RFC 4314 section 4: without the right to expunge it is closed all the same.
+        if selected.usable(Rights::EXPUNGE).is_empty() || candidates.is_empty() || selected.ended().is_some()
+        {
             return self.done(&tag, "Closed", out);
         }
         self.running = Running::Expunge(Expunging { tag, closing: true, cut: None });
-        Action::Ask(Request::Expunge { account, mailbox: selected.mailbox, entries: candidates })
+        let (account, mailbox) = (selected.access.account, selected.mailbox);
+        let expunge = Request::Expunge { account, mailbox, entries: candidates };
+        Action::Ask(self.permitted((account, mailbox), Rights::EXPUNGE, expunge))
     }
 
     pub(super) fn unselect(&mut self, tag: &Tag, out: &mut Vec<u8>) -> Action {

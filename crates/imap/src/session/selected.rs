@@ -12,9 +12,12 @@ use mailstore::crdt::clock::Timestamp;
 use mailstore::crdt::flag::{Flag, FlagSet, Keyword};
 use mailstore::crdt::identity::{EntryId, MailboxId, Uid};
 use mailstore::crdt::left_out::{LeftOut, leaves_out};
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::{MailboxView, Row};
 use mailstore::request::{Look, modseq};
 
+use super::access::{Access, no_permission};
+use super::answer::Answer;
 use super::numbers::{Places, sequence};
 use super::put::{self, put};
 
@@ -69,13 +72,17 @@ impl Hears {
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) mailbox: MailboxId,
-    pub(super) read_only: bool,
+    /// What the session may do with it.
+    pub(super) access: Access,
+    /// Whether it was selected by EXAMINE.
+    examined: bool,
     /// Whether the client is told UIDs in the place of sequence numbers (RFC 9586).
     pub(super) uid_only: bool,
     /// Whether every FETCH line carries the UID.
     uids: bool,
     pub(super) hears: Hears,
     look: Look,
+    told_read_only: bool,
     newest: Arc<MailboxView>,
     told: Arc<MailboxView>,
     flags_told: Arc<MailboxView>,
@@ -95,15 +102,18 @@ pub(super) struct Selected {
 
 impl Selected {
     /// The mailbox as a look at it begins.
-    pub(super) fn new(mut look: Look, read_only: bool, uid_only: bool) -> Self {
+    pub(super) fn new(mut look: Look, access: Access, examined: bool, uid_only: bool) -> Self {
         let view = look.view.borrow_and_update().clone();
+        let read_only = examined || !access.rights().intersect(Rights::WRITING);
         Selected {
             mailbox: view.mailbox,
-            read_only,
+            access,
+            examined,
             uid_only,
             uids: false,
             hears: Hears::EVERYTHING,
             look,
+            told_read_only: read_only,
             newest: view.clone(),
             told: view.clone(),
             flags_told: view.clone(),
@@ -119,6 +129,45 @@ impl Selected {
     /// Every FETCH line carries the UID from now on (RFC 9051 section 7.5.2).
     pub(super) fn tell_uids(&mut self) {
         self.uids = true;
+    }
+
+    /// Whether nothing can be changed: it was selected by EXAMINE, or the rights allow no more (RFC 4314 section 5.2).
+    pub(super) fn is_read_only(&self) -> bool {
+        self.examined || !self.access.rights().intersect(Rights::WRITING)
+    }
+
+    /// Those of these rights that the session may make use of in the mailbox.
+    pub(super) fn usable(&self, rights: Rights) -> Rights {
+        if self.examined { Rights::NONE } else { self.access.rights() & rights }
+    }
+
+    /// Checks that something may be changed that takes all of these rights.
+    pub(super) fn check(&self, rights: Rights) -> Result<(), Answer> {
+        if self.examined {
+            return Err(Answer::no("READ-ONLY", "The mailbox is selected read-only"));
+        }
+        match rights - self.access.rights() {
+            Rights::NONE => Ok(()),
+            missing => Err(no_permission(missing)),
+        }
+    }
+
+    /// Tells of rights that were given or taken since the mailbox was selected, as far as clients are told of such things
+    /// (RFC 9051 section 7.1: PERMANENTFLAGS, READ-ONLY, READ-WRITE).
+    pub(super) fn tell_rights(&mut self, out: &mut Vec<u8>) {
+        self.refresh();
+        if self.ended().is_some() {
+            return;
+        }
+        let was_read_only = self.told_read_only;
+        self.told_read_only = self.is_read_only();
+        if was_read_only != self.told_read_only {
+            let code = if self.told_read_only { "READ-ONLY" } else { "READ-WRITE" };
+            Answer::ok("You have other rights to the mailbox now").code(code).write_untagged(out);
+        }
+        if self.access.take_changes().intersect(Rights::FLAGS) && !self.examined {
+            self.write_flags(out);
+        }
     }
 
     /// The view in which the client's numbers mean something.
@@ -172,12 +221,22 @@ impl Selected {
         if view.mailbox != self.mailbox || age(&view) >= age(&self.newest) {
             self.newest = view;
         }
+        self.access.refresh();
     }
 
-    /// Comes back when there is a newer view. Never, where the store is gone.
-    pub(super) async fn changed(&mut self) {
-        if self.look.view.changed().await.is_err() {
-            std::future::pending::<()>().await;
+    /// Comes back when there is something newer of the owner's account, which may have taken the right to read, or, where messages
+    /// are of interest, of them. Never, where the store is gone.
+    pub(super) async fn changed(&mut self, messages: bool) {
+        let Selected { look, access, .. } = self;
+        let messages = async {
+            if !messages || look.view.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = access.changed() => {}
+            () = messages => {}
         }
     }
 
@@ -185,6 +244,8 @@ impl Selected {
     pub(super) fn ended(&self) -> Option<&'static str> {
         if self.newest.deleted {
             Some("The selected mailbox was deleted")
+        } else if !self.access.rights().contain(Rights::READ) {
+            Some("You may not read the selected mailbox any more")
         } else if leaves_out(LeftOut::Bye) {
             None
         } else if self.newest.validity != self.told.validity || self.newest.mailbox != self.told.mailbox {
@@ -369,11 +430,17 @@ impl Selected {
         out.extend_from_slice(b"* FLAGS ");
         put::flags(&known, out);
         out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
-        if self.read_only {
+        if self.is_read_only() {
             out.extend_from_slice(b"()] The mailbox is read-only\r\n");
             return;
         }
-        put::flags(&known, out);
+        let rights = self.access.rights();
+        let permanent: FlagSet = known.iter().filter(|flag| rights.contain(flag.right())).cloned().collect();
+        put::flags(&permanent, out);
+        if !rights.contain(Rights::WRITE) {
+            out.extend_from_slice(b"] Flags that you may change are kept\r\n");
+            return;
+        }
         out.pop();
         out.extend_from_slice(b" \\*)] Flags are kept, and new keywords may be made\r\n");
     }

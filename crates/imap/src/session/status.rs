@@ -1,7 +1,7 @@
 //! STATUS (RFC 9051 section 6.3.11).
 
-use mailstore::account::canonical_name;
 use mailstore::crdt::flag::Flag;
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::MailboxView;
 use mailstore::request::{Reply, Request, RequestError, modseq};
 
@@ -32,13 +32,14 @@ impl Session {
         if items.contains(&StatusItem::HighestModseq) {
             self.enable_condstore(out);
         }
-        let name = canonical_name(mailbox).into_owned();
-        let Some(view) = self.mailboxes() else { return self.waiting() };
-        let Some(entry) = view.find(&name) else {
-            return self.fail(&tag, Answer::no("NONEXISTENT", "There is no such mailbox"), out);
+        let found = match self.permit(mailbox, Rights::READ) {
+            Ok(found) => found,
+            Err(refusal) => return self.fail(&tag, refusal, out),
         };
+        let (account, mailbox, name) = (found.account, found.mailbox(), self.canonical(mailbox));
         self.running = Running::Status(Asking { tag, name, items });
-        Action::Ask(Request::Look { account: view.account, mailbox: entry.mailbox, lasting: false })
+        let look = Request::Look { account, mailbox, lasting: false };
+        Action::Ask(self.permitted((account, mailbox), Rights::READ, look))
     }
 
     pub(super) fn status_answered(

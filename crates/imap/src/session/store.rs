@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use mailstore::crdt::flag::{Flag, FlagChange, FlagSet};
 use mailstore::crdt::identity::EntryId;
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::Row;
 use mailstore::request::{Reply, Request, RequestError};
 
+use super::access::no_permission;
 use super::answer::Answer;
 use super::message_limit::{self, Cut};
 use super::numbers::{places, rows, sequence};
@@ -35,15 +37,22 @@ pub(super) struct Storing {
 }
 
 impl Session {
-    pub(super) fn store(&mut self, tag: Tag, messages: &Messages, wish: Wish, out: &mut Vec<u8>) -> Action {
+    pub(super) fn store(
+        &mut self,
+        tag: Tag,
+        messages: &Messages,
+        mut wish: Wish,
+        out: &mut Vec<u8>,
+    ) -> Action {
         if wish.unchanged_since.is_some() {
             self.enable_condstore(out);
         }
-        let Some(account) = self.account() else { return self.waiting() };
         let Some(selected) = &self.selected else { return self.waiting() };
-        if selected.read_only {
-            return self.fail(&tag, Answer::no("READ-ONLY", "The mailbox is selected read-only"), out);
-        }
+        let needed = match wish.restrict(selected) {
+            Ok(needed) => needed,
+            Err(refusal) => return self.fail(&tag, refusal, out),
+        };
+        let (account, mailbox) = (selected.access.account, selected.mailbox);
         let told = selected.told();
         let (places, cut) = match places(messages, selected) {
             Ok(places) => Cut::of(places, told, self.config.message_limit),
@@ -57,14 +66,14 @@ impl Session {
         }
         let request = Request::Store {
             account,
-            mailbox: selected.mailbox,
+            mailbox,
             entries: targets.iter().map(|(_, row)| row.facts.entry).collect(),
             change: wish.change,
             flags: wish.flags.clone(),
             unchanged_since: wish.unchanged_since.map(|since| self.unchanged_since(since)),
         };
         self.running = Running::Store(Storing { tag, uid, wish, targets, cut });
-        Action::Ask(request)
+        Action::Ask(self.permitted((account, mailbox), needed, request))
     }
 
     pub(super) fn store_answered(
@@ -87,6 +96,28 @@ impl Session {
         };
         let answer = message_limit::told(storing.cut, storing.outcome(&modified, &gone), out);
         self.finish(&storing.tag, telling, answer, out)
+    }
+}
+
+impl Wish {
+    /// Leaves only what the rights to the mailbox allow, and tells which of them it takes. RFC 4314 section 4: a STORE fails only where
+    /// none of its flags may be changed.
+    fn restrict(&mut self, selected: &Selected) -> Result<Rights, Answer> {
+        selected.check(Rights::NONE)?;
+        let usable = selected.usable(Rights::FLAGS);
+        let of = |flags: &[Flag]| flags.iter().fold(Rights::NONE, |rights, flag| rights | flag.right());
+        let asked = match self.change {
+            FlagChange::Replace | FlagChange::ReplaceWithin(_) => Rights::FLAGS,
+            FlagChange::Add | FlagChange::Remove => of(&self.flags),
+        };
+        if !asked.is_empty() && !asked.intersect(usable) {
+            return Err(no_permission(asked));
+        }
+        self.flags.retain(|flag| usable.contain(flag.right()));
+        if asked == Rights::FLAGS && usable != Rights::FLAGS && self.change == FlagChange::Replace {
+            self.change = FlagChange::ReplaceWithin(usable);
+        }
+        Ok(asked & usable)
     }
 }
 
@@ -151,5 +182,9 @@ fn after(before: &FlagSet, wish: &Wish) -> FlagSet {
         FlagChange::Add => before.iter().chain(&wish.flags).cloned().collect(),
         FlagChange::Remove => before.iter().filter(|flag| !named(flag)).cloned().collect(),
         FlagChange::Replace => wish.flags.iter().cloned().collect(),
+        FlagChange::ReplaceWithin(rights) => {
+            let kept = before.iter().filter(|flag| !rights.contain(flag.right()));
+            kept.chain(&wish.flags).cloned().collect()
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Transcripts of sessions over a store in memory.
 
+mod acl;
 mod annotating;
 mod authenticating;
 mod binary;
@@ -27,6 +28,7 @@ mod revision2;
 mod save_dates;
 mod saving;
 mod searching;
+mod shared;
 mod sharing;
 mod sorting;
 mod storing;
@@ -180,7 +182,10 @@ fn who_speaks_another_protocol_is_let_go() {
 fn what_needs_no_mailbox() {
     let store = store();
     let mut client = Client::logged_in(&store);
-    assert_eq!(client.send("NAMESPACE"), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nt OK Completed\r\n");
+    assert_eq!(
+        client.send("NAMESPACE"),
+        "* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) NIL\r\nt OK Completed\r\n"
+    );
     assert!(client.send("ID NIL").starts_with("* ID (\"name\" \"Peerpost\" "));
     assert_eq!(client.send("ENABLE CONDSTORE X-NONE"), "* ENABLED CONDSTORE\r\nt OK Completed\r\n");
     let answer = client.send("ENABLE QRESYNC CONDSTORE UTF8=ACCEPT");

@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crdt::account::NewEntry;
+use crdt::fold::access::Grantee;
 use crdt::identity::{AccountId, BodyHash, DeliveryKey, EntryId, MailboxId};
 use crdt::left_out::{LeftOut, leaves_out};
 use crdt::operation::DefaultMailbox;
 use crdt::replica::{ArchiveError, CommandError, DeltaError};
+use crdt::rights::Rights;
 use crdt::view::MailboxView;
 use storage::Batch;
 use tokio::sync::watch;
 
 use super::{Committer, Finished, Outcome, outcome, settled};
-use crate::account::{AccountView, DEFAULT_MAILBOXES, canonical_name};
+use crate::account::{AccountView, DEFAULT_MAILBOXES, HIERARCHY_SEPARATOR, canonical_name};
 use crate::job::{Answer, Granted, Job};
 use crate::names;
 use crate::request::{
-    Look, LookGuard, MOST_ANNOTATION_NAMES, MOST_ANNOTATION_OCTETS, MOST_ANNOTATIONS, MOST_MAILBOXES,
-    NewMessage, Reply, Request, RequestError, received_now,
+    Look, LookGuard, MOST_ANNOTATION_NAMES, MOST_ANNOTATION_OCTETS, MOST_ANNOTATIONS, MOST_GRANTS,
+    MOST_MAILBOXES, NewMessage, Reply, Request, RequestError, received_now,
 };
 use crate::rows;
 use crate::structures;
@@ -172,6 +174,18 @@ impl Committer {
                 self.relocated(account, from, wanted, answer);
                 return None;
             }
+            Request::CopyAcross { account, from, entries, target, to, flags, moving } => {
+                let (source, target) = ((account, from), (target, to));
+                let wanted = self.replica.copy_across_in_turn(source, &entries, target, flags, moving);
+                self.relocated(account, from, wanted, answer);
+                return None;
+            }
+            Request::Permitted { actor, account, mailbox, rights, request } => {
+                return match self.check_rights(actor, (account, mailbox), rights) {
+                    Ok(()) => self.request(*request, answer, batch),
+                    Err(error) => Some(settled(answer, Err(error))),
+                };
+            }
             Request::Deliver { account, mailbox, sender, message } => {
                 let reply = self.deliver(account, &mailbox, &sender, message, batch);
                 settled(answer, reply)
@@ -194,6 +208,14 @@ impl Committer {
                 let expunged = self.replica.expunge(account, mailbox, &entries);
                 with(answer, expunged, move |finished, ()| Ok(Reply::View(view(finished, account, mailbox)?)))
             }
+            Request::Remove { account, mailbox, entries } => {
+                let removed = self.replica.remove(account, mailbox, &entries);
+                with(answer, removed, move |finished, ()| Ok(Reply::View(view(finished, account, mailbox)?)))
+            }
+            Request::OpenAccount { account } => {
+                let open: Answer<_, RequestError> = Box::new(|opened| answer(opened.map(|_| Reply::Done)));
+                self.open_account(account, open)
+            }
             Request::Look { account, mailbox, lasting } => self.look(account, mailbox, lasting, answer),
             Request::Watch { account } => outcome(answer, move |finished| {
                 let state = finished.replica.existing(account).map_err(|error| explain(error, ""))?;
@@ -204,6 +226,35 @@ impl Committer {
                 settled(answer, reply)
             }
         })
+    }
+
+    /// Whether somebody may do what takes these rights, as everything stands that was asked for before.
+    fn check_rights(
+        &mut self,
+        actor: AccountId,
+        (account, mailbox): (AccountId, MailboxId),
+        rights: Rights,
+    ) -> Result<(), RequestError> {
+        let life = self.replica.existing(actor).map_err(|error| explain(error, ""))?.head().life();
+        let owner = self.replica.existing(account).map_err(|error| explain(error, ""))?;
+        let unit = owner.unit(mailbox).ok_or_else(|| RequestError::NoSuchMailbox(String::new()))?;
+        match owner.access(unit).rights(Grantee::Account(actor, life)).contain(rights) {
+            true => Ok(()),
+            false => Err(RequestError::NotPermitted),
+        }
+    }
+
+    /// Whether there is room for so many more entries of access control lists.
+    fn check_grants(&mut self, account: AccountId, more: usize) -> Result<(), RequestError> {
+        let granted =
+            self.replica.existing(account).map_err(|error| explain(error, ""))?.head().rights().len();
+        match more > 0 && granted + more > MOST_GRANTS {
+            true => Err(RequestError::OverLimit {
+                what: "the number of entries of access control lists",
+                limit: MOST_GRANTS as u64,
+            }),
+            false => Ok(()),
+        }
     }
 
     fn deliver(
@@ -298,6 +349,11 @@ impl Committer {
                         limit: MOST_MAILBOXES as u64,
                     });
                 }
+                // Every mailbox that is created with it has the entries of the one above.
+                let state = self.replica.existing(account).map_err(|error| explain(error, &name))?;
+                let inherited = state.inherited_by(&name).map_or(0, |access| access.entries().count() - 1);
+                let levels = name.matches(HIERARCHY_SEPARATOR).count() + 1;
+                self.check_grants(account, inherited * levels)?;
                 let created = self.replica.create_mailbox(account, &name, special_use.as_deref());
                 let mailbox = created.map_err(|error| explain(error, &name))?;
                 Ok(Reply::Created(mailbox))
@@ -324,6 +380,12 @@ impl Committer {
                 let name = canonical_name(&name).into_owned();
                 names::subscription(&name)?;
                 done(self.replica.subscribe(account, &name, subscribed), &name)
+            }
+            Request::ChangeRights { account, mailbox, identifier, given, taken } => {
+                let state = self.replica.existing(account).map_err(|error| explain(error, ""))?;
+                let new = !state.head().rights().remember(mailbox, identifier);
+                self.check_grants(account, usize::from(new))?;
+                done(self.replica.change_rights(account, mailbox, identifier, given, taken), "")
             }
             Request::Annotate { account, mailbox, changes } => {
                 self.check_annotations(account, mailbox, &changes)?;

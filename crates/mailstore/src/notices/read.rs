@@ -11,7 +11,7 @@ use storage::{Reader, Table};
 
 use super::{HEARD, Told, notice_key};
 use crate::history::MergeRecord;
-use crate::rows::{decode, failed};
+use crate::rows::failed;
 
 /// What a notice takes beside its own octets where octets are counted.
 const OVERHEAD: usize = 32;
@@ -97,7 +97,8 @@ pub(crate) fn merges(
 
 fn told(reader: &Reader, slot: NodeSlot, at: Timestamp) -> Result<Option<Told>, ArchiveError> {
     let row = reader.get(Table::Notices, &notice_key(slot, at)).map_err(failed)?;
-    row.map(|bytes| decode(Table::Notices, &bytes)).transpose()
+    let damaged = || ArchiveError("a row of the table notices is damaged".into());
+    row.map(|bytes| Told::decode(&bytes).ok_or_else(damaged)).transpose()
 }
 
 /// The moment at the end of a key.

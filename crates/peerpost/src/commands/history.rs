@@ -2,7 +2,7 @@
 
 use mailstore::Storage;
 use mailstore::crdt::account::events::BumpReason;
-use mailstore::crdt::identity::AccountId;
+use mailstore::crdt::identity::{AccountId, MailboxId};
 use mailstore::crdt::operation::FoundingReason;
 use mailstore::history::{MailboxMerge, NodeMerge};
 use serde_json::{Value, json};
@@ -36,7 +36,9 @@ pub fn collect(storage: &Storage, account: &str, mailbox: Option<&str>) -> Resul
 }
 
 fn merge(NodeMerge { merge: record, .. }: &NodeMerge, node: &str, from: &[String]) -> Value {
-    let mailboxes: Vec<Value> = record.mailboxes.values().map(mailbox).collect();
+    let rights = |id: &MailboxId| record.rights.get(id).copied().unwrap_or_default();
+    let mailboxes: Vec<Value> =
+        record.mailboxes.iter().map(|(id, merge)| mailbox(merge, rights(id))).collect();
     json!({
         "at": time(record.at.millis().0),
         "at_milliseconds": record.at.millis().0,
@@ -47,7 +49,7 @@ fn merge(NodeMerge { merge: record, .. }: &NodeMerge, node: &str, from: &[String
     })
 }
 
-fn mailbox(merge: &MailboxMerge) -> Value {
+fn mailbox(merge: &MailboxMerge, rights_changed: u64) -> Value {
     let reissues: Vec<Value> =
         merge.reissues.iter().map(|reissue| json!({ "from": reissue.from.0, "to": reissue.to.0, "entry": reissue.entry.to_string() })).collect();
     json!({
@@ -60,6 +62,7 @@ fn mailbox(merge: &MailboxMerge) -> Value {
         "held": merge.held,
         "reissued": merge.reissued,
         "reissues": reissues,
+        "rights_changed": rights_changed,
         "bumped": merge.bumped.map(|bump| json!({ "from": bump.from.0, "to": bump.to.0, "reason": reason(bump.reason) })),
     })
 }
@@ -119,6 +122,7 @@ fn summary(mailbox: &Value) -> String {
         ("moved", "moved away"),
         ("held", "came late"),
         ("reissued", "reissued"),
+        ("rights_changed", "changes of its access control list"),
     ];
     let parts: Vec<String> = words
         .iter()

@@ -55,6 +55,7 @@ fn return_option(cursor: &mut Cursor<'_>, returned: &mut ListReturn) -> Read<()>
         "SUBSCRIBED" => returned.subscribed = true,
         "CHILDREN" => returned.children = true,
         "SPECIAL-USE" => returned.special_use = true,
+        "MYRIGHTS" => returned.my_rights = true,
         "STATUS" => {
             cursor.space()?;
             returned.status = status_items(cursor)?;

@@ -9,6 +9,7 @@ use super::super::fetch::Fetching;
 use super::super::list::write_unasked;
 use super::super::numbers::Places;
 use super::super::status::write_status;
+use super::super::visible::Visible;
 use super::super::{Action, PIECE_OCTETS, Running, Session};
 
 impl Session {
@@ -73,9 +74,10 @@ impl Session {
     fn write_lists(&mut self, out: &mut Vec<u8>) -> bool {
         let spelling = self.name_encoding();
         let Some(notices) = &mut self.notices else { return false };
+        let known = Visible::own(notices.known.clone());
         let full = out.len().saturating_add(PIECE_OCTETS);
         while let Some(listed) = notices.listed.pop_front() {
-            write_unasked(&notices.known, &listed.name, listed.before.as_deref(), true, spelling, out);
+            write_unasked(&known, &listed.name, listed.before.as_deref(), true, spelling, out);
             if out.len() >= full {
                 return true;
             }

@@ -112,6 +112,7 @@ fn names_changed(before: &AccountView, now: &AccountView) -> BTreeMap<String, Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstore::crdt::fold::access::{AccessList, Grantee};
     use mailstore::crdt::identity::AccountId;
 
     fn account(mailboxes: &[(&str, u8)]) -> AccountView {
@@ -119,9 +120,11 @@ mod tests {
             mailbox: MailboxId([id; 16]),
             special_use: None,
             annotations: BTreeMap::new(),
+            access: AccessList::private(Grantee::Anyone),
         };
         AccountView {
             account: AccountId([1; 16]),
+            grantee: Grantee::Anyone,
             name: "alice".to_owned(),
             removed: false,
             mailboxes: mailboxes.iter().map(|(name, id)| ((*name).to_owned(), entry(*id))).collect(),

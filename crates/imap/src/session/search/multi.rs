@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mailstore::account::{AccountView, HIERARCHY_SEPARATOR, canonical_name};
+use mailstore::account::{HIERARCHY_SEPARATOR, canonical_name};
 use mailstore::crdt::identity::{AccountId, MailboxId};
+use mailstore::crdt::rights::Rights;
 use mailstore::crdt::view::MailboxView;
 use mailstore::request::{Reply, Request, RequestError};
 
 use super::super::answer::Answer;
 use super::super::bodies::Bodies;
 use super::super::progress::Progress;
+use super::super::visible::{Listed, Visible};
 use super::super::{Action, Running, Session, Telling, uid_only};
 use super::found::{Correlator, Report};
 use super::gather::{Gather, Gathered};
@@ -21,16 +23,23 @@ use crate::command::{MultiSearch, Search, SearchCharset, SearchSource, Tag};
 /// An ESEARCH that is not through yet.
 pub(in super::super) struct MultiSearching {
     tag: Tag,
-    account: AccountId,
     search: Search,
     /// What is still to be searched.
-    mailboxes: VecDeque<(String, MailboxId)>,
+    mailboxes: VecDeque<Source>,
     /// The mailbox that is being searched, or looked at for that.
     name: String,
     current: Option<Box<Searching>>,
     searched: usize,
     progress: Progress,
     failure: Option<Answer>,
+}
+
+/// A mailbox that is to be searched.
+#[derive(Clone)]
+struct Source {
+    name: String,
+    account: AccountId,
+    mailbox: MailboxId,
 }
 
 impl Session {
@@ -41,12 +50,16 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Action {
         let MultiSearch { sources, search } = asked;
-        let Some(view) = self.mailboxes() else { return self.waiting() };
-        let selected = self.selected.as_ref().map(|selected| selected.mailbox);
+        let Some(view) = self.visible(true) else { return self.waiting() };
+        let selected = self.selected.as_ref().map(|selected| Source {
+            name: selected.access.full_name(),
+            account: selected.access.account,
+            mailbox: selected.mailbox,
+        });
         let sources = sources.unwrap_or_else(|| vec![SearchSource::Selected]);
-        let refusal = match mailboxes(&view, &sources, selected) {
-            Ok(mailboxes) => match self.multi_refusal(&search, &mailboxes, selected) {
-                None => return self.begin_multi_search(tag, view.account, search, mailboxes, out),
+        let refusal = match mailboxes(&view, &sources, selected.as_ref()) {
+            Ok(mailboxes) => match self.multi_refusal(&search, &mailboxes, selected.as_ref()) {
+                None => return self.begin_multi_search(tag, search, mailboxes, out),
                 Some(refusal) => refusal,
             },
             Err(refusal) => refusal,
@@ -59,8 +72,8 @@ impl Session {
     fn multi_refusal(
         &self,
         search: &Search,
-        mailboxes: &VecDeque<(String, MailboxId)>,
-        selected: Option<MailboxId>,
+        mailboxes: &VecDeque<Source>,
+        selected: Option<&Source>,
     ) -> Option<Answer> {
         let refusal = self.charset_refusal().filter(|_| search.charset != SearchCharset::Unstated);
         if refusal.is_some() {
@@ -74,7 +87,9 @@ impl Session {
             return Some(uid_only::refusal());
         }
         let saves = search.returned.is_some_and(|returned| returned.save);
-        let only_selected = mailboxes.iter().all(|(_, mailbox)| Some(*mailbox) == selected);
+        let only_selected = mailboxes
+            .iter()
+            .all(|source| selected.is_some_and(|selected| selected.mailbox == source.mailbox));
         let text = "Sequence numbers and SAVE are for the selected mailbox alone";
         ((by_number || saves) && !only_selected).then(|| Answer::bad(text).code("CLIENTBUG"))
     }
@@ -82,9 +97,8 @@ impl Session {
     fn begin_multi_search(
         &mut self,
         tag: Tag,
-        account: AccountId,
         search: Search,
-        mailboxes: VecDeque<(String, MailboxId)>,
+        mailboxes: VecDeque<Source>,
         out: &mut Vec<u8>,
     ) -> Action {
         if asks_modseq(&search.key) {
@@ -98,14 +112,13 @@ impl Session {
         self.save(search.returned, &[]);
         let progress = Progress::new(self.last_heard);
         let (name, current, searched, failure) = (String::new(), None, 0, None);
-        let multi =
-            MultiSearching { tag, account, search, mailboxes, name, current, searched, progress, failure };
+        let multi = MultiSearching { tag, search, mailboxes, name, current, searched, progress, failure };
         self.next_mailbox(Box::new(multi), out)
     }
 
     /// Begins with the next mailbox.
     fn next_mailbox(&mut self, mut multi: Box<MultiSearching>, out: &mut Vec<u8>) -> Action {
-        let Some((name, mailbox)) = multi.mailboxes.pop_front() else {
+        let Some(Source { name, account, mailbox }) = multi.mailboxes.pop_front() else {
             let telling = Telling::for_numbers(!asks_sequence(&multi.search.key));
             let answer = multi.failure.unwrap_or_else(|| Answer::ok("Completed"));
             return self.finish(&multi.tag, telling, answer, out);
@@ -116,7 +129,8 @@ impl Session {
             let pictures = Pictures::of(selected);
             return self.begin_mailbox(multi, pictures);
         }
-        let request = Request::Look { account: multi.account, mailbox, lasting: false };
+        let look = Request::Look { account, mailbox, lasting: false };
+        let request = self.permitted((account, mailbox), Rights::READ, look);
         self.running = Running::MultiSearch(multi);
         Action::Ask(request)
     }
@@ -132,8 +146,8 @@ impl Session {
                 let view = look.view.borrow().clone();
                 return self.begin_mailbox(multi, Pictures::alone(view));
             }
-            // It was deleted meanwhile.
-            Err(RequestError::NoSuchMailbox(_)) => {}
+            // It was deleted meanwhile, or may not be read any more.
+            Err(RequestError::NoSuchMailbox(_) | RequestError::NotPermitted) => {}
             Ok(_) => tracing::error!("the store answered a look with something else"),
             Err(error) => {
                 multi.failure.get_or_insert_with(|| Answer::refused(&error));
@@ -194,33 +208,43 @@ impl MultiSearching {
     }
 }
 
-/// The mailboxes that these sources name, each once, in the order of their names. What does not exist is passed over
-/// (RFC 7377 section 2.2).
+/// The mailboxes that these sources name, each once, in the order of their names, the session's own before those of others. What
+/// does not exist, or cannot be read, is passed over (RFC 7377 section 2.2).
 fn mailboxes(
-    view: &AccountView,
+    view: &Visible,
     sources: &[SearchSource],
-    selected: Option<MailboxId>,
-) -> Result<VecDeque<(String, MailboxId)>, Answer> {
+    selected: Option<&Source>,
+) -> Result<VecDeque<Source>, Answer> {
     if sources.contains(&SearchSource::Selected) && selected.is_none() {
         return Err(Answer::bad("Select a mailbox first").code("CLIENTBUG"));
     }
-    let wanted = |(name, entry): &(&String, &mailstore::account::MailboxEntry)| {
+    let wanted = |name: &str, listed: &Listed<'_>| {
         let is_source = |source: &SearchSource| match source {
-            SearchSource::Selected => Some(entry.mailbox) == selected,
-            SearchSource::Inboxes => *name == "INBOX",
-            SearchSource::Personal => true,
-            SearchSource::Subscribed => view.subscriptions.contains(*name),
+            SearchSource::Selected => selected.is_some_and(|source| source.mailbox == listed.entry.mailbox),
+            SearchSource::Inboxes => name == "INBOX",
+            SearchSource::Personal => listed.is_own,
+            SearchSource::Subscribed => view.subscriptions().contains(name),
             SearchSource::Subtree(roots) => roots.iter().any(|root| below(name, root).is_some()),
             SearchSource::SubtreeOne(roots) => {
                 let near = |rest: &str| !rest.contains(HIERARCHY_SEPARATOR);
                 roots.iter().any(|root| below(name, root).is_some_and(near))
             }
-            SearchSource::Mailboxes(names) => names.iter().any(|named| canonical_name(named) == **name),
+            SearchSource::Mailboxes(names) => names.iter().any(|named| canonical_name(named) == name),
         };
-        sources.iter().any(is_source)
+        listed.rights.contain(Rights::READ) && sources.iter().any(is_source)
     };
-    let named = view.mailboxes.iter().filter(wanted);
-    Ok(named.map(|(name, entry)| (name.clone(), entry.mailbox)).collect())
+    let found = |name: &str| {
+        let listed = view.find(name).filter(|listed| wanted(name, listed))?;
+        Some(Source { name: name.to_owned(), account: listed.account, mailbox: listed.entry.mailbox })
+    };
+    let mut mailboxes: VecDeque<Source> = view.names().filter_map(found).collect();
+    // One that may be read and is not listed can be selected nevertheless.
+    if let Some(selected) = selected.filter(|_| sources.contains(&SearchSource::Selected))
+        && !mailboxes.iter().any(|source| source.mailbox == selected.mailbox)
+    {
+        mailboxes.push_back(selected.clone());
+    }
+    Ok(mailboxes)
 }
 
 /// What of a name follows that of the mailbox above it; nothing where it is that mailbox itself. Everything is below the empty

@@ -9,7 +9,7 @@ use auth::exchange::Question;
 use auth::shell::{Authenticator, Settings};
 use mailstore::Mailstore;
 use mailstore::crdt::clock::Millis;
-use mailstore::crdt::identity::NodeSlot;
+use mailstore::crdt::identity::{AccountId, NodeSlot};
 use mailstore::identity::NodeIdentity;
 use mailstore::inline::Inline;
 use mailstore::password::PasswordCost;
@@ -39,37 +39,67 @@ pub(super) struct Store {
     committer: Rc<RefCell<Inline>>,
     now: Rc<Cell<Millis>>,
     pub(super) disk: SimulatedDisk,
+    starts: u8,
+    /// Whether a MOVE breaks off before its originals are removed.
+    refuses_removals: Rc<Cell<bool>>,
+    before: Rc<RefCell<Option<Before>>>,
 }
+
+/// What happens before a request reaches the store.
+type Before = Box<dyn FnMut(&Request)>;
 
 /// A store with the account `alice` of the password `secret`.
 pub(super) fn store() -> Store {
     let store = Store::new(0);
-    let password = mailstore::password::hash("secret", [7; 16], PasswordCost::TEST).expect("a hash");
-    let added = store.ask(Request::AddAccount { name: "alice".to_owned(), password });
-    assert!(matches!(added, Ok(Reply::Done)), "{added:?}");
+    store.add_account("alice");
     store
 }
 
 impl Store {
+    /// Adds an account of the password `secret`.
+    pub(super) fn add_account(&self, name: &str) {
+        let password = mailstore::password::hash("secret", [7; 16], PasswordCost::TEST).expect("a hash");
+        let added = self.ask(Request::AddAccount { name: name.to_owned(), password });
+        assert!(matches!(added, Ok(Reply::Done)), "{added:?}");
+    }
+
     /// An empty store of the node of this slot.
     pub(super) fn new(slot: u8) -> Store {
-        let disk = SimulatedDisk::new();
+        Store::open(SimulatedDisk::new(), slot, 0)
+    }
+
+    /// The store as it is after a restart of its node.
+    pub(super) fn restarted(&self) -> Store {
+        Store::open(self.disk.clone(), 0, self.starts + 1)
+    }
+
+    fn open(disk: SimulatedDisk, slot: u8, starts: u8) -> Store {
         let storage = Arc::new(Storage::open(Arc::new(disk.clone())).expect("a new disk"));
         let node = NodeSlot::new(slot).expect("a slot");
         let identity = NodeIdentity { cluster: [1; 16], slot: node, name: format!("node-{slot}") };
-        let mut lives = slot;
+        let mut lives = slot + 2 * starts;
         let entropy = move || {
             lives += 100;
             [lives; 16]
         };
-        let opened = mailstore::inline::open(storage, identity, Box::new(entropy), START);
+        let began = START.after(1_000_000 * u64::from(starts));
+        let opened = mailstore::inline::open(storage, identity, Box::new(entropy), began);
         let (mailstore, committer) = opened.expect("a new store");
-        let (committer, now) = (Rc::new(RefCell::new(committer)), Rc::new(Cell::new(START)));
-        Store { mailstore, committer, now, disk }
+        let (committer, now) = (Rc::new(RefCell::new(committer)), Rc::new(Cell::new(began)));
+        let (refuses_removals, before) = (Rc::default(), Rc::default());
+        Store { mailstore, committer, now, disk, starts, refuses_removals, before }
     }
 
     /// Asks the store and waits.
     pub(super) fn ask(&self, request: Request) -> Result<Reply, RequestError> {
+        let before = self.before.borrow_mut().take();
+        if let Some(mut before) = before {
+            before(&request);
+            *self.before.borrow_mut() = Some(before);
+        }
+        if self.refuses_removals.get() && is_removal(&request) {
+            return Err(RequestError::Storage("it broke off".to_owned()));
+        }
         let (sender, receiver) = std::sync::mpsc::channel();
         self.mailstore.submit(request, move |answer| sender.send(answer).expect("somebody waits"));
         self.pass(1);
@@ -83,6 +113,21 @@ impl Store {
         let bindings = ChannelBindings { exporter: Some([5; 32]), end_point: None };
         let authenticator = Authenticator::new(self.mailstore.clone(), settings);
         runtime.block_on(authenticator.answer(question, &bindings))
+    }
+
+    /// Has every MOVE break off before its originals are removed.
+    pub(super) fn refuse_removals(&self, refuse: bool) {
+        self.refuses_removals.set(refuse);
+    }
+
+    /// Has something happen before each request reaches the store.
+    pub(super) fn before_next_request(&self, before: impl FnMut(&Request) + 'static) {
+        *self.before.borrow_mut() = Some(Box::new(before));
+    }
+
+    /// Whether the mailboxes of an account are loaded.
+    pub(super) fn has_opened(&self, name: &str) -> bool {
+        self.mailstore.account_view(&AccountId::of_name(name)).is_some()
     }
 
     /// Lets time pass, in milliseconds.
@@ -108,6 +153,13 @@ impl Store {
             other.mailstore.add_body(writer.finish().expect("staged"), |kept| kept.expect("kept"));
             other.pass(1);
         }
+    }
+}
+
+fn is_removal(request: &Request) -> bool {
+    match request {
+        Request::Permitted { request, .. } => is_removal(request),
+        request => matches!(request, Request::Remove { .. }),
     }
 }
 
@@ -148,8 +200,15 @@ impl Client {
     }
 
     pub(super) fn logged_in(store: &Store) -> Client {
+        Client::logged_in_as(store, "alice")
+    }
+
+    pub(super) fn logged_in_as(store: &Store, name: &str) -> Client {
+        // A login waits for the committer, which only runs when something is asked.
+        let account = AccountId::of_name(name);
+        store.ask(Request::OpenAccount { account }).expect("opened");
         let (mut client, _) = Client::connect(store, TLS);
-        assert!(client.send("LOGIN alice secret").starts_with("t OK "));
+        assert!(client.send(&format!("LOGIN {name} secret")).starts_with("t OK "));
         client
     }
 
@@ -209,6 +268,10 @@ impl Client {
     fn append_rest(&mut self, start: AppendEvent<'_>, messages: &[&str]) -> String {
         let mut out = Vec::new();
         let mut action = self.session.handle(self.now, Input::Append(start), &mut out);
+        while let Action::Ask(request) = action {
+            let answer = self.store.ask(request);
+            action = self.session.handle(self.now, Input::Answered(answer), &mut out);
+        }
         for (place, message) in messages.iter().enumerate() {
             let mut events: Vec<AppendEvent<'_>> = Vec::new();
             if place > 0 {
