@@ -62,6 +62,7 @@ impl Node {
             }
             Event::Gone { entry, uid, .. } => println!("  {name}: {:?}, UID {uid}, is gone", subject(entry)),
             Event::Flagged { uid, .. } => println!("  {name}: UID {uid} has other flags"),
+            Event::RightsChanged { .. } => println!("  {name}: somebody has other rights"),
             Event::Bumped { from, to, .. } => println!("  {name}: UIDVALIDITY {from} became {to}"),
         }
     }
