@@ -78,7 +78,10 @@ fn one_mailbox_is_the_same_for_two_accounts_on_two_nodes() {
     let mut bob = session(b, &witness, BOB);
     let listed = bob.ok("LIST \"\" \"*\" RETURN (MYRIGHTS)");
     let told = format!("{:?}", listed.untagged);
-    assert!(told.contains("Other Users/alice/Project") && !told.contains("Other Users/alice/INBOX"), "{told}");
+    assert!(
+        told.contains("Other Users/alice/Project") && !told.contains("Other Users/alice/INBOX"),
+        "{told}"
+    );
     assert_eq!(seen(a, &witness, ACCOUNT, "Project"), seen(b, &witness, BOB, PROJECT));
 
     // Bob adds a message and a flag on his node; Alice has them on hers.
@@ -89,7 +92,11 @@ fn one_mailbox_is_the_same_for_two_accounts_on_two_nodes() {
         let listing = seen(a, &witness, ACCOUNT, "Project");
         assert_eq!(listing.uid_validity, validity);
         let flags = listing.messages.get(&1).map(|message| message.flags.contains("\\Seen"));
-        if listing.messages.contains_key(&uid) && flags == Some(true) { Ok(()) } else { Err(format!("{listing:?}")) }
+        if listing.messages.contains_key(&uid) && flags == Some(true) {
+            Ok(())
+        } else {
+            Err(format!("{listing:?}"))
+        }
     });
 
     // What he moves to his own INBOX leaves hers, on both nodes, and keeps its identity.

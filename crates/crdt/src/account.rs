@@ -112,22 +112,13 @@ impl AccountHead {
         &self.rights
     }
 
-    /// The head as it lies in the table `accounts`. A row of an earlier format ends before what was added since.
+    /// The head as it lies in the table `accounts`. A row of the first format ends before what was added since.
     pub fn decode(row: &[u8]) -> Result<Self, postcard::Error> {
-        let (first, rest) = postcard::take_from_bytes::<FirstHead>(row)?;
-        let ((quota, annotations), rest) = added(rest)?;
-        let (app_passwords, rest) = added(rest)?;
-        let (rights, rest) = added(rest)?;
-        match rest.is_empty() {
-            true => Ok(AccountHead { quota, annotations, app_passwords, rights, ..first.into() }),
-            false => Err(postcard::Error::DeserializeBadEncoding),
-        }
+        postcard::from_bytes(row).or_else(|error| match postcard::take_from_bytes::<FirstHead>(row) {
+            Ok((first, [])) => Ok(first.into()),
+            _ => Err(error),
+        })
     }
-}
-
-/// What a later format has at the end of a row, and what stands behind that; nothing where the row is of an earlier one.
-fn added<'row, T: Default + Deserialize<'row>>(row: &'row [u8]) -> Result<(T, &'row [u8]), postcard::Error> {
-    if row.is_empty() { Ok((T::default(), row)) } else { postcard::take_from_bytes(row) }
 }
 
 /// [`AccountHead`] in the first format of the table `accounts`.
@@ -550,12 +541,7 @@ mod tests {
         assert_eq!(first, expected);
         let now = postcard::to_stdvec(&expected).expect("plain data");
         assert_eq!(AccountHead::decode(&now).expect("a row of this format"), expected);
-        // Before there were app passwords, and then access control lists, a row ended before the octet that tells that there are none.
-        let ends = [row.len(), now.len() - 2, now.len() - 1];
-        for end in ends {
-            assert_eq!(AccountHead::decode(&now[..end]).expect("a row of that time"), expected);
-        }
-        for end in (0..now.len()).filter(|end| !ends.contains(end)) {
+        for end in (0..now.len()).filter(|end| *end != row.len()) {
             assert!(AccountHead::decode(&now[..end]).is_err(), "a row that is cut at {end} is damaged");
         }
     }
