@@ -11,6 +11,9 @@ pub struct Account {
     pub password: String,
 }
 
+/// Sets the most octets and the most messages of an account.
+pub type SetQuota = Box<dyn Fn(&Account, &str, &str) + Send + Sync>;
+
 /// A server that runs.
 pub struct Server {
     pub target: Target,
@@ -20,7 +23,7 @@ pub struct Server {
     /// Makes an account that nobody has used yet.
     pub accounts: Box<dyn Fn() -> Account + Send + Sync>,
     /// Sets the most octets and the most messages of an account, where that can be done from here.
-    pub quotas: Option<Box<dyn Fn(&Account, &str, &str) + Send + Sync>>,
+    pub quotas: Option<SetQuota>,
     /// What it offers.
     pub capabilities: Vec<String>,
 }

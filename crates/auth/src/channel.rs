@@ -120,7 +120,7 @@ fn element(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     match length {
         0..=0x7f => rest.split_at_checked(usize::from(length)),
         // The length of the length: four octets count more than a certificate has.
-        0x81 | 0x82 | 0x83 | 0x84 => {
+        0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
             let length = digits.iter().fold(0usize, |length, digit| length << 8 | usize::from(*digit));
             rest.split_at_checked(length)

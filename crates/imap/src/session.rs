@@ -306,10 +306,9 @@ impl Session {
     }
 
     fn command_logged_in(&mut self, now: Millis, tag: Tag, body: CommandBody, out: &mut Vec<u8>) -> Action {
-        let (tag, body) = match self.open_first(tag, body) {
-            Ok(action) => return action,
-            Err(command) => command,
-        };
+        if let Some(account) = self.unopened(&body) {
+            return self.open_first(account, tag, body);
+        }
         match body {
             CommandBody::Unauthenticate => self.unauthenticate(&tag, out),
             CommandBody::Compress { mechanism } => self.compress(&tag, &mechanism, out),

@@ -223,18 +223,14 @@ impl Session {
         }
     }
 
-    /// Loads an account first, if the command names mailboxes of one that is not at hand.
-    pub(super) fn open_first(&mut self, tag: Tag, body: CommandBody) -> Result<Action, (Tag, CommandBody)> {
-        match self.unopened(&body) {
-            Some(account) => {
-                self.running = Running::Opening(Opening::Command(Box::new(Command { tag, body })));
-                Ok(Action::Ask(Request::OpenAccount { account }))
-            }
-            None => Err((tag, body)),
-        }
+    /// Loads an account, before a command that names mailboxes of it.
+    pub(super) fn open_first(&mut self, account: AccountId, tag: Tag, body: CommandBody) -> Action {
+        self.running = Running::Opening(Opening::Command(Box::new(Command { tag, body })));
+        Action::Ask(Request::OpenAccount { account })
     }
 
-    fn unopened(&self, body: &CommandBody) -> Option<AccountId> {
+    /// An account that is not at hand, and of which the command names mailboxes.
+    pub(super) fn unopened(&self, body: &CommandBody) -> Option<AccountId> {
         match body {
             CommandBody::List { reference, patterns, .. } => {
                 let reaches = |pattern: &String| Pattern::new(reference, pattern).reaches(OTHER_USERS);

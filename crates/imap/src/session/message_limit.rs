@@ -32,7 +32,7 @@ impl Cut {
     }
 
     /// The same for messages in ascending order of UID.
-    pub(super) fn of_rows<'a>(mut rows: Vec<&'a Row>, limit: u32) -> (Vec<&'a Row>, Option<Cut>) {
+    pub(super) fn of_rows(mut rows: Vec<&Row>, limit: u32) -> (Vec<&Row>, Option<Cut>) {
         let left_out = rows.len().saturating_sub(limit as usize);
         rows.drain(..left_out);
         let cut = rows.first().filter(|_| left_out > 0).map(|row| Cut { limit, lowest: row.uid });
