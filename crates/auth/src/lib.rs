@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod mechanism;
 pub mod oauth;
 mod plain;
+pub mod plaintext;
 mod scram;
 pub mod shell;
 #[cfg(any(test, feature = "testing"))]

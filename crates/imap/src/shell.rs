@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use auth::plaintext::PlaintextPasswords;
 use auth::shell::Authenticator;
 use mailstore::Mailstore;
 use rustls::ServerConfig;
@@ -36,18 +37,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// What a client hears that is one too many.
 const TOO_MANY: &[u8] = b"* BYE [UNAVAILABLE] Too many connections; close some or try again later\r\n";
-
-/// Where passwords may cross the network without TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlaintextPasswords {
-    /// Nowhere.
-    Never,
-    /// On connections from this machine.
-    #[default]
-    Loopback,
-    /// Everywhere.
-    Always,
-}
 
 /// What an operator decides about the connections.
 #[derive(Clone, Debug)]

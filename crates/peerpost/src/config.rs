@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use mailstore::crdt::placement::surroundings::{self, Policy};
 use serde::Deserialize;
 
+pub use auth::plaintext::PlaintextPasswords;
+
 pub use self::oauth::Oauth;
-pub use self::values::{
-    Acknowledge, AdvertisedAddress, LmtpAddress, NodeName, OnReorder, PlaintextPasswords,
-};
+pub use self::values::{Acknowledge, AdvertisedAddress, LmtpAddress, NodeName, OnReorder};
 
 /// Where the configuration is looked for when the command line names no other file.
 pub const DEFAULT_FILE: &str = "/etc/peerpost/peerpost.toml";

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use auth::plaintext::PlaintextPasswords;
 use auth::shell::Authenticator;
 use mailstore::Mailstore;
 use mailstore::crdt::clock::Millis;
@@ -30,28 +31,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// What a client hears that is one too many.
 const TOO_MANY: &[u8] = b"-ERR [SYS/TEMP] Too many connections; close some or try again later\r\n";
-
-/// Where passwords may cross the network without TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlaintextPasswords {
-    /// Nowhere.
-    Never,
-    /// On connections from this machine.
-    #[default]
-    Loopback,
-    /// Everywhere.
-    Always,
-}
-
-impl PlaintextPasswords {
-    fn allow(self, peer: SocketAddr) -> bool {
-        match self {
-            PlaintextPasswords::Never => false,
-            PlaintextPasswords::Loopback => peer.ip().to_canonical().is_loopback(),
-            PlaintextPasswords::Always => true,
-        }
-    }
-}
 
 /// What an operator decides about the connections.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use crate::feed::{Fed, Feed};
 use crate::session::{Action, ConnectionInfo, Input, PROGRESS_INTERVAL, Session};
 
 use super::stream::Stream;
-use super::{HANDSHAKE, PlaintextPasswords, Shared, shutting_down};
+use super::{HANDSHAKE, Shared, shutting_down};
 
 /// How much is read at once, in octets: little while the client is quiet, more while it fills what there is room for.
 const READ_OCTETS: RangeInclusive<usize> = 512..=32 * 1024;
@@ -73,11 +73,7 @@ impl Connection {
         let info = ConnectionInfo {
             tls: stream.is_tls(),
             starttls: shared.tls.is_some() && !stream.is_tls(),
-            plaintext_allowed: match settings.plaintext {
-                PlaintextPasswords::Never => false,
-                PlaintextPasswords::Loopback => peer.ip().to_canonical().is_loopback(),
-                PlaintextPasswords::Always => true,
-            },
+            plaintext_allowed: settings.plaintext.allow(peer.ip()),
         };
         let mut out = Vec::new();
         let config = settings.session.clone();

@@ -125,19 +125,6 @@ impl fmt::Display for LmtpAddress {
     }
 }
 
-/// Where passwords may cross without TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlaintextPasswords {
-    /// Nowhere.
-    Never,
-    /// Between programs of one machine.
-    #[default]
-    Loopback,
-    /// Everywhere.
-    Always,
-}
-
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", rename_all = "lowercase")]

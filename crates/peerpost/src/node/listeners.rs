@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::tls::Certificate;
-use crate::config::{Config, LmtpAddress, PlaintextPasswords};
+use crate::config::{Config, LmtpAddress};
 use crate::failure::Failure;
 
 /// Listeners that hold their addresses.
@@ -95,11 +95,7 @@ fn imap_settings(config: &Config, auth: auth::shell::Settings) -> imap::shell::S
     let mut settings = imap::shell::Settings {
         session: Arc::new(session),
         auth,
-        plaintext: match config.auth.plaintext {
-            PlaintextPasswords::Never => imap::shell::PlaintextPasswords::Never,
-            PlaintextPasswords::Loopback => imap::shell::PlaintextPasswords::Loopback,
-            PlaintextPasswords::Always => imap::shell::PlaintextPasswords::Always,
-        },
+        plaintext: config.auth.plaintext,
         connections: config.limits.sessions,
         connections_per_address: config.limits.sessions,
         ..imap::shell::Settings::default()
@@ -118,11 +114,7 @@ fn pop3_settings(config: &Config, auth: auth::shell::Settings) -> pop3::shell::S
     pop3::shell::Settings {
         session: Arc::new(session),
         auth,
-        plaintext: match config.auth.plaintext {
-            PlaintextPasswords::Never => pop3::shell::PlaintextPasswords::Never,
-            PlaintextPasswords::Loopback => pop3::shell::PlaintextPasswords::Loopback,
-            PlaintextPasswords::Always => pop3::shell::PlaintextPasswords::Always,
-        },
+        plaintext: config.auth.plaintext,
         connections: config.limits.sessions,
         ..pop3::shell::Settings::default()
     }

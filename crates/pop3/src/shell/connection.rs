@@ -152,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let info = ConnectionInfo {
             tls,
             stls: shared.tls.is_some() && !tls,
-            plaintext_allowed: settings.plaintext.allow(peer),
+            plaintext_allowed: settings.plaintext.allow(peer.ip()),
         };
         let (config, lengths) = (settings.session.clone(), shared.lengths.clone());
         let (store, now) = (shared.store.clone(), shared.clock.now());
