@@ -1,6 +1,7 @@
 //! POP3: a session answers in whole lines or hangs up, the same however the octets come, and whatever one session did, the next
 //! reads what is left.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use pop3::command;
@@ -12,20 +13,32 @@ use pop3::wire::{Lines, Meter};
 use crate::pieces;
 use crate::store::{self, NAME, PASSWORD, START, Store};
 
-/// The bits that make what QUIT deletes be deleted indeed: a store is built for each such input.
-const REAL: u8 = 0xf8;
+/// Of how many inputs one deletes indeed what QUIT deletes: a store is built for each such input.
+const REAL_ONE_OF: u64 = 64;
 
-/// The first octet says whether the client has logged in and has TLS, and whether deletions are real; the rest is what it sends.
+/// The first octet says whether the client has logged in and has TLS; the rest is what it sends.
 pub fn run(octets: &[u8]) {
+    play(octets, is_real(octets));
+}
+
+/// The same with deletions that are real, or are not.
+pub fn play(octets: &[u8], real: bool) {
     let Some((first, octets)) = octets.split_first() else { return };
     let _ = command::parse(octets);
     check_wire(octets);
-    let whole = Client::talk(*first, [octets].into_iter());
-    let written = Client::talk(*first, pieces::of(octets));
+    let whole = Client::talk(*first, real, [octets].into_iter());
+    let written = Client::talk(*first, real, pieces::of(octets));
     assert_eq!(whole.escape_ascii().to_string(), written.escape_ascii().to_string());
     assert!(whole.ends_with(b"\r\n"));
     let bare = whole.windows(2).any(|pair| matches!(pair, [before, b'\n'] if *before != b'\r'));
     assert!(!bare, "{}", whole.escape_ascii());
+}
+
+/// Whether deletions are real. The input as a whole says so: no part of it that a fuzzer could settle on.
+fn is_real(octets: &[u8]) -> bool {
+    let mut hasher = DefaultHasher::new();
+    octets.hash(&mut hasher);
+    hasher.finish().is_multiple_of(REAL_ONE_OF)
 }
 
 /// RFC 1939 section 3: what is sent is what was said, once the dots are taken off, and as long as it was said to be.
@@ -57,8 +70,8 @@ struct Client {
 
 impl Client {
     /// All that the client is told.
-    fn talk<'a>(first: u8, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-        let mut client = Client::new(first);
+    fn talk<'a>(first: u8, real: bool, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut client = Client::new(first, real);
         for mut piece in pieces {
             while !client.closed
                 && let Some(event) = client.framer.next(&mut piece, client.session.longest_line())
@@ -77,9 +90,8 @@ impl Client {
         client.out
     }
 
-    fn new(first: u8) -> Client {
+    fn new(first: u8, real: bool) -> Client {
         let (store, logged_in, tls) = (store::fresh(), first & 1 == 0, first & 2 == 0);
-        let real = first & REAL == REAL;
         if logged_in {
             return Client::logged_in(store, real);
         }

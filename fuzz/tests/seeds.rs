@@ -14,3 +14,12 @@ fn every_seed_keeps_the_properties() {
         }
     }
 }
+
+/// A client of POP3 rarely deletes indeed there.
+#[test]
+fn every_seed_of_pop3_may_delete() {
+    for seed in peerpost_fuzz_seeds::of("pop3") {
+        println!("{}", seed.escape_ascii());
+        peerpost_fuzz::pop3::play(&seed, true);
+    }
+}

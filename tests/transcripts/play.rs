@@ -1,6 +1,7 @@
 //! Plays a transcript against a server.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use super::document::{Case, Line, Protocol, State};
@@ -73,7 +74,7 @@ impl Player<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         self.open(step.connection)?;
         match &step.action {
-            Action::Send(pieces) => pieces.iter().try_for_each(|piece| self.send(step.connection, piece)),
+            Action::Send(pieces) => self.send(step.connection, pieces),
             Action::Expect(expectation) => self.expect(step.connection, expectation),
             Action::ExpectLines(expected) => {
                 let wire = self.wires.get_mut(&step.connection).ok_or("no connection")?;
@@ -103,28 +104,45 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn send(&mut self, connection: char, piece: &Piece) -> Result<(), String> {
-        match piece {
-            Piece::Octets(octets) => self.write(connection, octets),
-            Piece::Name(named) => {
-                let text = self.named(named)?;
-                self.write(connection, text.as_bytes())
-            }
-            Piece::Literal { octets, waits } => {
-                let plus = if *waits { "" } else { "+" };
-                self.write(connection, format!("{{{}{plus}}}\r\n", octets.len()).as_bytes())?;
-                if *waits {
-                    let response =
-                        self.read(connection)?.ok_or("the end instead of a continuation request")?;
-                    if !response.octets.starts_with(b"+") {
-                        return Err("expected a continuation request".to_owned());
+    /// Sends it in one write, but for what waits for the server.
+    fn send(&mut self, connection: char, pieces: &[Piece]) -> Result<(), String> {
+        let mut octets = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Octets(more) => octets.extend_from_slice(more),
+                Piece::Name(named) => octets.extend(self.named(named)?.into_bytes()),
+                Piece::Literal { octets: literal, waits } => {
+                    let plus = if *waits { "" } else { "+" };
+                    octets.extend(format!("{{{}{plus}}}\r\n", literal.len()).into_bytes());
+                    if *waits {
+                        self.write(connection, &mem::take(&mut octets))?;
+                        self.expect_continuation(connection)?;
                     }
+                    octets.extend_from_slice(literal);
                 }
-                self.write(connection, octets)
+                Piece::Deflate => {
+                    self.write(connection, &mem::take(&mut octets))?;
+                    self.wire(connection)?.start_deflate()?;
+                }
+                Piece::Tls => {
+                    self.write(connection, &mem::take(&mut octets))?;
+                    self.wire(connection)?.start_tls()?;
+                }
             }
-            Piece::Deflate => self.wires.get_mut(&connection).ok_or("no connection")?.start_deflate(),
-            Piece::Tls => self.wires.get_mut(&connection).ok_or("no connection")?.start_tls(),
         }
+        self.write(connection, &octets)
+    }
+
+    fn expect_continuation(&mut self, connection: char) -> Result<(), String> {
+        let response = self.read(connection)?.ok_or("the end instead of a continuation request")?;
+        if !response.octets.starts_with(b"+") {
+            return Err("expected a continuation request".to_owned());
+        }
+        Ok(())
+    }
+
+    fn wire(&mut self, connection: char) -> Result<&mut Wire, String> {
+        self.wires.get_mut(&connection).ok_or_else(|| "no connection".to_owned())
     }
 
     fn named(&self, named: &Named) -> Result<String, String> {
@@ -136,12 +154,15 @@ impl Player<'_> {
     }
 
     fn write(&mut self, connection: char, octets: &[u8]) -> Result<(), String> {
+        if octets.is_empty() {
+            return Ok(());
+        }
         self.log.push_str(&format!("C{connection}: {}\n", readable(octets)));
-        self.wires.get_mut(&connection).ok_or("no connection")?.send(octets)
+        self.wire(connection)?.send(octets)
     }
 
     fn read(&mut self, connection: char) -> Result<Option<Response>, String> {
-        let wire = self.wires.get_mut(&connection).ok_or("no connection")?;
+        let wire = self.wire(connection)?;
         let Some(octets) = wire.response()? else {
             self.log.push_str(&format!("S{connection}: <closed>\n"));
             return Ok(None);

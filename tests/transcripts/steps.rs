@@ -81,14 +81,28 @@ pub fn steps(lines: &[Line], protocol: Protocol, texts: &Texts) -> Result<Vec<St
         let at = |reason: String| format!("line {}: {reason}: {}", line.number, line.body);
         match (line.kind, protocol) {
             (Kind::Send { line_end }, _) => {
-                let action = Action::Send(pieces(&line.body, line_end, texts).map_err(at)?);
-                steps.push(Step { connection: line.connection, number: line.number, action });
+                let pieces = pieces(&line.body, line_end, texts).map_err(at)?;
+                send(&mut steps, line, pieces);
             }
             (_, Protocol::Imap) => expect(&mut steps, line, texts).map_err(at)?,
             _ => expect_line(&mut steps, line),
         }
     }
     Ok(steps)
+}
+
+/// What one connection sends line by line goes out at once: some servers answer otherwise where pipelined commands come apart.
+fn send(steps: &mut Vec<Step>, line: &Line, pieces: Vec<Piece>) {
+    match steps.last_mut() {
+        Some(Step { connection, number, action: Action::Send(before) }) if *connection == line.connection => {
+            *number = line.number;
+            before.extend(pieces);
+        }
+        _ => {
+            let action = Action::Send(pieces);
+            steps.push(Step { connection: line.connection, number: line.number, action });
+        }
+    }
 }
 
 fn expect(steps: &mut Vec<Step>, line: &Line, texts: &Texts) -> Result<(), String> {

@@ -19,10 +19,10 @@ pub struct InternalDate {
 /// A text that is no IMAP `date-time`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "internal date {text:?} is not a date of the calendar written dd-Mon-yyyy hh:mm:ss +zzzz; send it like \"17-Jul-1996 02:44:25 -0700\""
+    "internal date \"{text}\" is not a date of the calendar written dd-Mon-yyyy hh:mm:ss +zzzz; send it like \"17-Jul-1996 02:44:25 -0700\""
 )]
 pub struct InternalDateError {
-    /// The start of what was given.
+    /// The start of what was given, in printable ASCII.
     pub text: String,
 }
 
@@ -38,7 +38,7 @@ impl InternalDate {
     /// Where the text has another form or names no date of the calendar.
     pub fn parse(text: &[u8]) -> Result<Self, InternalDateError> {
         parse(text).ok_or_else(|| InternalDateError {
-            text: String::from_utf8_lossy(text).chars().take(40).collect(),
+            text: text.get(..40).unwrap_or(text).escape_ascii().to_string(),
         })
     }
 

@@ -25,6 +25,14 @@ fn bad(text: &str) -> String {
     error.text
 }
 
+/// Fuzzing found a date that was told as it came. RFC 9051 section 9: the text of a response is ASCII.
+#[test]
+fn what_is_no_date_is_told_in_ascii() {
+    let error =
+        append_start("a APPEND x (\\Seen) \"17\u{575}ul07* \" ".as_bytes(), Some(310), NAMES).unwrap_err();
+    assert!(error.text.starts_with(r#"internal date "17\xd5\xb5ul07* " is not a date"#), "{}", error.text);
+}
+
 /// RFC 8514
 #[test]
 fn save_dates_are_fetched_and_searched_for() {
