@@ -2,10 +2,10 @@
 //! the clients that have the mailbox selected is told EXISTS while all of them are there.
 //!
 //! ```text
-//! cargo bench -p peerpost --bench idle -- [SESSIONS [ACCOUNTS [tls]]]
+//! cargo bench -p peerpost --bench idle -- [SESSIONS [ACCOUNTS [tls | deflate]]]
 //! ```
 //!
-//! 10,000 sessions of 1,000 accounts unless told otherwise. Each side needs a file descriptor for each session.
+//! 10,000 sessions of 1,000 accounts unless told otherwise; with `deflate` they use COMPRESS (RFC 4978). Each side needs a file descriptor for each session.
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
 
 #[path = "../kit/mod.rs"]
@@ -40,6 +40,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Octets for T {}
 struct Door {
     address: SocketAddr,
     tls: Option<TlsConnector>,
+    deflate: bool,
 }
 
 fn main() {
@@ -48,7 +49,8 @@ fn main() {
         arguments.get(index).map_or(default, |text| text.parse().expect("a number"))
     };
     let (sessions, accounts) = (number(0, 10_000), number(1, 1_000));
-    let tls = arguments.get(2).is_some_and(|word| word == "tls");
+    let wants = |what: &str| arguments.get(2).is_some_and(|word| word == what);
+    let (tls, deflate) = (wants("tls"), wants("deflate"));
     let more = "[limits]\nsessions = 20000\n".to_owned();
     let cluster = Cluster::start(Setup { nodes: 1, tls, more, ..Setup::default() });
     let node = &cluster.nodes[0];
@@ -57,8 +59,8 @@ fn main() {
         node.add_user(&format!("u{account}"), PASSWORD);
     }
     let door = match tls {
-        true => Door { address: node.imap_tls.expect("with TLS"), tls: Some(connector(&cluster)) },
-        false => Door { address: node.imap, tls: None },
+        true => Door { address: node.imap_tls.expect("with TLS"), tls: Some(connector(&cluster)), deflate },
+        false => Door { address: node.imap, tls: None, deflate },
     };
     let process = node.process_id().expect("it runs");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -143,6 +145,11 @@ async fn open(
             let mut lines = Lines::new(door.connect().await);
             lines.write(&format!("l LOGIN u{account} \"{PASSWORD}\"\r\ns SELECT INBOX\r\n")).await;
             lines.read_to("s OK").await;
+            if door.deflate {
+                lines.write("z COMPRESS DEFLATE\r\n").await;
+                lines.read_to("z OK").await;
+                lines.deflate = Some(Deflate::default());
+            }
             lines.write("i IDLE\r\n").await;
             lines.read_to("+").await;
             drop(permit);
@@ -178,26 +185,82 @@ impl Door {
 }
 
 /// A connection of lines.
-struct Lines(BufReader<Box<dyn Octets>>);
+struct Lines {
+    stream: BufReader<Box<dyn Octets>>,
+    deflate: Option<Deflate>,
+}
 
 impl Lines {
     fn new(stream: Box<dyn Octets>) -> Self {
-        Lines(BufReader::with_capacity(1024, stream))
+        Lines { stream: BufReader::with_capacity(1024, stream), deflate: None }
     }
 
     async fn write(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).await.expect("the node reads");
-        self.0.get_mut().flush().await.expect("the node reads");
+        let octets = match self.deflate {
+            Some(_) => Deflate::block(text.as_bytes()),
+            None => text.as_bytes().to_vec(),
+        };
+        let stream = self.stream.get_mut();
+        stream.write_all(&octets).await.expect("the node reads");
+        stream.flush().await.expect("the node reads");
     }
 
     async fn line(&mut self) -> String {
-        let mut line = String::new();
-        let count = self.0.read_line(&mut line).await.expect("a line");
-        assert!(count > 0, "the node closed the connection");
-        line
+        let Some(deflate) = &mut self.deflate else {
+            let mut line = String::new();
+            let count = self.stream.read_line(&mut line).await.expect("a line");
+            assert!(count > 0, "the node closed the connection");
+            return line;
+        };
+        loop {
+            if let Some(line) = deflate.line() {
+                return line;
+            }
+            let octets = self.stream.fill_buf().await.expect("octets");
+            assert!(!octets.is_empty(), "the node closed the connection");
+            let count = octets.len();
+            deflate.push(octets);
+            self.stream.consume(count);
+        }
     }
 
     async fn read_to(&mut self, beginning: &str) {
         while !self.line().await.starts_with(beginning) {}
+    }
+}
+
+/// What a client needs of DEFLATE (RFC 1951).
+struct Deflate {
+    inflater: flate2::Decompress,
+    inflated: Vec<u8>,
+}
+
+impl Default for Deflate {
+    fn default() -> Self {
+        Deflate { inflater: flate2::Decompress::new(false), inflated: Vec::new() }
+    }
+}
+
+impl Deflate {
+    /// A block that is stored as it is (RFC 1951 section 3.2.4).
+    fn block(text: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(text.len()).expect("a short line");
+        [&[0], &length.to_le_bytes()[..], &(!length).to_le_bytes()[..], text].concat()
+    }
+
+    fn push(&mut self, octets: &[u8]) {
+        self.inflated.reserve(64 * 1024);
+        let before = self.inflater.total_in();
+        self.inflater
+            .decompress_vec(octets, &mut self.inflated, flate2::FlushDecompress::None)
+            .expect("what the node compressed");
+        assert_eq!(self.inflater.total_in() - before, octets.len() as u64, "there is room");
+    }
+
+    /// A line that is there, without those before it.
+    fn line(&mut self) -> Option<String> {
+        let end = self.inflated.iter().position(|octet| *octet == b'\n')?;
+        let line = self.inflated.drain(..=end).collect();
+        Some(String::from_utf8(line).expect("text"))
     }
 }

@@ -127,7 +127,7 @@ fn on_messages(body: Body<'_>, names: NameEncoding) -> Option<CommandBody> {
             flags: store_flags(&flags)?,
             unchanged_since: match modifiers.as_slice() {
                 [] => None,
-                [StoreModifier::UnchangedSince(modseq)] => Some(*modseq),
+                [StoreModifier::UnchangedSince(modseq)] => Some(mod_sequence(*modseq)?),
                 _ => return None,
             },
         },
@@ -210,6 +210,11 @@ fn store_flags(flags: &[DecodedFlag<'_>]) -> Option<Vec<Flag>> {
     let flags: Option<Vec<Option<Flag>>> =
         flags.iter().map(|flag| cursor::flag(&flag.to_string()).ok()).collect();
     Some(flags?.into_iter().flatten().collect())
+}
+
+/// RFC 7162 section 7: a mod-sequence has 63 bits, of which imap-codec does not know.
+fn mod_sequence(number: u64) -> Option<u64> {
+    (number < 1 << 63).then_some(number)
 }
 
 fn messages(set: &DecodedSet, uid: bool) -> Option<Messages> {

@@ -32,7 +32,7 @@ pub(super) fn items(names: MacroOrMessageDataItemNames<'_>) -> Option<Vec<FetchI
 pub(super) fn changed_since(modifiers: &[FetchModifier]) -> Option<Option<u64>> {
     match modifiers {
         [] => Some(None),
-        [FetchModifier::ChangedSince(modseq)] => Some(Some(modseq.get())),
+        [FetchModifier::ChangedSince(modseq)] => Some(Some(super::mod_sequence(modseq.get())?)),
         _ => None,
     }
 }

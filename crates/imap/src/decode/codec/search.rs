@@ -64,7 +64,7 @@ impl Keys {
             Decoded::Header(name, text) => self.field(&super::text(name)?, text)?,
             Decoded::Body(text) => SearchKey::Body(self.text(text)?),
             Decoded::Text(text) => SearchKey::Text(self.text(text)?),
-            Decoded::ModSequence { modseq, .. } => SearchKey::Modseq(*modseq),
+            Decoded::ModSequence { modseq, .. } => SearchKey::Modseq(super::mod_sequence(*modseq)?),
             _ => return None,
         })
     }

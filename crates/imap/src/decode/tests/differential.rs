@@ -76,6 +76,18 @@ const KNOWN_TO_BOTH: &[&str] = &[
     "SEARCH MODSEQ \"/flags/\\\\draft\" all 620162338",
 ];
 
+/// Fuzzing found that imap-codec alone takes mod-sequences of 64 bits. RFC 7162 section 7: they have 63.
+#[test]
+fn mod_sequences_have_63_bits() {
+    let texts =
+        ["UID FETCH 1:* (FLAGS) (CHANGEDSINCE #)", "SEARCH MODSEQ #", "STORE 1 (UNCHANGEDSINCE #) FLAGS ()"];
+    for text in texts {
+        let with = |number: u64| format!("a1 {}", text.replace('#', &number.to_string()));
+        assert!(command(with((1 << 63) - 1).as_bytes(), NAMES).is_ok(), "{text}");
+        assert!(command(with(1 << 63).as_bytes(), NAMES).is_err(), "{text}");
+    }
+}
+
 #[test]
 fn both_decoders_agree_on_what_both_know() {
     for text in KNOWN_TO_BOTH {
