@@ -17,7 +17,7 @@ use auth::shell::Authenticator;
 use mailstore::Mailstore;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::framing;
 use crate::session::SessionConfig;
 use clock::Clock;
+use compression::MOST_DEFLATERS;
 use connection::Connection;
 use gate::{Gate, Pass};
 use stream::Stream;
@@ -125,7 +126,8 @@ impl Listeners {
         let tls = tls.map(TlsAcceptor::from);
         let authenticator = Authenticator::new(store.clone(), settings.auth.clone());
         let (settings, clock) = (Arc::new(settings), Clock::start());
-        let shared = Shared { store, authenticator, tls, settings, gate, clock, shutdown };
+        let deflaters = Arc::new(Semaphore::new(MOST_DEFLATERS));
+        let shared = Shared { store, authenticator, tls, settings, gate, deflaters, clock, shutdown };
         let mut loops = JoinSet::new();
         let listeners = self.plain.into_iter().map(|listener| (listener, false));
         for (listener, tls_first) in listeners.chain(self.tls.into_iter().map(|listener| (listener, true))) {
@@ -154,6 +156,8 @@ struct Shared {
     tls: Option<TlsAcceptor>,
     settings: Arc<Settings>,
     gate: Arc<Gate>,
+    /// The deflaters that connections may have yet.
+    deflaters: Arc<Semaphore>,
     clock: Clock,
     shutdown: watch::Receiver<bool>,
 }

@@ -314,7 +314,7 @@ impl Connection {
     /// only be compressed.
     async fn compress(&mut self) -> Result<Action, End> {
         self.flush().await?;
-        self.stream.compress(self.received.rest());
+        self.stream.compress(self.received.rest(), self.shared.deflaters.clone());
         self.received = Received::default();
         Ok(Action::WaitForInput)
     }

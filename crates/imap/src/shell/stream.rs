@@ -1,17 +1,19 @@
 //! A connection in the clear or under TLS, compressed or not.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::ServerConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::compression::{Compression, Inflated};
+use super::compression::{Compression, Deflating, Inflated};
 
 /// How long the last words have to reach the client.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -58,17 +60,18 @@ impl Stream {
         let Some(compression) = &mut self.compression else {
             return self.carrier.read(buffer).await;
         };
+        let inflating = &mut compression.inflating;
         // A few octets may keep us here for long without the socket: others shall get their turn.
         consume_budget().await;
         loop {
-            match compression.inflate(buffer)? {
+            match inflating.inflate(buffer)? {
                 Inflated::Octets(octets) => return Ok(octets),
                 Inflated::Ended => return Ok(0),
                 Inflated::Hungry => {}
             }
-            match self.carrier.read(compression.room()).await? {
+            match self.carrier.read(inflating.room()).await? {
                 0 => return Ok(0),
-                octets => compression.filled(octets),
+                octets => inflating.filled(octets),
             }
         }
     }
@@ -78,11 +81,12 @@ impl Stream {
         let Some(compression) = &mut self.compression else {
             return self.carrier.write(octets).await;
         };
+        let deflating = &mut compression.deflating;
         loop {
-            if !self.carrier.write_unsent(compression).await? {
+            if !self.carrier.write_unsent(deflating).await? {
                 return Ok(0);
             }
-            match compression.deflate(octets)? {
+            match deflating.deflate(octets)? {
                 0 => {}
                 taken => return Ok(taken),
             }
@@ -92,10 +96,10 @@ impl Stream {
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         if let Some(compression) = &mut self.compression {
             loop {
-                if !self.carrier.write_unsent(compression).await? {
+                if !self.carrier.write_unsent(&mut compression.deflating).await? {
                     return Err(io::ErrorKind::WriteZero.into());
                 }
-                if !compression.flush()? {
+                if !compression.deflating.flush()? {
                     break;
                 }
             }
@@ -114,20 +118,21 @@ impl Stream {
         }
     }
 
-    /// Compresses from here on; `early` is what was read of the client already and not looked at.
-    pub(super) fn compress(&mut self, early: &[u8]) {
-        self.compression = Some(Box::new(Compression::new(early)));
+    /// Compresses from here on; `early` is what was read of the client already and not looked at, and `deflaters` counts the
+    /// deflaters that all connections may have yet.
+    pub(super) fn compress(&mut self, early: &[u8], deflaters: Arc<Semaphore>) {
+        self.compression = Some(Box::new(Compression::new(early, deflaters)));
     }
 
     /// Whether [`Self::rest`] would free memory.
     pub(super) fn can_rest(&self) -> bool {
-        self.compression.as_ref().is_some_and(|compression| compression.can_rest())
+        self.compression.as_ref().is_some_and(|compression| compression.deflating.can_rest())
     }
 
     /// Gives back memory that is of no use while nothing is said.
     pub(super) fn rest(&mut self) {
         if let Some(compression) = &mut self.compression {
-            compression.rest();
+            compression.deflating.rest();
         }
     }
 
@@ -172,11 +177,11 @@ impl Carrier {
     }
 
     /// Writes what is compressed already; `false` where the client takes nothing more.
-    async fn write_unsent(&mut self, compression: &mut Compression) -> io::Result<bool> {
-        while !compression.unsent().is_empty() {
-            match self.write(compression.unsent()).await? {
+    async fn write_unsent(&mut self, deflating: &mut Deflating) -> io::Result<bool> {
+        while !deflating.unsent().is_empty() {
+            match self.write(deflating.unsent()).await? {
                 0 => return Ok(false),
-                octets => compression.sent(octets),
+                octets => deflating.sent(octets),
             }
         }
         Ok(true)
