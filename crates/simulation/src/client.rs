@@ -62,6 +62,13 @@ pub(crate) enum Command {
         entries: Vec<EntryId>,
         to: MailboxId,
     },
+    /// A message takes the place of another one.
+    Replace {
+        from: MailboxId,
+        entry: EntryId,
+        to: MailboxId,
+        message: Token,
+    },
     Look {
         mailbox: MailboxId,
         lasting: bool,
@@ -128,6 +135,11 @@ pub(crate) enum Wish {
         mailbox: MailboxId,
         flags: Vec<Flag>,
     },
+    ReplaceByNew {
+        from: MailboxId,
+        entry: EntryId,
+        to: MailboxId,
+    },
     LookAway(MailboxId),
     /// Reads the octets of a message that it was told of.
     Read(Arc<Facts>),
@@ -184,7 +196,8 @@ impl Client {
                 let flags = if self.chance.percent(30) { vec![Flag::Seen] } else { vec![] };
                 Some(Wish::AppendNew { count: self.chance.between(1, 3), mailbox, flags })
             }
-            42..80 => self.wish_for_messages(mailboxes).map(Wish::Command),
+            42..44 => self.wish_to_replace(mailboxes),
+            44..80 => self.wish_for_messages(mailboxes).map(Wish::Command),
             80..84 => self.wish_to_read(),
             84..90 => Some(Wish::Command(Command::Look { mailbox: self.any(mailboxes)?, lasting: false })),
             90..94 => {
@@ -254,6 +267,19 @@ impl Client {
                 Some(Command::Move { from: mailbox, entries, to })
             }
         }
+    }
+
+    /// Drafts are replaced where they are, and when they are sent.
+    fn wish_to_replace(&mut self, mailboxes: &[(String, MailboxId)]) -> Option<Wish> {
+        let told: Vec<(MailboxId, EntryId)> = self
+            .sessions
+            .iter()
+            .filter_map(|(id, session)| Some((*id, session.told.as_ref()?)))
+            .flat_map(|(id, view)| view.rows.iter().map(move |row| (id, row.facts.entry)))
+            .collect();
+        let (from, entry) = *self.chance.pick(&told)?;
+        let to = if self.chance.percent(60) { from } else { self.any(mailboxes)? };
+        Some(Wish::ReplaceByNew { from, entry, to })
     }
 
     fn wish_to_read(&mut self) -> Option<Wish> {

@@ -43,6 +43,8 @@ pub struct Counts {
     pub polls: u64,
     /// POP3 sessions that came to their end.
     pub pop_sessions: u64,
+    /// Messages that took the place of another one.
+    pub replacements: u64,
     /// Bodies that clients read.
     pub reads: u64,
     /// Caches that were brought up to date.
@@ -64,7 +66,7 @@ impl Counts {
         sum
     }
 
-    fn named_mut(&mut self) -> [(&'static str, &mut u64); 24] {
+    fn named_mut(&mut self) -> [(&'static str, &mut u64); 25] {
         [
             ("steps", &mut self.steps),
             ("commands", &mut self.commands),
@@ -85,6 +87,7 @@ impl Counts {
             ("records from two peers", &mut self.doubled_records),
             ("polls", &mut self.polls),
             ("POP3 sessions", &mut self.pop_sessions),
+            ("replacements", &mut self.replacements),
             ("reads", &mut self.reads),
             ("resyncs", &mut self.resyncs),
             ("after a move", &mut self.moved_resyncs),
@@ -93,7 +96,7 @@ impl Counts {
         ]
     }
 
-    fn named(mut self) -> [(&'static str, u64); 24] {
+    fn named(mut self) -> [(&'static str, u64); 25] {
         self.named_mut().map(|(name, count)| (name, *count))
     }
 }

@@ -4,6 +4,7 @@ mod losses;
 mod moves;
 mod names;
 mod pop;
+mod replacements;
 mod rest;
 mod views;
 
@@ -65,7 +66,7 @@ struct Mail {
 struct Entry {
     message: Token,
     facts: (String, u64, i64),
-    expunge_asked: bool,
+    expunges_asked: u32,
     expunges_answered: u32,
     /// Whether \Deleted was taken off at some time, or the entry was moved: then an expunge need not hold.
     spared: bool,
@@ -76,6 +77,23 @@ struct Entry {
     record: Sequence,
     /// Whether no disk is left that held it.
     lost: bool,
+}
+
+impl Entry {
+    fn new(message: Token, facts: (String, u64, i64), record: Sequence) -> Self {
+        Entry {
+            message,
+            facts,
+            expunges_asked: 0,
+            expunges_answered: 0,
+            spared: false,
+            moved: false,
+            flags: BTreeMap::new(),
+            replaced: false,
+            record,
+            lost: false,
+        }
+    }
 }
 
 /// What was asked of one flag of one entry.
@@ -95,6 +113,8 @@ pub struct Ledger {
     names: Names,
     /// What UIDL told of each entry.
     uidls: BTreeMap<EntryId, String>,
+    /// Entries that somebody asked to replace, and by what.
+    replacements: Vec<(EntryId, Token)>,
     /// What was answered and is not lost.
     deeds: Vec<Deed>,
     /// The mailboxes that nobody deletes.
@@ -121,6 +141,7 @@ impl Ledger {
             seen: BTreeMap::new(),
             names: Names::new(),
             uidls: BTreeMap::new(),
+            replacements: vec![],
             deeds: vec![],
             views: 0,
         }
@@ -191,14 +212,7 @@ impl Ledger {
                 }
             }
             Command::Expunge { entries, .. } => {
-                for id in entries {
-                    if let Some(entry) = self.entries.get_mut(id) {
-                        entry.expunge_asked = true;
-                    }
-                    if let Some(mail) = self.mail_of(id) {
-                        mail.expunge_asked = true;
-                    }
-                }
+                entries.iter().for_each(|id| self.may_go(id));
             }
             Command::Copy { entries, to, .. } => {
                 let fleeting = !self.lasting.contains(to);
@@ -221,9 +235,23 @@ impl Ledger {
                     }
                 }
             }
+            Command::Replace { entry, to, message, .. } => {
+                self.offer(&[*message], !self.lasting.contains(to));
+                self.replaces(*entry, *message);
+            }
             Command::Delete { .. } => self.deletes_asked = true,
             Command::Bump { .. } => self.bumps_asked = true,
             Command::Look { .. } | Command::Create { .. } | Command::Rename { .. } => {}
+        }
+    }
+
+    /// Somebody asked to expunge this entry.
+    fn may_go(&mut self, id: &EntryId) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.expunges_asked += 1;
+        }
+        if let Some(mail) = self.mail_of(id) {
+            mail.expunge_asked = true;
         }
     }
 
@@ -241,6 +269,7 @@ impl Ledger {
         let messages = match command {
             Command::Deliver { message, .. } => std::slice::from_ref(message),
             Command::Append { messages, .. } => messages.as_slice(),
+            Command::Replace { message, .. } => std::slice::from_ref(message),
             Command::Copy { entries, .. } => {
                 for id in entries {
                     if let Some(mail) = self.mail_of(id) {
@@ -291,6 +320,13 @@ impl Ledger {
                         self.stands_on(records, What::Copied(message));
                     }
                     self.promised(target, validity.0, uid.0, message)?;
+                }
+            }
+            (Command::Replace { entry, message, .. }, Reply::Replaced { validity, uid, .. }) => {
+                self.accept(&[*message], records);
+                self.has_replaced(*entry, records);
+                if let Some(uid) = uid {
+                    self.promised(target, validity.0, uid.0, *message)?;
                 }
             }
             (Command::Store { entries, change, flag, .. }, Reply::Stored { modified, gone, .. }) => {

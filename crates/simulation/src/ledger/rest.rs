@@ -76,23 +76,23 @@ impl Ledger {
         for (name, view) in &rest.mailboxes {
             self.check_validity(rest.node, name, view)?;
         }
-        let mut count: BTreeMap<Token, u32> = BTreeMap::new();
+        let mut occurrences: BTreeMap<Token, u32> = BTreeMap::new();
         let mut flags: BTreeMap<EntryId, &FlagSet> = BTreeMap::new();
         for row in rest.rows() {
             if let Some(message) = self.of_hash.get(&row.facts.body) {
-                *count.entry(*message).or_default() += 1;
+                *occurrences.entry(*message).or_default() += 1;
             }
             flags.insert(row.facts.entry, &row.flags);
         }
         for (message, mail) in &self.mail {
             let may_be_gone = mail.expunge_asked || self.may_be_deleted(*message);
-            let count = count.get(message).copied().unwrap_or(0);
+            let count = occurrences.get(message).copied().unwrap_or(0);
             check_count(rest.node, *message, mail, may_be_gone, count)?;
         }
         for (id, entry) in &self.entries {
             self.check_entry(rest.node, entry, flags.get(id).copied())?;
         }
-        Ok(())
+        self.check_replacements(rest.node, &occurrences, &flags)
     }
 
     fn check_entry(&self, node: usize, entry: &Entry, flags: Option<&FlagSet>) -> Result<(), Violation> {
@@ -103,7 +103,7 @@ impl Ledger {
         // Of a delivery that both nodes took, one entry is dropped.
         let single = self.mail.get(&message).is_some_and(|mail| !mail.delivered || mail.offered < 2);
         let Some(flags) = flags else {
-            let lost = single && !entry.lost && !entry.expunge_asked && !self.may_be_deleted(message);
+            let lost = single && !entry.lost && entry.expunges_asked == 0 && !self.may_be_deleted(message);
             return if lost { fail("nothing is lost", "was shown and is gone") } else { Ok(()) };
         };
         if entry.expunges_answered > 0 && !entry.spared {
@@ -111,7 +111,7 @@ impl Ledger {
         }
         for (flag, register) in &entry.flags {
             // An expunge that a move escaped leaves the \Deleted behind that it went by.
-            let left_behind = *flag == Flag::Deleted && entry.expunge_asked && entry.moved;
+            let left_behind = *flag == Flag::Deleted && entry.expunges_asked > 0 && entry.moved;
             let decided = single && register.asked == 1 && !entry.replaced && !left_behind;
             if decided && register.answered.is_some_and(|set| set != flags.contains(flag)) {
                 return fail("nothing is lost", &format!("lost what was said of {flag}"));

@@ -1,6 +1,5 @@
 //! Every view that a client was shown: U1, U2, U3, U6, and what RFC 7162 says of MODSEQ.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -96,18 +95,7 @@ impl Ledger {
             return Err(Violation::new("nothing is made up", what, vec![]));
         };
         let facts = (format!("{:?}", row.facts.email), row.facts.size, row.facts.received.seconds);
-        let known = self.entries.entry(entry).or_insert_with(|| Entry {
-            message,
-            facts: facts.clone(),
-            expunge_asked: false,
-            expunges_answered: 0,
-            spared: false,
-            moved: false,
-            flags: BTreeMap::new(),
-            replaced: false,
-            record,
-            lost: false,
-        });
+        let known = self.entries.entry(entry).or_insert_with(|| Entry::new(message, facts.clone(), record));
         known.record = known.record.min(record);
         if (known.message, &known.facts) != (message, &facts) {
             let what = format!("{place}: an entry was {} and is {message}", known.message);

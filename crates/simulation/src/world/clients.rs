@@ -52,6 +52,10 @@ impl World {
                 let messages = (0..count).map(|_| self.compose(false)).collect();
                 self.give(client, Command::Append { messages, mailbox, flags })
             }
+            Some(Wish::ReplaceByNew { from, entry, to }) => {
+                let message = self.compose(false);
+                self.give(client, Command::Replace { from, entry, to, message })
+            }
             Some(Wish::LookAway(mailbox)) => {
                 self.clients[client].close(mailbox);
                 self.kick(node);
@@ -150,6 +154,10 @@ impl World {
             Command::Expunge { mailbox, entries } => Request::Expunge { account, mailbox, entries },
             Command::Copy { from, entries, to } => Request::Copy { account, from, entries, to },
             Command::Move { from, entries, to } => Request::Move { account, from, entries, to },
+            Command::Replace { from, entry, to, message } => {
+                let message = Box::new(self.take_in(node, message, vec![])?);
+                Request::Replace { account, from, replaced: entry, to, message }
+            }
             Command::Look { mailbox, lasting } => Request::Look { account, mailbox, lasting },
             Command::Create { name } => Request::CreateMailbox { account, name, special_use: None },
             Command::Rename { from, to } => Request::RenameMailbox { account, from, to },
@@ -201,7 +209,7 @@ impl World {
     ) -> Result<(), Violation> {
         let target = match command {
             Command::Append { mailbox, .. } => Some(*mailbox),
-            Command::Copy { to, .. } | Command::Move { to, .. } => Some(*to),
+            Command::Copy { to, .. } | Command::Move { to, .. } | Command::Replace { to, .. } => Some(*to),
             _ => None,
         };
         let target = target.and_then(|mailbox| self.name_of(node, mailbox));
@@ -216,7 +224,11 @@ impl World {
             Reply::Appended { view, .. } | Reply::Stored { view, .. } | Reply::View(view) => {
                 self.show(node, &view)
             }
-            Reply::Copied { source, .. } | Reply::Replaced { source, .. } => self.show(node, &source),
+            Reply::Copied { source, .. } => self.show(node, &source),
+            Reply::Replaced { source, .. } => {
+                self.counts.replacements += 1;
+                self.show(node, &source)
+            }
             Reply::Done
             | Reply::Created(_)
             | Reply::Bumped(_)
@@ -294,6 +306,9 @@ impl World {
             }
             Command::Move { from, entries, to } => {
                 format!("moves {} from {} to {}", names(entries), name(from), name(to))
+            }
+            Command::Replace { from, entry, to, message } => {
+                format!("replaces {} in {} by {message} in {}", names(&[*entry]), name(from), name(to))
             }
             Command::Look { mailbox, lasting } => {
                 format!("{} {}", if *lasting { "selects" } else { "asks the status of" }, name(mailbox))
