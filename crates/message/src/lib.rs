@@ -45,7 +45,7 @@ pub use message_id::MessageId;
 pub use octets::Octets;
 pub use preview::preview;
 pub use scanner::Scanner;
-pub use search::{Needle, Scope, search_text};
+pub use search::{Needle, Scope, TextSearch, search_text};
 pub use section::{Section, SectionText};
 pub use structure::{Content, ContentFields, Disposition, MediaType, Message, Parameter, Part, Structure};
 pub use transfer::{TransferDecoder, TransferEncoding};

@@ -1,5 +1,6 @@
 //! IMAP SEARCH on the text of a message (RFC 9051 6.4.4): decoded, in the collation i;unicode-casemap, in bounded memory.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::charset::CharsetDecoder;
@@ -42,15 +43,8 @@ pub fn search_text<E>(
     needle: &Needle,
     scope: Scope<'_>,
 ) -> Result<bool, E> {
-    let mut search = Search { read, matcher: Matcher::new(needle) };
-    let root = &structure.message.root;
-    match scope {
-        Scope::Field(name) => search.header(&root.header, Some(name)),
-        _ if needle.0.is_empty() => Ok(true),
-        Scope::Headers => search.header(&root.header, None),
-        Scope::Body => search.body(root, false),
-        Scope::Text => search.message(&structure.message, true),
-    }
+    let found = TextSearch::new(structure, needle, scope).run(read, needle, &mut { u64::MAX })?;
+    Ok(found.unwrap_or_default())
 }
 
 impl Needle {
@@ -62,88 +56,196 @@ impl Needle {
     }
 }
 
-struct Search<'a, R> {
-    read: R,
-    matcher: Matcher<'a>,
+/// A search that looks at some octets at a time, so that a long message holds nobody up.
+pub struct TextSearch {
+    /// The name of the fields whose values are searched; without one, names and values of all are.
+    name: Option<String>,
+    /// What was not begun yet, the next last.
+    segments: Vec<Segment>,
+    open: Option<Open>,
+    matcher: Matcher,
+    /// What is known without looking.
+    known: Option<bool>,
 }
 
-impl<E, R: FnMut(Range<u64>) -> Result<Vec<u8>, E>> Search<'_, R> {
-    fn message(&mut self, message: &Message, part_headers: bool) -> Result<bool, E> {
-        Ok(self.header(&message.root.header, None)? || self.body(&message.root, part_headers)?)
+/// What is searched from one end to the other.
+#[derive(Debug)]
+enum Segment {
+    Header(Range<u64>),
+    Text { body: Range<u64>, encoding: TransferEncoding, charset: Option<Vec<u8>> },
+}
+
+/// A segment that was begun, and what of it was not read yet.
+enum Open {
+    Header { rest: Range<u64>, pending: Vec<u8> },
+    Text { rest: Range<u64>, transfer: TransferDecoder, charset: CharsetDecoder },
+}
+
+impl TextSearch {
+    /// A search that has not begun.
+    pub fn new(structure: &Structure, needle: &Needle, scope: Scope<'_>) -> Self {
+        let (root, mut segments) = (&structure.message.root, Vec::new());
+        let (mut name, mut known) = (None, None);
+        match scope {
+            Scope::Field(wanted) => {
+                name = Some(wanted.to_owned());
+                segments.push(Segment::Header(root.header.clone()));
+            }
+            _ if needle.0.is_empty() => known = Some(true),
+            Scope::Headers => segments.push(Segment::Header(root.header.clone())),
+            Scope::Body => add_body(root, false, &mut segments),
+            Scope::Text => add_message(&structure.message, true, &mut segments),
+        }
+        segments.reverse();
+        TextSearch { name, segments, open: None, matcher: Matcher::default(), known }
     }
 
-    fn body(&mut self, part: &Part, part_headers: bool) -> Result<bool, E> {
-        match &part.content {
-            Content::Message(message) => self.message(message, part_headers),
-            // A multipart in which no part was found may still be text to its reader.
-            Content::Multipart(children) if children.is_empty() => self.text(part),
-            Content::Multipart(children) => {
-                for child in children {
-                    if part_headers && self.header(&child.header, None)? || self.body(child, part_headers)? {
-                        return Ok(true);
-                    }
+    /// Looks on for the needle that it was made with, and takes what it reads from `most`, in octets. `None` where that is used up and
+    /// there is more to read.
+    ///
+    /// `read` is as for [`search_text`].
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn run<E>(
+        &mut self,
+        mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+        needle: &Needle,
+        most: &mut u64,
+    ) -> Result<Option<bool>, E> {
+        if self.known.is_some() {
+            return Ok(self.known);
+        }
+        loop {
+            let Some(mut open) = self.open.take().or_else(|| self.next_segment()) else {
+                return Ok(Some(false));
+            };
+            let name = self.name.as_deref();
+            let found = match take_chunk(open.rest()) {
+                None => open.finish(name, &mut self.matcher, needle),
+                Some(chunk) if *most == 0 => {
+                    open.rest().start = chunk.start;
+                    self.open = Some(open);
+                    return Ok(None);
                 }
-                Ok(false)
+                Some(chunk) => {
+                    *most = most.saturating_sub(chunk.end - chunk.start);
+                    let found = open.push(&read(chunk)?, name, &mut self.matcher, needle);
+                    self.open = Some(open);
+                    found
+                }
+            };
+            if found {
+                return Ok(Some(true));
             }
-            Content::Leaf if part.media.is_kind("text") => self.text(part),
-            Content::Leaf => Ok(false),
         }
     }
 
-    /// The body of one part, decoded as it is read.
-    fn text(&mut self, part: &Part) -> Result<bool, E> {
-        let mut transfer = TransferDecoder::new(TransferEncoding::of_part(part));
-        let mut charset = CharsetDecoder::new(part.media.value("charset").as_deref());
-        let (mut octets, mut text) = (Vec::new(), String::new());
+    fn next_segment(&mut self) -> Option<Open> {
         self.matcher.restart();
-        for range in chunks(&part.body) {
-            octets.clear();
-            text.clear();
-            transfer.push(&(self.read)(range)?, &mut octets);
-            charset.push(&octets, &mut text);
-            if self.matcher.push(&text) {
-                return Ok(true);
+        self.segments.pop().map(Open::new)
+    }
+}
+
+fn add_message(message: &Message, part_headers: bool, segments: &mut Vec<Segment>) {
+    segments.push(Segment::Header(message.root.header.clone()));
+    add_body(&message.root, part_headers, segments);
+}
+
+fn add_body(part: &Part, part_headers: bool, segments: &mut Vec<Segment>) {
+    match &part.content {
+        Content::Message(message) => add_message(message, part_headers, segments),
+        // A multipart in which no part was found may still be text to its reader.
+        Content::Multipart(children) if children.is_empty() => segments.push(Segment::text(part)),
+        Content::Multipart(children) => {
+            for child in children {
+                if part_headers {
+                    segments.push(Segment::Header(child.header.clone()));
+                }
+                add_body(child, part_headers, segments);
             }
         }
-        octets.clear();
-        text.clear();
-        transfer.finish(&mut octets);
-        charset.push(&octets, &mut text);
-        charset.finish(&mut text);
-        Ok(self.matcher.push(&text))
+        Content::Leaf if part.media.is_kind("text") => segments.push(Segment::text(part)),
+        Content::Leaf => {}
     }
+}
 
-    /// The fields of a header: with a name the values of the fields so named, else names and values of all.
-    fn header(&mut self, range: &Range<u64>, name: Option<&str>) -> Result<bool, E> {
-        let mut pending = Vec::new();
-        for chunk in chunks(range) {
-            pending.extend((self.read)(chunk)?);
-            let complete = match complete_fields(&pending) {
-                0 if pending.len() >= SEARCH_FIELD_OCTETS_MAX => pending.len(),
-                complete => complete,
-            };
-            let rest = pending.split_off(complete);
-            if self.fields(&pending, name) {
-                return Ok(true);
-            }
-            pending = rest;
+impl Segment {
+    /// The body of one part, decoded as it is read.
+    fn text(part: &Part) -> Self {
+        let charset = part.media.value("charset").map(Cow::into_owned);
+        Segment::Text { body: part.body.clone(), encoding: TransferEncoding::of_part(part), charset }
+    }
+}
+
+impl Open {
+    fn new(segment: Segment) -> Self {
+        match segment {
+            Segment::Header(rest) => Open::Header { rest, pending: Vec::new() },
+            Segment::Text { body, encoding, charset } => Open::Text {
+                rest: body,
+                transfer: TransferDecoder::new(encoding),
+                charset: CharsetDecoder::new(charset.as_deref()),
+            },
         }
-        Ok(self.fields(&pending, name))
     }
 
-    fn fields(&mut self, header: &[u8], name: Option<&str>) -> bool {
-        Fields::new(header).any(|field| {
-            let value = match name {
-                None => field.raw,
-                Some(name) => match field.name {
-                    Some(found) if found.eq_ignore_ascii_case(name.as_bytes()) => field.value,
-                    _ => return false,
-                },
-            };
-            self.matcher.restart();
-            self.matcher.push(&decode_words(trim(&unfold(value))))
-        })
+    fn rest(&mut self) -> &mut Range<u64> {
+        match self {
+            Open::Header { rest, .. } | Open::Text { rest, .. } => rest,
+        }
     }
+
+    /// Takes the next octets; whether the needle is found.
+    fn push(&mut self, read: &[u8], name: Option<&str>, matcher: &mut Matcher, needle: &Needle) -> bool {
+        match self {
+            Open::Header { pending, .. } => {
+                pending.extend_from_slice(read);
+                let complete = match complete_fields(pending) {
+                    0 if pending.len() >= SEARCH_FIELD_OCTETS_MAX => pending.len(),
+                    complete => complete,
+                };
+                let rest = pending.split_off(complete);
+                let fields = std::mem::replace(pending, rest);
+                is_in_fields(&fields, name, matcher, needle)
+            }
+            Open::Text { transfer, charset, .. } => {
+                let (mut octets, mut text) = (Vec::new(), String::new());
+                transfer.push(read, &mut octets);
+                charset.push(&octets, &mut text);
+                matcher.push(&text, needle)
+            }
+        }
+    }
+
+    /// There are no more octets; whether the needle is in what was held back.
+    fn finish(self, name: Option<&str>, matcher: &mut Matcher, needle: &Needle) -> bool {
+        match self {
+            Open::Header { pending, .. } => is_in_fields(&pending, name, matcher, needle),
+            Open::Text { transfer, mut charset, .. } => {
+                let (mut octets, mut text) = (Vec::new(), String::new());
+                transfer.finish(&mut octets);
+                charset.push(&octets, &mut text);
+                charset.finish(&mut text);
+                matcher.push(&text, needle)
+            }
+        }
+    }
+}
+
+/// Whether the needle is in whole fields: with a name in the values of those so named, else in names and values of all.
+fn is_in_fields(header: &[u8], name: Option<&str>, matcher: &mut Matcher, needle: &Needle) -> bool {
+    Fields::new(header).any(|field| {
+        let value = match name {
+            None => field.raw,
+            Some(name) => match field.name {
+                Some(found) if found.eq_ignore_ascii_case(name.as_bytes()) => field.value,
+                _ => return false,
+            },
+        };
+        matcher.restart();
+        matcher.push(&decode_words(trim(&unfold(value))), needle)
+    })
 }
 
 /// The length of the start that holds whole fields: up to the last line that is known to start one.
@@ -152,45 +254,37 @@ fn complete_fields(header: &[u8]) -> usize {
     header.windows(2).rposition(starts).map_or(0, |before| before + 1)
 }
 
-/// The range in pieces that are read at once.
-fn chunks(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
-    let end = range.end;
-    let mut start = range.start;
-    std::iter::from_fn(move || {
-        let next = start.saturating_add(READ_OCTETS).min(end);
-        let chunk = start..next;
-        start = next;
-        (!chunk.is_empty()).then_some(chunk)
-    })
+/// Takes what is read at once from the front of a range.
+fn take_chunk(rest: &mut Range<u64>) -> Option<Range<u64>> {
+    let next = rest.start.saturating_add(READ_OCTETS).min(rest.end);
+    let chunk = rest.start..next;
+    rest.start = next;
+    (!chunk.is_empty()).then_some(chunk)
 }
 
 /// Looks for the needle in text that comes in pieces.
-struct Matcher<'a> {
-    needle: &'a str,
+#[derive(Debug, Default)]
+struct Matcher {
     /// The folded text since the restart, as much of its end as may start a match.
     window: String,
 }
 
-impl<'a> Matcher<'a> {
-    fn new(needle: &'a Needle) -> Self {
-        Self { needle: &needle.0, window: String::new() }
-    }
-
+impl Matcher {
     /// What comes next does not follow what came.
     fn restart(&mut self) {
         self.window.clear();
     }
 
     /// True where the needle is in the text so far.
-    fn push(&mut self, text: &str) -> bool {
+    fn push(&mut self, text: &str, Needle(needle): &Needle) -> bool {
         let mut rest = text;
         loop {
             let (piece, after) = rest.split_at(rest.floor_char_boundary(SEARCH_FOLD_OCTETS));
             fold_into(piece, &mut self.window);
-            if self.window.contains(self.needle) {
+            if self.window.contains(needle) {
                 return true;
             }
-            let excess = self.window.len().saturating_sub(self.needle.len());
+            let excess = self.window.len().saturating_sub(needle.len());
             self.window.drain(..self.window.floor_char_boundary(excess));
             rest = after;
             if rest.is_empty() {
@@ -319,11 +413,40 @@ mod tests {
     #[test]
     fn letters_that_grow_are_searched_in_bounded_memory() {
         let needle = Needle::new("صلى الله عليه وسلمy");
-        let mut matcher = Matcher::new(&needle);
+        let mut matcher = Matcher::default();
         let text = "\u{fdfa}".repeat(500_000);
-        assert!(!matcher.push(&text));
+        assert!(!matcher.push(&text, &needle));
         assert!(matcher.window.capacity() <= 16 * SEARCH_FOLD_OCTETS, "{}", matcher.window.capacity());
-        assert!(matcher.push("Y"), "across pieces");
+        assert!(matcher.push("Y", &needle), "across pieces");
+    }
+
+    /// Some octets at a time, it comes to the same.
+    #[test]
+    fn a_search_goes_on_where_it_was_left() {
+        let filler = "filler \r\n".repeat(100_000);
+        let message = MESSAGE.replace("--b--", &format!("--b\r\n\r\n{filler}the end{filler}\r\n--b--"));
+        let mut scanner = Scanner::new();
+        scanner.push(message.as_bytes());
+        let structure = scanner.finish();
+        let mut octets_read = 0;
+        for (text, scope) in [("the end", Scope::Body), ("the\u{e9}nd", Scope::Text), ("", Scope::Body)] {
+            let needle = Needle::new(text);
+            let (mut search, mut turns) = (TextSearch::new(&structure, &needle, scope), 0);
+            let found = loop {
+                let before = octets_read;
+                let read = |range: Range<u64>| {
+                    octets_read += range.end - range.start;
+                    Ok::<_, Infallible>(message.as_bytes()[range.start as usize..range.end as usize].to_vec())
+                };
+                match search.run(read, &needle, &mut 100_000).unwrap() {
+                    Some(found) => break found,
+                    None => turns += 1,
+                }
+                assert!((100_000..100_000 + READ_OCTETS).contains(&(octets_read - before)));
+            };
+            assert_eq!(found, self::found(message.as_bytes(), text, scope));
+            assert!(text.is_empty() || turns > 3, "{turns}");
+        }
     }
 
     #[test]

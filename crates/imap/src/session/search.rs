@@ -1,6 +1,7 @@
 //! SEARCH, SORT and THREAD with their UID forms (RFC 9051 section 6.4.4, RFC 4731, RFC 5256, RFC 7162 section 3.1.5): a
 //! bounded number of messages and octets at a time, so that a long search holds nobody up.
 
+mod candidate;
 mod found;
 mod gather;
 mod multi;
@@ -12,7 +13,6 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use mailstore::ReadError;
 use mailstore::crdt::identity::Uid;
 use mailstore::crdt::left_out::{LeftOut, leaves_out};
 use mailstore::crdt::view::{MailboxView, Row};
@@ -25,18 +25,19 @@ use super::progress::Progress;
 use super::selected::{Selected, current};
 use super::{Action, Running, Session, Telling};
 use crate::command::{Search, SearchCharset, SearchKey, SearchReturn, Sort, Tag, Thread};
+use candidate::{Candidate, ReadSoFar, Unsettled};
 use found::{Found, Report};
 use gather::{Gather, Gathered};
 pub(super) use multi::MultiSearching;
 use sort::Sorting;
-use test::{Asked, Candidate, Test};
+use test::{Asked, Test};
 use thread::Threading;
 
 /// How many messages are looked at before others get a turn.
 const MESSAGES_A_PIECE: usize = 4096;
 /// How many of them may need their structure.
 const STRUCTURES_A_PIECE: usize = 256;
-/// How many octets of bodies are read before others get a turn; a message that was begun is finished.
+/// How many octets of bodies are read before others get a turn.
 const OCTETS_A_PIECE: u64 = 1024 * 1024;
 
 /// The most octets of texts and identifiers that one SORT or THREAD keeps: some 500,000 messages of usual headers.
@@ -52,6 +53,8 @@ pub(super) struct Searching {
     told: Arc<MailboxView>,
     flags: Arc<MailboxView>,
     next: usize,
+    /// What is known of the next message already.
+    read: ReadSoFar,
     gather: Gather,
     progress: Progress,
     failure: Option<Answer>,
@@ -141,6 +144,7 @@ impl Session {
             flags,
             told,
             next: 0,
+            read: ReadSoFar::default(),
             gather,
             progress: Progress::new(self.last_heard),
             failure: None,
@@ -197,18 +201,26 @@ impl Searching {
     fn look(&mut self, bodies: &mut Bodies<'_>) -> Result<bool, TooMuch> {
         let mut rows: VecDeque<Row> =
             self.told.rows.iter().skip(self.next).take(MESSAGES_A_PIECE).cloned().collect();
-        let (mut structures, mut octets) = (0, 0);
+        let (mut structures, mut octets) = (0, OCTETS_A_PIECE);
         while let Some(row) = rows.pop_front() {
             let now = current(&self.flags, &self.told, &row).clone();
-            let mut candidate = Candidate::new(self.next, now, bodies);
-            if let Err(error) = self.try_message(&mut candidate) {
-                tracing::error!(%error, "a message could not be searched");
-                self.failure.get_or_insert_with(|| Answer::unreadable(&error));
+            let mut candidate =
+                Candidate::new((self.next, now), std::mem::take(&mut self.read), octets, bodies);
+            match self.try_message(&mut candidate) {
+                Ok(()) => {}
+                Err(Unsettled::Later) => {
+                    self.read = candidate.read;
+                    break;
+                }
+                Err(Unsettled::Unreadable(error)) => {
+                    tracing::error!(%error, "a message could not be searched");
+                    self.failure.get_or_insert_with(|| Answer::unreadable(&error));
+                }
             }
             self.next += 1;
             structures += usize::from(candidate.structure.is_some());
-            octets += candidate.octets_read;
-            if structures >= STRUCTURES_A_PIECE || octets >= OCTETS_A_PIECE {
+            octets = candidate.octets;
+            if structures >= STRUCTURES_A_PIECE || octets == 0 {
                 break;
             }
         }
@@ -216,11 +228,11 @@ impl Searching {
     }
 
     /// Takes the message, if it passes.
-    fn try_message(&mut self, candidate: &mut Candidate<'_, '_>) -> Result<(), ReadError> {
+    fn try_message(&mut self, candidate: &mut Candidate<'_, '_>) -> Result<(), Unsettled> {
         let (place, row) = (candidate.place, &candidate.row);
         let found = Found { place, uid: row.uid, modseq: modseq(row.modseq) };
         match self.test.holds(candidate)? {
-            true => self.gather.take(found, candidate),
+            true => Ok(self.gather.take(found, candidate)?),
             false => Ok(()),
         }
     }

@@ -226,8 +226,11 @@ pub fn preview_of(message: &[u8], structure: &Structure) -> String {
 fn check_keys(envelope: &Envelope) {
     let subject = BaseSubject::of(envelope.subject.as_deref().unwrap_or_default());
     assert!(casemap(&subject.text).len() <= limits::COLLATION_OCTETS_MAX + 100);
-    let again = BaseSubject::of(subject.text.as_bytes());
-    assert!(again.text.len() <= subject.text.len(), "{subject:?} {again:?}");
+    // What was decoded may look like an encoded word by chance, and is none.
+    if !subject.text.contains("=?") {
+        let again = BaseSubject::of(subject.text.as_bytes());
+        assert_eq!(again.text, subject.text, "nothing is left to take off");
+    }
     let ids = envelope.referred_ids();
     assert!(ids.len() <= limits::REFERENCES_MAX);
     let all = ids.iter().chain(envelope.own_id().as_ref()).all(|id| !id.is_empty());

@@ -2,9 +2,9 @@
 
 use mailstore::ReadError;
 
+use super::candidate::Candidate;
 use super::found::Found;
 use super::sort::Sorting;
-use super::test::Candidate;
 use super::thread::{Forest, Threading};
 
 /// What is being made of the messages that are found.

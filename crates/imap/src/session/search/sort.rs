@@ -7,8 +7,8 @@ use mailstore::ReadError;
 use mailstore::crdt::view::Row;
 use message::{Address, BaseSubject, Envelope, casemap};
 
+use super::candidate::Candidate;
 use super::found::Found;
-use super::test::Candidate;
 use crate::command::{SortCriterion, SortKey};
 
 /// Messages in the order of some criteria. Each is put into its place as it is found, so that no turn is long.

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use jiff::civil::Date;
 use mailstore::crdt::clock::Millis;
@@ -10,12 +9,11 @@ use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::Uid;
 use mailstore::crdt::view::{MailboxView, ReceivedAt, Row};
 use mailstore::request::modseq;
-use mailstore::{Body, ReadError};
-use message::{InternalDate, Needle, Scope, Structure, search_text};
+use message::InternalDate;
 
-use super::super::bodies::Bodies;
 use super::super::numbers::sequence;
 use super::super::put;
+use super::candidate::{Candidate, Place, TextTest, Unsettled};
 use crate::command::{SearchKey, SequenceNumber};
 
 /// A search key as it is put to messages.
@@ -38,25 +36,7 @@ pub(super) enum Test {
     Smaller(u64),
     Modseq(u64),
     EmailId(String),
-    Text(Place, Needle),
-}
-
-/// Where a text is looked for.
-#[derive(Debug)]
-pub(super) enum Place {
-    Field(String),
-    Body,
-    Everywhere,
-}
-
-/// A message that is being tested; what was read of it serves all tests.
-pub(super) struct Candidate<'a, 'b> {
-    pub(super) place: usize,
-    pub(super) row: Row,
-    pub(super) structure: Option<Arc<Structure>>,
-    pub(super) octets_read: u64,
-    body: Option<Body>,
-    bodies: &'a mut Bodies<'b>,
+    Text(TextTest),
 }
 
 /// Whether MODSEQ is among the keys, so that the answer has to tell the highest one (RFC 7162 section 3.1.5).
@@ -108,14 +88,33 @@ pub(super) struct Asked<'a> {
 impl Test {
     /// The test for a key. Its depth is bounded by the decoder.
     pub(super) fn new(key: SearchKey, asked: Asked<'_>) -> Self {
+        let mut test = Test::unnumbered(key, asked);
+        test.number(&mut 0);
+        test
+    }
+
+    /// Gives each text test a number of its own, from here on.
+    fn number(&mut self, next: &mut usize) {
+        match self {
+            Test::And(tests) | Test::Or(tests) => tests.iter_mut().for_each(|test| test.number(next)),
+            Test::Not(test) => test.number(next),
+            Test::Text(test) => {
+                test.number = *next;
+                *next += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn unnumbered(key: SearchKey, asked: Asked<'_>) -> Self {
         let Asked { told, saved, now } = asked;
         use std::cmp::Ordering::{Equal, Greater, Less};
-        let field = |name: &str, text: &str| Test::Text(Place::Field(name.to_owned()), Needle::new(text));
+        let text = |place, text: &str| Test::Text(TextTest::new(place, text));
         match key {
             SearchKey::All => Test::Always(true),
             SearchKey::And(keys) => Test::And(sorted(keys, asked)),
             SearchKey::Or(one, other) => Test::Or(sorted(vec![*one, *other], asked)),
-            SearchKey::Not(key) => Test::Not(Box::new(Test::new(*key, asked))),
+            SearchKey::Not(key) => Test::Not(Box::new(Test::unnumbered(*key, asked))),
             SearchKey::Sequence(set) => {
                 let count = told.rows.len();
                 let last = count.checked_sub(1).map(|place| SequenceNumber(sequence(place)));
@@ -139,16 +138,16 @@ impl Test {
             SearchKey::SentSince(day) => Test::Sent(Greater, true, day),
             SearchKey::Larger(size) => Test::Larger(size),
             SearchKey::Smaller(size) => Test::Smaller(size),
-            SearchKey::Header { name, text } => field(&name, &text),
-            SearchKey::Body(text) => Test::Text(Place::Body, Needle::new(&text)),
-            SearchKey::Text(text) => Test::Text(Place::Everywhere, Needle::new(&text)),
+            SearchKey::Header { name, text: value } => text(Place::Field(name), &value),
+            SearchKey::Body(value) => text(Place::Body, &value),
+            SearchKey::Text(value) => text(Place::Everywhere, &value),
             SearchKey::Modseq(value) => Test::Modseq(value),
             SearchKey::EmailId(id) => Test::EmailId(id),
         }
     }
 
     /// Whether a message passes.
-    pub(super) fn holds(&self, candidate: &mut Candidate<'_, '_>) -> Result<bool, ReadError> {
+    pub(super) fn holds(&self, candidate: &mut Candidate<'_, '_>) -> Result<bool, Unsettled> {
         let row = &candidate.row;
         Ok(match self {
             Test::Always(passes) => *passes,
@@ -175,7 +174,7 @@ impl Test {
             Test::Smaller(size) => row.facts.size < *size,
             Test::Modseq(value) => modseq(row.modseq) >= *value,
             Test::EmailId(id) => put::email_id(row.facts.email) == *id,
-            Test::Text(place, needle) => candidate.contains(place, needle)?,
+            Test::Text(test) => candidate.contains(test)?,
         })
     }
 
@@ -185,56 +184,22 @@ impl Test {
             Test::And(tests) | Test::Or(tests) => tests.iter().map(Test::cost).max().unwrap_or(0),
             Test::Not(test) => test.cost(),
             Test::Sent(..) => 1,
-            Test::Text(Place::Field(_), _) => 2,
-            Test::Text(..) => 3,
+            Test::Text(test) if matches!(test.place, Place::Field(_)) => 2,
+            Test::Text(_) => 3,
             _ => 0,
         }
     }
 }
 
-impl<'a, 'b> Candidate<'a, 'b> {
-    pub(super) fn new(place: usize, row: Row, bodies: &'a mut Bodies<'b>) -> Self {
-        Candidate { place, row, structure: None, octets_read: 0, body: None, bodies }
-    }
-
-    pub(super) fn structure(&mut self) -> Result<Arc<Structure>, ReadError> {
-        match &self.structure {
-            Some(structure) => Ok(structure.clone()),
-            None => {
-                let structure = self.bodies.structure(&self.row.facts.body)?;
-                Ok(self.structure.insert(structure).clone())
-            }
-        }
-    }
-
-    fn contains(&mut self, place: &Place, needle: &Needle) -> Result<bool, ReadError> {
-        let structure = self.structure()?;
-        let body = match &self.body {
-            Some(body) => body.clone(),
-            None => self.body.insert(self.bodies.body(&self.row.facts.body)?).clone(),
-        };
-        let scope = match place {
-            Place::Field(name) => Scope::Field(name),
-            Place::Body => Scope::Body,
-            Place::Everywhere => Scope::Text,
-        };
-        let read = |range: std::ops::Range<u64>| {
-            self.octets_read += range.end.saturating_sub(range.start);
-            body.read(range)
-        };
-        search_text(&structure, read, needle, scope)
-    }
-}
-
 /// The tests for these keys, those first that cost least.
 fn sorted(keys: Vec<SearchKey>, asked: Asked<'_>) -> Vec<Test> {
-    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::new(key, asked)).collect();
+    let mut tests: Vec<Test> = keys.into_iter().map(|key| Test::unnumbered(key, asked)).collect();
     tests.sort_by_key(Test::cost);
     tests
 }
 
 /// Whether every test comes out as `expected`; stops at the first that does not.
-fn all(tests: &[Test], candidate: &mut Candidate<'_, '_>, expected: bool) -> Result<bool, ReadError> {
+fn all(tests: &[Test], candidate: &mut Candidate<'_, '_>, expected: bool) -> Result<bool, Unsettled> {
     for test in tests {
         if test.holds(candidate)? != expected {
             return Ok(false);

@@ -10,9 +10,9 @@ mod tests;
 
 use mailstore::ReadError;
 
+use super::candidate::Candidate;
 use super::found::Found;
 use super::sort;
-use super::test::Candidate;
 use crate::command::ThreadAlgorithm;
 pub(super) use forest::Forest;
 use links::{Links, References};

@@ -56,3 +56,22 @@ fn a_long_copy_says_that_it_is_being_worked_on() {
     client.session.still_asking(&mut out);
     assert!(out.is_empty(), "no command runs");
 }
+
+/// Others get their turn while a single message is read, and what was read in a turn before is not read again.
+#[test]
+fn a_long_message_is_searched_in_turns() {
+    let store = store();
+    let mut client = Client::selected(&store, "INBOX");
+    let message = format!("Subject: long\r\n\r\n{}the end\r\n", "a line\r\n".repeat(512 * 1024));
+    client.append_all("INBOX", &[MAIL, &message, MAIL]);
+    for (keys, turns, found) in [
+        ("TEXT \"the end\"", 4, " 2"),
+        ("TEXT nowhere", 4, ""),
+        ("BODY \"the end\" TEXT \"the end\" SUBJECT long", 8, " 2"),
+        ("OR BODY nowhere NOT TEXT \"the end\"", 8, " 1 3"),
+    ] {
+        client.turns = 0;
+        assert_eq!(client.send(&format!("SEARCH {keys}")), format!("* SEARCH{found}\r\nt OK Completed\r\n"));
+        assert!((turns..=turns + 2).contains(&client.turns), "{keys}: {} turns", client.turns);
+    }
+}
