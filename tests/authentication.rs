@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use auth::testing::{ScramClient, Signer};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use kit::cluster::{ACCOUNT, Cluster, PASSWORD};
+use kit::cluster::{ACCOUNT, Cluster, PASSWORD, Setup};
 use kit::issuer::Issuer;
 use kit::node::Node;
 use kit::pop3;
@@ -29,6 +29,9 @@ use serde_json::{Value, json};
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 /// What an issuer may keep a client waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the issuer's keys are asked for at most.
+const BETWEEN_FETCHES: Duration = Duration::from_secs(30);
 
 /// A connection on which every line counts.
 struct Wire(BufReader<TcpStream>);
@@ -256,6 +259,57 @@ fn a_signed_token_is_as_good_as_a_password() {
     assert_eq!(told, Some(json!({ "status": "401", "schemes": "bearer", "scope": "mail" })));
     assert!(!node.log_text().contains(&token), "the log has a token");
     assert!(login(&node, PASSWORD).starts_with("a OK "));
+}
+
+/// LOGINDISABLED (RFC 9051 section 6.2.3).
+#[test]
+fn where_passwords_may_not_cross_neither_may_tokens() {
+    let (keys, signer) = (tempfile::NamedTempFile::new().unwrap(), Signer::es256("one"));
+    fs::write(keys.path(), json!({ "keys": [signer.jwk()] }).to_string()).unwrap();
+    let issuer = oauth(&format!("jwks_file = \"{}\"", keys.path().display()));
+    let more = format!("[auth]\nplaintext = \"never\"\n{issuer}");
+    let cluster = Cluster::start(Setup { nodes: 1, tls: true, more, ..Setup::default() });
+    let node = &cluster.nodes[0];
+    let (mut wire, greeting) = Wire::open(node.imap);
+    assert!(greeting.contains(" LOGINDISABLED ") && !greeting.contains("AUTH="), "{greeting}");
+    let said = BASE64_STANDARD.encode(format!("n,,\u{1}auth=Bearer {}\u{1}\u{1}", signer.sign(&claims())));
+    for command in [format!("AUTHENTICATE OAUTHBEARER {said}"), format!("LOGIN {ACCOUNT} \"{PASSWORD}\"")] {
+        let answer = wire.ask(&format!("a {command}"));
+        assert!(answer.starts_with("a NO [PRIVACYREQUIRED] "), "{answer}");
+    }
+    let mut client = pop3::Client::connect(&node.name, node.pop3);
+    assert!(client.command("AUTH OAUTHBEARER").starts_with("-ERR "));
+}
+
+/// Who signs with another key from now on is believed as soon as the keys are asked for again, which a token makes us do that names a
+/// new one; but tokens that name keys of nobody do not make us ask all the time.
+#[test]
+fn a_key_that_the_issuer_rotates_is_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (issuer, old, new) = (Issuer::start(), Signer::es256("old"), Signer::es256("new"));
+    let shows = |signer: &Signer| issuer.behaviour.lock().unwrap().keys = vec![signer.jwk()];
+    shows(&old);
+    let node = node_with(directory.path(), &format!("jwks_url = \"http://{}/keys\"", issuer.address));
+    let answer = |signer: &Signer| bearer(&node, "OAUTHBEARER", ACCOUNT, &signer.sign(&claims())).1;
+    assert!(answer(&old).starts_with("a OK "));
+    let fetched = Instant::now();
+    shows(&new);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let answer = &answer;
+            scope.spawn(move || {
+                let stranger = Signer::es256(&format!("none-{number}"));
+                assert!(answer(&stranger).starts_with("a NO [AUTHENTICATIONFAILED] "));
+            });
+        }
+    });
+    assert!(answer(&old).starts_with("a OK "), "nobody has told that it is gone");
+    assert!(fetched.elapsed() < BETWEEN_FETCHES, "too slow to tell");
+    assert_eq!(issuer.count(), 1, "tokens that name keys of nobody");
+    std::thread::sleep(BETWEEN_FETCHES.saturating_sub(fetched.elapsed()));
+    assert!(answer(&new).starts_with("a OK "), "the new key");
+    assert_eq!(issuer.count(), 2);
+    assert!(answer(&old).starts_with("a NO [AUTHENTICATIONFAILED] "), "the old key is gone");
 }
 
 /// RFC 7662.

@@ -65,6 +65,7 @@ fn main() {
         trial("a_life_with_mbsync", &[MBSYNC, NSS_WRAPPER], mbsync::life),
         trial("a_life_with_offlineimap", &[OFFLINEIMAP, NSS_WRAPPER], offlineimap::life),
         trial("a_life_with_neomutt", &[NEOMUTT, PYTHON, NSS_WRAPPER], neomutt::life),
+        trial("neomutt_reads_and_flags_with_tls", &[NEOMUTT, PYTHON, NSS_WRAPPER], neomutt::tls),
         trial("a_life_with_alpine", &[ALPINE, PYTHON, NSS_WRAPPER], alpine::life),
         trial("a_life_with_thunderbird", &[THUNDERBIRD, XVFB, NSS_WRAPPER], thunderbird::life),
         trial("getmail_fetches_once_whichever_node_it_asks", &[GETMAIL], getmail::pop3),

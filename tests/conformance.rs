@@ -6,6 +6,7 @@
 mod kit;
 mod transcripts;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,10 +20,13 @@ use libtest_mimic::Arguments;
 use transcripts::document::{self, Target};
 use transcripts::fixture;
 use transcripts::server::{Account, Server};
+use transcripts::tokens::{AUDIENCE, CLAIM, ISSUER, SCOPE, Tokens};
 use transcripts::trial::of_peerpost;
 
 const CASES_AT_A_TIME: usize = 4;
 const PASSWORD: &str = "correct horse";
+/// The least that can be configured, for cases that reach it.
+const LEAST_MESSAGES: u32 = 1_000;
 /// How long it may take to add an account.
 const LONGEST_COMMAND: Duration = Duration::from_secs(60);
 
@@ -42,19 +46,34 @@ fn main() {
             lmtp: None,
             accounts,
             quotas: None,
+            tokens: None,
             capabilities: Vec::new(),
         };
         libtest_mimic::run(&arguments, of_peerpost(&Arc::new(server), cases, &Arc::new(texts))).exit();
     }
-    let cluster = Arc::new(Mutex::new(Cluster::start(Setup { nodes: 1, tls: true, ..Setup::default() })));
-    let server = serve(&cluster.lock().unwrap().nodes[0]);
+    let (tokens, keys) = (Tokens::default(), tempfile::NamedTempFile::new().unwrap());
+    fs::write(keys.path(), tokens.keys()).unwrap();
+    let more = format!("[limits]\ncommand_messages = {LEAST_MESSAGES}\n{}", oauth(keys.path()));
+    let setup = Setup { nodes: 1, tls: true, more, ..Setup::default() };
+    let cluster = Arc::new(Mutex::new(Cluster::start(setup)));
+    let server = serve(&cluster.lock().unwrap().nodes[0], tokens);
     let conclusion = libtest_mimic::run(&arguments, of_peerpost(&Arc::new(server), cases, &Arc::new(texts)));
     cluster.lock().unwrap().nodes[0].assert_alive();
     drop(cluster);
     conclusion.exit();
 }
 
-fn serve(node: &Node) -> Server {
+/// The issuer of tokens, with its keys in a file.
+fn oauth(keys: &Path) -> String {
+    format!(
+        "[auth.oauth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nscope = \"{SCOPE}\"\n\
+         username_claim = \"{CLAIM}\"\nopenid_configuration = \"{ISSUER}/.well-known/openid-configuration\"\n\
+         jwks_file = \"{}\"\n",
+        keys.display()
+    )
+}
+
+fn serve(node: &Node, tokens: Tokens) -> Server {
     let (config, count) = (node.config.clone(), AtomicU32::new(0));
     let accounts = move || {
         let name = format!("c{}", count.fetch_add(1, Ordering::Relaxed));
@@ -77,6 +96,7 @@ fn serve(node: &Node) -> Server {
         lmtp: Some(node.lmtp),
         accounts: Box::new(accounts),
         quotas: Some(Box::new(quotas)),
+        tokens: Some(tokens),
         capabilities: Vec::new(),
     };
     server.capabilities = fixture::capabilities(&server).unwrap();

@@ -1,6 +1,7 @@
 //! NeoMutt: one connection, a cache of headers and one of bodies, no offline mode.
 
 use std::fs;
+use std::path::Path;
 
 use super::script;
 use super::terminal::Terminal;
@@ -10,7 +11,8 @@ use crate::kit::doors::NAME;
 
 pub fn life() {
     let world = World::new();
-    let mut mutt = start(&world);
+    let at = format!("imap://{ACCOUNT}@{NAME}:{}/", world.doors.imap);
+    let mut mutt = start(&world, &at, "ssl_starttls=no ssl_force_tls=no");
     mutt.shows("about off-delete");
     mutt.does("c?", "Mailboxes");
     mutt.does("\t", "Projects");
@@ -52,17 +54,46 @@ pub fn life() {
     world.shows("INBOX", INBOX_IN_THE_END);
 }
 
-fn start(world: &World) -> Terminal {
+/// TLS from the start, and after STARTTLS; it looks at the certificate.
+pub fn tls() {
+    let world = World::new();
+    let from_start = format!("imaps://{ACCOUNT}@{NAME}:{}/", world.doors.imap_tls);
+    let after_starttls = format!("imap://{ACCOUNT}@{NAME}:{}/", world.doors.imap);
+    let trusting = |file: &Path| {
+        let file = file.display();
+        format!("ssl_force_tls=yes ssl_starttls=yes ssl_ca_certificates_file={file}")
+    };
+    let certificate = trusting(&world.certificate());
+    for (at, prefix) in [(&from_start, ""), (&after_starttls, "off-")] {
+        let mut mutt = start(&world, at, &certificate);
+        mutt.shows("about off-delete");
+        read(&mut mutt, &format!("{prefix}read"));
+        go_to(&mut mutt, &format!("{prefix}flag"));
+        mutt.types("F$");
+        world.has_flag(&format!("{prefix}read"), "\\Seen");
+        world.has_flag(&format!("{prefix}flag"), "\\Flagged");
+    }
+    let said = world.doors.said(A);
+    assert!(said.contains("STARTTLS") && !said.contains("LOGIN") && !said.contains("AUTHENTICATE"), "{said}");
+
+    // Nobody vouches for the certificate: it asks.
+    let nobody = world.home("nobody").join("certificates.pem");
+    fs::write(&nobody, "").unwrap();
+    let mutt = start(&world, &from_start, &trusting(&nobody));
+    mutt.shows("This certificate belongs to");
+}
+
+/// Starts with a folder, and with what `security` says of TLS.
+fn start(world: &World, folder: &str, security: &str) -> Terminal {
     let home = world.home("neomutt");
     fs::create_dir_all(home.join("bodies")).unwrap();
     let text = format!(
-        "set folder=\"imap://{ACCOUNT}@{NAME}:{}/\" spoolfile=+INBOX\n\
-         set imap_user={ACCOUNT} imap_pass=\"{PASSWORD}\" ssl_starttls=no ssl_force_tls=no\n\
+        "set folder=\"{folder}\" spoolfile=+INBOX\n\
+         set imap_user={ACCOUNT} imap_pass=\"{PASSWORD}\" {security}\n\
          set imap_condstore=yes imap_qresync=yes\n\
          set header_cache={home}/headers message_cachedir={home}/bodies\n\
          set sort=mailbox-order pager_stop=yes mark_old=no wait_key=no\n\
          set delete=yes quit=yes move=no confirmappend=no\n",
-        world.doors.imap,
         home = home.display(),
     );
     fs::write(home.join("neomuttrc"), text).unwrap();

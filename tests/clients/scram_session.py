@@ -11,6 +11,8 @@ import sys
 
 host, port, tls_port, pop3_port, user, password = sys.argv[1:7]
 unverified = ssl._create_unverified_context()
+before_tls_1_3 = ssl._create_unverified_context()
+before_tls_1_3.maximum_version = ssl.TLSVersion.TLSv1_2
 
 
 class Scram:
@@ -68,8 +70,8 @@ def refused(connection, mechanism, scram):
         raise AssertionError("that was no proof")
 
 
-def tls():
-    return imaplib.IMAP4_SSL(host, int(tls_port), ssl_context=unverified, timeout=30)
+def tls(context=unverified):
+    return imaplib.IMAP4_SSL(host, int(tls_port), ssl_context=context, timeout=30)
 
 
 clear = imaplib.IMAP4(host, int(port), timeout=30)
@@ -81,8 +83,19 @@ upgraded.starttls(unverified)
 assert "AUTH=SCRAM-SHA-256-PLUS" in upgraded.capabilities
 imap(upgraded, "SCRAM-SHA-256-PLUS", Scram("p=tls-server-end-point,,", end_point(upgraded.sock)))
 secure = tls()
+assert secure.sock.version() == "TLSv1.3"
 imap(secure, "SCRAM-SHA-256-PLUS", Scram("p=tls-server-end-point,,", end_point(secure.sock)))
 refused(tls(), "SCRAM-SHA-256-PLUS", Scram("p=tls-server-end-point,,", bytes(32)))
+older = tls(before_tls_1_3)
+assert older.sock.version() == "TLSv1.2"
+assert "AUTH=SCRAM-SHA-256-PLUS" in older.capabilities
+imap(older, "SCRAM-SHA-256-PLUS", Scram("p=tls-server-end-point,,", end_point(older.sock)))
+upgraded = imaplib.IMAP4(host, int(port), timeout=30)
+upgraded.starttls(before_tls_1_3)
+imap(upgraded, "SCRAM-SHA-256-PLUS", Scram("p=tls-server-end-point,,", end_point(upgraded.sock)))
+refused(tls(before_tls_1_3), "SCRAM-SHA-256-PLUS", Scram("p=tls-server-end-point,,", bytes(32)))
+# Without the extended master secret, of which nobody tells us, there is nothing to export.
+refused(tls(before_tls_1_3), "SCRAM-SHA-256-PLUS", Scram("p=tls-exporter,,", bytes(32)))
 refused(tls(), "SCRAM-SHA-256", Scram("y,,"))
 refused(tls(), "SCRAM-SHA-256", Scram("n,,", password="wrong"))
 

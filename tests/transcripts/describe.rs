@@ -19,6 +19,7 @@ fn one(pattern: &Pattern) -> String {
         Pattern::Above { other, .. } => format!("<above {}>", named(other)),
         Pattern::Valued { name, value } => format!("{name}=<{}>", named(value)),
         Pattern::Unlike { name, other } => format!("<{name} unlike {other}>"),
+        Pattern::Base64(text) => text.describe(),
         Pattern::Set { members, more, without } => {
             let more = if *more { "with " } else { "" };
             let without = if without.is_empty() { String::new() } else { format!(" not {}", set(without)) };

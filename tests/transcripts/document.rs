@@ -305,19 +305,22 @@ fn transcript_line(case: &mut Case, number: usize, line: &str) -> Result<(), Str
     Ok(())
 }
 
-/// `INBOX: plain, plain \Seen "17-Jul-1996 02:44:25 -0700"`.
+/// `INBOX: plain, plain*3 \Seen "17-Jul-1996 02:44:25 -0700"`.
 fn fixture(text: &str) -> Result<Fixture, String> {
     let (mailbox, messages) = text.split_once(':').unwrap_or((text, ""));
-    let message = |text: &str| {
+    let several = |text: &str| {
         let (words, date) = text.split_once('"').unwrap_or((text, ""));
         let mut words = words.split_whitespace().map(str::to_owned);
         let date = date.strip_suffix('"').map(str::to_owned);
-        let text = words.next().ok_or("a message without text")?;
-        Ok(Message { text, flags: words.collect(), date })
+        let first = words.next().ok_or("a message without text")?;
+        let (text, count) = first.split_once('*').unwrap_or((&first, "1"));
+        let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
+        let message = Message { text: text.to_owned(), flags: words.collect(), date };
+        Ok(vec![message; count])
     };
     let messages = messages.split(',').map(str::trim).filter(|text| !text.is_empty());
-    let messages = messages.map(message).collect::<Result<_, String>>()?;
-    Ok(Fixture { mailbox: mailbox.trim().to_owned(), messages })
+    let messages = messages.map(several).collect::<Result<Vec<_>, String>>()?;
+    Ok(Fixture { mailbox: mailbox.trim().to_owned(), messages: messages.concat() })
 }
 
 /// A line of a text, in which `\xHH` is an octet.

@@ -1,5 +1,6 @@
 //! The lines of POP3 and LMTP.
 
+use super::base64::Base64;
 use super::matching::Names;
 use super::pattern::{Named, Pattern};
 use super::play::readable;
@@ -66,9 +67,25 @@ fn one(
     let line = String::from_utf8_lossy(&line).into_owned();
     let matches = match special {
         Some("empty") => line.is_empty(),
-        _ => words_match(expected, &line, names, texts),
+        _ => match challenge(expected).map_err(Mismatch::Failed)? {
+            Some(wanted) => is_challenge(&wanted, &line, names),
+            None => words_match(expected, &line, names, texts),
+        },
     };
     if matches { Ok(()) } else { Err(Mismatch::Other(format!("expected {expected}"))) }
+}
+
+/// `+ <base64 "...">`.
+fn challenge(expected: &str) -> Result<Option<Base64>, String> {
+    let Some(text) = expected.strip_prefix("+ ") else { return Ok(None) };
+    Ok(Base64::parse(text)?.map(|(text, _)| text))
+}
+
+fn is_challenge(wanted: &Base64, line: &str, names: &mut Names) -> bool {
+    let matched = line.strip_prefix("+ ").and_then(|word| wanted.matches(word, names));
+    let Some(bound) = matched else { return false };
+    *names = bound;
+    true
 }
 
 fn read(wire: &mut Wire, log: &mut String) -> Result<Option<Vec<u8>>, String> {

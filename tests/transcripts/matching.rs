@@ -150,6 +150,7 @@ fn one(pattern: &Pattern, value: &Value, order: Order, names: &Names) -> Option<
                 None => same(true),
             }
         }
+        (Pattern::Base64(text), Value::Word(word)) => text.matches(word, names),
         (Pattern::Set { members, more, without }, Value::Word(word)) => {
             let (given, wanted) = (numbers(word)?, set(members, names)?);
             let without = set(without, names)?;

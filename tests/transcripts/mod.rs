@@ -9,6 +9,7 @@
     reason = "tests drive real processes: they read the clock, start threads, and fail by panicking"
 )]
 
+pub mod base64;
 pub mod describe;
 pub mod document;
 pub mod fixture;
@@ -17,10 +18,12 @@ pub mod matching;
 pub mod pattern;
 pub mod peers;
 pub mod play;
+pub mod scram;
 pub mod segment;
 pub mod server;
 pub mod steps;
 pub mod texts;
+pub mod tokens;
 pub mod trial;
 pub mod value;
 pub mod wire;

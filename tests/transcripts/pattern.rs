@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::base64::Base64;
 use super::texts::Texts;
 
 /// What one value has to be.
@@ -31,6 +32,8 @@ pub enum Pattern {
     Unlike { name: String, other: String },
     /// `<set with? 1:3,uid1 not? uid2>`: a set of numbers.
     Set { members: Vec<SetPart>, more: bool, without: Vec<SetPart> },
+    /// `<base64 "...">`: a text in base64.
+    Base64(Base64),
 }
 
 /// A name, and what is to be added to its number.
@@ -99,6 +102,10 @@ impl Reader<'_> {
             ')' | ']' => Err(format!("an unexpected {first}")),
             '"' => Ok(Some(Pattern::Text(self.quoted()?))),
             '<' => {
+                if let Some((text, rest)) = Base64::parse(self.rest)? {
+                    self.rest = rest;
+                    return Ok(Some(Pattern::Base64(text)));
+                }
                 let (inside, rest) = self.rest[1..].split_once('>').ok_or("a < without its >")?;
                 self.rest = rest;
                 special(inside, self.texts).map(Some)

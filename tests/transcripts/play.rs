@@ -44,6 +44,7 @@ pub fn play(
         ("account".to_owned(), account.name.clone()),
         ("password".to_owned(), account.password.clone()),
     ]);
+    names.extend(server.tokens.iter().flat_map(|tokens| tokens.names(&account)));
     let ready = fixture::prepare(server, &account, case, texts, &mut names)?;
     let mut player =
         Player { server, case, texts, patience, names, wires: BTreeMap::new(), log: String::new() };
@@ -111,6 +112,7 @@ impl Player<'_> {
             match piece {
                 Piece::Octets(more) => octets.extend_from_slice(more),
                 Piece::Name(named) => octets.extend(self.named(named)?.into_bytes()),
+                Piece::Base64(text) => octets.extend(text.encode(&mut self.names)?.into_bytes()),
                 Piece::Literal { octets: literal, waits } => {
                     let plus = if *waits { "" } else { "+" };
                     octets.extend(format!("{{{}{plus}}}\r\n", literal.len()).into_bytes());

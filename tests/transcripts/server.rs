@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::document::{Protocol, Target};
+use super::tokens::Tokens;
 
 /// Somebody who has mail.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Server {
     pub accounts: Box<dyn Fn() -> Account + Send + Sync>,
     /// Sets the most octets and the most messages of an account, where that can be done from here.
     pub quotas: Option<SetQuota>,
+    /// The issuer that it trusts.
+    pub tokens: Option<Tokens>,
     /// What it offers.
     pub capabilities: Vec<String>,
 }

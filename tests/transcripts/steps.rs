@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::base64::Base64;
 use super::document::{Kind, Line, Protocol};
 use super::pattern::{self, Named, Pattern};
 use super::texts::Texts;
@@ -29,6 +30,8 @@ pub enum Piece {
     Octets(Vec<u8>),
     /// What the name stands for.
     Name(Named),
+    /// A text in base64.
+    Base64(Base64),
     /// A literal; whether its octets wait for the server's word.
     Literal {
         octets: Vec<u8>,
@@ -159,7 +162,7 @@ fn expect_line(steps: &mut Vec<Step>, line: &Line) {
 }
 
 /// A line of a client, in which `{name}`, `{name+}`, `{"text"}` and `{"text"+}` are literals, `<name>` is what the name stands
-/// for and `<xHH>` is an octet.
+/// for, `<base64 "text">` is a text in base64 and `<xHH>` is an octet.
 fn pieces(body: &str, line_end: bool, texts: &Texts) -> Result<Vec<Piece>, String> {
     let (mut pieces, mut octets) = (Vec::new(), Vec::new());
     let mut rest = body;
@@ -210,6 +213,9 @@ fn literal<'a>(text: &'a str, texts: &Texts) -> Result<Option<(Piece, &'a str)>,
 }
 
 fn named<'a>(text: &'a str, texts: &Texts) -> Result<Option<(Piece, &'a str)>, String> {
+    if let Some((text, rest)) = Base64::parse(text)? {
+        return Ok(Some((Piece::Base64(text), rest)));
+    }
     let Some((inside, rest)) = text[1..].split_once('>') else { return Ok(None) };
     if inside == "DEFLATE" {
         return Ok(Some((Piece::Deflate, rest)));

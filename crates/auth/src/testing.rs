@@ -3,5 +3,5 @@
 mod scram;
 mod token;
 
-pub use scram::ScramClient;
+pub use scram::{ScramClient, scram_proof};
 pub use token::Signer;

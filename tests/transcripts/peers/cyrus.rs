@@ -89,8 +89,16 @@ pub fn start(root: &Path) -> (Cyrus, Server) {
         password: "pass".to_owned(),
     };
     let (accounts, capabilities) = (Box::new(accounts), Vec::new());
-    let mut server =
-        Server { target: Target::Cyrus, imap, pop3, lmtp: Some(lmtp), accounts, quotas: None, capabilities };
+    let mut server = Server {
+        target: Target::Cyrus,
+        imap,
+        pop3,
+        lmtp: Some(lmtp),
+        accounts,
+        quotas: None,
+        tokens: None,
+        capabilities,
+    };
     server.capabilities = fixture::capabilities(&server).unwrap();
     (Cyrus { peer: Some(peer) }, server)
 }

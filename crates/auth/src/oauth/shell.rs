@@ -17,6 +17,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use super::cache::Cache;
 use super::introspection;
 use super::jwt::KeySet;
+use super::keys::Keys;
 use super::policy::{Bearer, Policy, Source, TokenError};
 
 /// How long a client waits for what the issuer says of its token.
@@ -27,14 +28,6 @@ const LONGEST_REQUEST: Duration = Duration::from_millis(4_500);
 const MOST_REQUESTS: usize = 8;
 /// The largest answer that is read, in octets.
 const LARGEST_ANSWER: u64 = 256 * 1024;
-/// After how long keys are fetched again.
-const KEYS_ARE_OLD: Duration = Duration::from_secs(60 * 60);
-/// For how long old keys are used where no new ones can be had.
-const KEYS_ARE_DEAD: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long to wait before keys are fetched again because a token names one that is not among them.
-const BETWEEN_FETCHES: Duration = Duration::from_secs(30);
-/// How long to wait before that is tried again where there are no keys at all.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
 
 /// Where it is told what a token is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +72,6 @@ impl fmt::Debug for Issuer {
             .field("means", &self.means)
             .finish_non_exhaustive()
     }
-}
-
-/// The keys as they were fetched last.
-#[derive(Default)]
-struct Keys {
-    fetched: Option<(Instant, Arc<KeySet>)>,
-    tried: Option<Instant>,
 }
 
 impl Issuer {
@@ -173,19 +159,14 @@ impl Issuer {
     /// The keys; `renew` where there should be another one among them. One fetches, the others wait for it.
     async fn known_keys(&self, renew: bool) -> Result<Arc<KeySet>, TokenError> {
         let mut keys = self.keys.lock().await;
-        let age = keys.fetched.as_ref().map(|(at, _)| at.elapsed());
-        let wanted = renew || age.is_none_or(|age| age >= KEYS_ARE_OLD);
-        let pause = if age.is_some() { BETWEEN_FETCHES } else { BETWEEN_ATTEMPTS };
-        let waited = keys.tried.is_none_or(|at| at.elapsed() >= pause);
-        if wanted && waited {
-            keys.tried = Some(Instant::now());
+        if keys.are_due(Instant::now(), renew) {
+            keys.try_at(Instant::now());
             match self.fetch_keys().await {
-                Ok(set) => keys.fetched = Some((Instant::now(), Arc::new(set))),
+                Ok(set) => keys.keep(Instant::now(), set),
                 Err(error) => tracing::debug!(%error, "the keys stay as they are"),
             }
         }
-        let usable = keys.fetched.as_ref().filter(|(at, _)| at.elapsed() < KEYS_ARE_DEAD);
-        usable.map(|(_, set)| Arc::clone(set)).ok_or(TokenError::Unavailable)
+        keys.usable(Instant::now()).ok_or(TokenError::Unavailable)
     }
 
     async fn fetch_keys(&self) -> Result<KeySet, TokenError> {

@@ -43,16 +43,11 @@ impl ScramClient {
         assert!(field("r=").starts_with("fyko+d2lbbFgONRv9qkxdawL"), "the nonce goes on: {challenge}");
         let salt = BASE64_STANDARD.decode(field("s=")).expect("base64");
         let rounds: NonZeroU32 = field("i=").parse().expect("a number");
-        let mut salted = [0; 32];
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, self.password.as_bytes(), &mut salted);
         let channel = BASE64_STANDARD.encode([self.gs2_header.as_bytes(), &self.bound].concat());
         let without_proof = format!("c={channel},r={}", field("r="));
         let auth_message = format!("{},{challenge},{without_proof}", self.bare);
-        let client_key = sign(&salted, b"Client Key");
-        let stored_key = digest::digest(&digest::SHA256, &client_key);
-        let signature = sign(stored_key.as_ref(), auth_message.as_bytes());
-        let proof: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
-        self.server_key_signs = Some(sign(&sign(&salted, b"Server Key"), auth_message.as_bytes()));
+        let (proof, signature) = scram_proof(&self.password, &salt, rounds, &auth_message);
+        self.server_key_signs = Some(signature);
         BASE64_STANDARD.encode(format!("{without_proof},p={}", BASE64_STANDARD.encode(proof)))
     }
 
@@ -62,6 +57,22 @@ impl ScramClient {
         let expected = format!("v={}", BASE64_STANDARD.encode(signature));
         BASE64_STANDARD.decode(verifier.trim()) == Ok(expected.into_bytes())
     }
+}
+
+/// The proof that a client sends, and the signature that a server answers which knows the password (RFC 5802 section 3).
+pub fn scram_proof(
+    password: &str,
+    salt: &[u8],
+    rounds: NonZeroU32,
+    auth_message: &str,
+) -> (Vec<u8>, [u8; 32]) {
+    let mut salted = [0; 32];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, password.as_bytes(), &mut salted);
+    let client_key = sign(&salted, b"Client Key");
+    let stored_key = digest::digest(&digest::SHA256, &client_key);
+    let signature = sign(stored_key.as_ref(), auth_message.as_bytes());
+    let proof = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+    (proof, sign(&sign(&salted, b"Server Key"), auth_message.as_bytes()))
 }
 
 fn sign(key: &[u8], text: &[u8]) -> [u8; 32] {
