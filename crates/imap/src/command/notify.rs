@@ -82,3 +82,10 @@ pub struct Events {
     /// ServerMetadataChange, which is about no mailbox
     pub account_annotations: bool,
 }
+
+impl Events {
+    /// Whether there are any that are about mailboxes.
+    pub fn concern_mailboxes(self) -> bool {
+        self.messages || self.flags || self.names || self.subscriptions || self.annotations
+    }
+}
