@@ -134,7 +134,9 @@ impl Notices {
         let (viewer, own, groups) = (self.viewer(), self.own.known.clone(), &self.groups);
         let others = self.others.iter_mut().flat_map(|others| others.watched_mut());
         for watched in std::iter::once(&mut self.own).chain(others) {
-            watched.take_note(selected, |view, name, entry| groups.told(viewer, (view, name, entry), [&own, &own]));
+            watched.take_note(selected, |view, name, entry| {
+                groups.told(viewer, (view, name, entry), [&own, &own])
+            });
         }
     }
 

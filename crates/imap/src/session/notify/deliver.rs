@@ -35,7 +35,12 @@ impl Notices {
     }
 
     /// Appends the LISTs that are to be told; whether there are more.
-    pub(super) fn write_lists(&mut self, store: &Mailstore, spelling: NameEncoding, out: &mut Vec<u8>) -> bool {
+    pub(super) fn write_lists(
+        &mut self,
+        store: &Mailstore,
+        spelling: NameEncoding,
+        out: &mut Vec<u8>,
+    ) -> bool {
         if self.listed.is_empty() {
             return false;
         }
@@ -147,7 +152,8 @@ impl Session {
 
     fn next_due(&mut self) -> Option<Request> {
         let notices = self.notices.as_mut()?;
-        let next = notices.watched_mut().find_map(|watched| Some((watched.known.account, watched.next_due()?)));
+        let next =
+            notices.watched_mut().find_map(|watched| Some((watched.known.account, watched.next_due()?)));
         let (account, (mailbox, after)) = next?;
         notices.asked = Some(Asked::Look { account, mailbox, after });
         let look = Request::Look { account, mailbox, lasting: false };

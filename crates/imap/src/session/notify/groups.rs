@@ -49,13 +49,13 @@ impl Groups {
         Groups(groups)
     }
 
-    /// The events that count for a mailbox: those of the first group that it belongs to under one of these names. RFC 5465 does not
-    /// say which one counts; so clients can put exceptions first.
+    /// The events that count for a mailbox: those of all groups that it belongs to under one of these names (RFC 5465 section 6), up
+    /// to the first that wants none. So clients can put exceptions first.
     pub(super) fn events(&self, is_own: bool, names: &[&str], accounts: &[&AccountView]) -> Events {
-        let belongs = |group: &&EventGroup| {
-            names.iter().any(|name| belongs(&group.mailboxes, is_own, name, accounts))
-        };
-        self.iter().find(belongs).map(|group| group.events).unwrap_or_default()
+        let belongs =
+            |group: &&EventGroup| names.iter().any(|name| belongs(&group.mailboxes, is_own, name, accounts));
+        let groups = self.iter().filter(belongs).map(|group| group.events);
+        groups.take_while(|events| *events != Events::default()).fold(Events::default(), Events::and)
     }
 
     /// The events that count for a mailbox, where the client has the rights that they take (RFC 5465 section 5).
@@ -97,7 +97,10 @@ pub(super) fn owners(groups: &[EventGroup], subscriptions: &BTreeSet<String>) ->
             MailboxFilter::Subtree(names) | MailboxFilter::Mailboxes(names) => &mut names.iter(),
         };
         for name in names {
-            match name.strip_prefix(OTHER_USERS).map(|rest| rest.split(HIERARCHY_SEPARATOR).next().unwrap_or(rest)) {
+            match name
+                .strip_prefix(OTHER_USERS)
+                .map(|rest| rest.split(HIERARCHY_SEPARATOR).next().unwrap_or(rest))
+            {
                 Some(owner) => _ = owners.insert(AccountId::of_name(owner)),
                 None if name == OTHER_USERS.trim_end_matches(HIERARCHY_SEPARATOR) => return Owners::All,
                 None => {}

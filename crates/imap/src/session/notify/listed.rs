@@ -42,12 +42,15 @@ impl Notices {
         {
             others.look_again();
         }
-        let telling = Telling { groups: &self.groups, viewer: Viewer::of(account), accounts: [&before, account] };
+        let telling =
+            Telling { groups: &self.groups, viewer: Viewer::of(account), accounts: [&before, account] };
         let mut lists = telling.take_changes(&mut self.own, account, spelling, out);
         for name in before.subscriptions.symmetric_difference(&account.subscriptions) {
             let is_own = !name.starts_with(OTHER_USERS) || account.mailboxes.contains_key(name);
             if self.groups.events(is_own, &[name.as_str()], &telling.accounts).subscriptions {
-                lists.entry(name.clone()).or_insert_with(|| Listed { name: name.clone(), ..Listed::default() });
+                lists
+                    .entry(name.clone())
+                    .or_insert_with(|| Listed { name: name.clone(), ..Listed::default() });
             }
         }
         self.listed.extend(lists.into_values());
@@ -106,8 +109,25 @@ impl Telling<'_> {
                 lists.insert(name.clone(), Listed { name, before, denied });
             }
         }
+        self.add_superiors(&seen, now, &mut lists);
+        leave_out_inferiors(&mut lists);
         self.add_readable((&seen_before, &seen), now, &mut lists);
         lists
+    }
+
+    /// A mailbox that came or went concerns the one right above it, too (RFC 5465 section 5.4).
+    fn add_superiors(&self, seen: &Seen<'_>, now: &AccountView, lists: &mut BTreeMap<String, Listed>) {
+        let come_and_gone = lists.values().filter(|listed| listed.before.is_none());
+        let superiors: BTreeSet<String> = come_and_gone
+            .filter_map(|listed| listed.name.rsplit_once(HIERARCHY_SEPARATOR))
+            .map(|(superior, _)| superior.to_owned())
+            .filter(|superior| seen.contains_key(superior.as_str()))
+            .collect();
+        for name in superiors {
+            if self.groups.events(self.viewer.owns(now), &[&name], &self.accounts).names {
+                lists.entry(name.clone()).or_insert_with(|| Listed { name, ..Listed::default() });
+            }
+        }
     }
 
     /// Mailboxes of which the client stays to know, and of which it begins or ceases to be told what happens (RFC 5465 section 3.1).
@@ -161,6 +181,22 @@ pub(in super::super) fn is_within(name: &str, tops: &[String]) -> bool {
         name.strip_prefix(top.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(HIERARCHY_SEPARATOR))
     })
+}
+
+/// That a mailbox was renamed tells of those below it as well: they have no LIST of their own (RFC 5465 section 5.4).
+fn leave_out_inferiors(lists: &mut BTreeMap<String, Listed>) {
+    let is_implied = |listed: &&Listed| {
+        listed.name.match_indices(HIERARCHY_SEPARATOR).any(|(end, _)| {
+            let (superior, below) = listed.name.split_at(end);
+            let before = lists.get(superior).and_then(|superior| superior.before.as_ref());
+            let before = before.map(|before| format!("{before}{below}"));
+            before.is_some() && before == listed.before
+        })
+    };
+    let implied: Vec<String> = lists.values().filter(is_implied).map(|listed| listed.name.clone()).collect();
+    for name in implied {
+        lists.remove(&name);
+    }
 }
 
 /// Names that mean something else than before, with the names before of those mailboxes that were renamed.

@@ -172,7 +172,9 @@ impl Notices {
 impl Session {
     /// The accounts that share mailboxes with the session which may belong to one of these groups.
     pub(super) fn owners(&self, groups: &[EventGroup]) -> Vec<AccountId> {
-        let Some(own) = self.mailboxes().filter(|_| groups::may_reach_others(groups)) else { return Vec::new() };
+        let Some(own) = self.mailboxes().filter(|_| groups::may_reach_others(groups)) else {
+            return Vec::new();
+        };
         let reached = groups::owners(groups, &own.subscriptions);
         let sharing = self.store.sharing_with(&own.account);
         sharing.into_iter().filter(|owner| reached.contain(owner)).collect()

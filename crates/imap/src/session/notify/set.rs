@@ -94,7 +94,8 @@ impl Session {
         match (answer, setting.asked.take()) {
             (Ok(Reply::Watched(activity)), Some(Asked::Watch(account))) => {
                 let notices = &mut setting.notices;
-                if let Some(watched) = notices.watched_mut().find(|watched| watched.known.account == account) {
+                if let Some(watched) = notices.watched_mut().find(|watched| watched.known.account == account)
+                {
                     watched.watch(activity);
                 }
             }

@@ -127,8 +127,12 @@ impl Watched {
 
     /// The client added so many messages to a mailbox itself. Unless something else happened there since the mark, nothing is told.
     pub(super) fn pass_over(&mut self, mailbox: MailboxId, mark: Option<Happened>, added: usize) {
-        let (Some(before), Some(now)) = (mark, self.happened(mailbox)) else { return };
-        if before.any <= self.told_until(mailbox) && now.is_addition(&before, added) {
+        let Some(now) = self.happened(mailbox) else { return };
+        let is_own = match mark {
+            Some(before) => before.any <= self.told_until(mailbox) && now.is_addition(&before, added),
+            None => now.is_first_addition(added),
+        };
+        if is_own {
             self.told.insert(mailbox, now.any);
         }
     }

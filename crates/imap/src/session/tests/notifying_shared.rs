@@ -81,10 +81,15 @@ fn what_is_told_first() {
         alice.send(&format!("CREATE {name}"));
         alice.send(&format!("SETACL {name} bob {rights}"));
     }
-    let names = ["Project", "Hall", "Vault", "Safe", "Absent"].map(|name| format!("\"Other Users/alice/{name}\""));
-    let answer = bob.send(&format!("NOTIFY SET STATUS (mailboxes ({}) (MessageNew MessageExpunge))", names.join(" ")));
+    let names =
+        ["Project", "Hall", "Vault", "Safe", "Absent"].map(|name| format!("\"Other Users/alice/{name}\""));
+    let answer =
+        bob.send(&format!("NOTIFY SET STATUS (mailboxes ({}) (MessageNew MessageExpunge))", names.join(" ")));
     assert!(answer.contains(&status(PROJECT, 1)), "{answer}");
-    assert!(answer.contains("* LIST (\\HasNoChildren \\NoAccess) \"/\" \"Other Users/alice/Hall\"\r\n"), "{answer}");
+    assert!(
+        answer.contains("* LIST (\\HasNoChildren \\NoAccess) \"/\" \"Other Users/alice/Hall\"\r\n"),
+        "{answer}"
+    );
     assert_eq!(answer.matches("* ").count(), 2, "{answer}");
     assert!(answer.ends_with(OK), "{answer}");
     for name in ["Hall", "Vault", "Safe"] {
@@ -138,13 +143,15 @@ fn mailboxes_that_come_and_go_are_told_by_list() {
     alice.send("SETACL Project anyone lr");
     assert_eq!(bob.changes(), come);
     alice.send("CREATE Project/New");
-    assert_eq!(bob.changes(), "* LIST (\\HasNoChildren) \"/\" \"Other Users/alice/Project/New\"\r\n");
+    let above = "* LIST (\\HasChildren) \"/\" \"Other Users/alice/Project\"\r\n";
+    let new = "* LIST (\\HasNoChildren) \"/\" \"Other Users/alice/Project/New\"\r\n";
+    assert_eq!(bob.changes(), format!("{above}{new}"), "section 5.4: with the one right above");
     alice.append("Project/New", "()", MAIL);
     assert!(bob.changes().starts_with("* STATUS \"Other Users/alice/Project/New\" (MESSAGES 1 "));
     alice.send("DELETE Project/New");
     assert_eq!(
         bob.changes(),
-        "* LIST (\\HasNoChildren \\NonExistent \\Noselect) \"/\" \"Other Users/alice/Project/New\"\r\n"
+        format!("{come}{}", new.replace("Children)", "Children \\NonExistent \\Noselect)"))
     );
     store.ask(Request::RemoveAccount { account: AccountId::of_name("alice") }).expect("removed");
     assert_eq!(bob.changes(), gone.replace(" \\NoAccess", ""), "its owner is gone");
@@ -217,7 +224,10 @@ fn several_owners_are_watched() {
     owners[0].append("Project", "()", MAIL);
     owners[1].append("Tasks", "()", MAIL);
     let told = bob.changes();
-    assert!(told.starts_with(&status("\"Other Users/carol/Tasks\"", 2)) && told.matches("* ").count() == 1, "{told}");
+    assert!(
+        told.starts_with(&status("\"Other Users/carol/Tasks\"", 2)) && told.matches("* ").count() == 1,
+        "{told}"
+    );
     other.send("UNSUBSCRIBE \"Other Users/carol/Tasks\"");
     assert_eq!(bob.changes(), "* LIST (\\HasNoChildren) \"/\" \"Other Users/carol/Tasks\"\r\n");
     owners[1].append("Tasks", "()", MAIL);
