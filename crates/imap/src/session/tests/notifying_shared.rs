@@ -49,6 +49,23 @@ fn a_shared_mailbox_is_told_of_by_status() {
     }
 }
 
+/// A shared mailbox is no personal one, though other groups have its owner watched.
+#[test]
+fn personal_events_are_not_those_of_shared_mailboxes() {
+    for filter in ["personal", "inboxes"] {
+        let (store, mut alice, mut bob) = shared("lr");
+        bob.send(&format!(
+            "NOTIFY SET ({filter} (MessageNew MessageExpunge SubscriptionChange)) (subtree \"Other Users\" (MailboxName))"
+        ));
+        alice.append("Project", "()", MAIL);
+        Client::logged_in_as(&store, "bob").send(&format!("SUBSCRIBE {PROJECT}"));
+        assert_eq!(bob.changes(), "", "{filter}");
+        alice.send("RENAME Project Plan");
+        let told = bob.changes();
+        assert!(told.starts_with("* LIST ") && told.matches("* ").count() == 1, "{filter}: {told}");
+    }
+}
+
 #[test]
 fn flags_and_expunges_are_told_and_own_changes_are_not() {
     let (_store, mut alice, mut bob) = shared("lrswite");
