@@ -52,6 +52,9 @@ fn free_part(values: &[Value]) -> (usize, Order) {
     if word(1, "SEARCH") || word(1, "CAPABILITY") || word(1, "ENABLED") {
         return (2, Order::Any);
     }
+    if word(1, "ACL") {
+        return (3, Order::Pairs);
+    }
     if word(1, "ESEARCH") {
         let correlated = usize::from(matches!(values.get(2), Some(Value::List(_))));
         let uid = usize::from(word(2 + correlated, "UID"));

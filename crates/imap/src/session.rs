@@ -228,6 +228,7 @@ impl Session {
             Running::Append(appending) => self.produce_append(appending, out),
             Running::WrongPassword(held) => self.wrong_password(&held.0, held.1, out),
             Running::Notices => self.notice(out),
+            Running::Notify(setting) => self.next_first(setting, out),
             other => {
                 self.running = other;
                 self.waiting()
@@ -280,11 +281,17 @@ impl Session {
                 _ => std::future::pending().await,
             }
         };
+        let notices = async {
+            match &mut self.notices {
+                Some(notices) => notices.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = account => {}
             () = mailbox => {}
-            () = Self::activity(&mut self.notices) => {}
+            () = notices => {}
         }
     }
 

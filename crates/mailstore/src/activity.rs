@@ -50,6 +50,11 @@ impl Happened {
         let known = validity.is_none() || self.picture.validity == validity;
         known && self.times <= before.times + 1 && self.picture.messages == messages.saturating_add(added)
     }
+
+    /// Whether nothing else ever happened in a mailbox that was made meanwhile than that one command added so many messages.
+    pub fn is_first_addition(&self, added: usize) -> bool {
+        self.times == 1 && self.picture.messages == added
+    }
 }
 
 impl Activity {
@@ -137,6 +142,8 @@ mod tests {
         };
         assert!(with(3, 8).is_addition(&with(1, 7), 2));
         assert!(!with(3, 9).is_addition(&with(1, 7), 2), "there was something before or after it");
+        assert!(with(2, 1).is_first_addition(2));
+        assert!(!with(2, 2).is_first_addition(2) && !with(3, 1).is_first_addition(2));
         assert!(!with(4, 8).is_addition(&with(1, 7), 2), "somebody else added one in the same moment");
     }
 }

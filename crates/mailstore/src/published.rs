@@ -26,6 +26,8 @@ use crate::sharing::Sharing;
 pub(crate) struct Published {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
+    /// Counts changes of who shares with whom.
+    sharing: watch::Sender<u64>,
     cluster: watch::Sender<Arc<ClusterState>>,
     members: watch::Sender<Arc<Vec<Member>>>,
     moved: watch::Sender<Option<NodeSlot>>,
@@ -85,6 +87,7 @@ impl Published {
         Published {
             state: Mutex::new(state),
             changes: watch::Sender::new(0),
+            sharing: watch::Sender::new(0),
             cluster: watch::Sender::new(Arc::new(cluster)),
             members: watch::Sender::new(members),
             moved: watch::Sender::new(None),
@@ -107,6 +110,11 @@ impl Published {
         let life = state.heads.get(account).map(|head| head.life()).unwrap_or_default();
         let owners = state.sharing.with(Grantee::Account(*account, life));
         owners.into_iter().filter(|owner| owner != account && exists(owner)).take(most).collect()
+    }
+
+    /// Tells when [`Published::sharing_with`] may have become another for somebody.
+    pub(crate) fn sharing_changes(&self) -> watch::Receiver<u64> {
+        self.sharing.subscribe()
     }
 
     pub(crate) fn heads(&self) -> Vec<(AccountId, Arc<AccountHead>)> {
@@ -229,8 +237,13 @@ impl Published {
         let view = Arc::new(account_view(account));
         let mut state = self.state();
         if head_changed || !state.heads.contains_key(&account.id()) {
-            state.sharing.set(account.id(), account.head());
-            state.heads.insert(account.id(), Arc::new(account.head().clone()));
+            let shares_with_others = state.sharing.set(account.id(), account.head());
+            let before = state.heads.insert(account.id(), Arc::new(account.head().clone()));
+            let existed = before.is_some_and(|head| head.exists());
+            if shares_with_others || existed != account.head().exists() {
+                // Whoever looks because of it waits until the view is there as well.
+                self.sharing.send_modify(|count| *count += 1);
+            }
         }
         match state.accounts.get(&account.id()) {
             Some(sender) => {

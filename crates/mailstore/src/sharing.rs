@@ -19,8 +19,8 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// Takes note of what an account gives to whom now.
-    pub(crate) fn set(&mut self, owner: AccountId, head: &AccountHead) {
+    /// Takes note of what an account gives to whom now; whether it gives to others than before.
+    pub(crate) fn set(&mut self, owner: AccountId, head: &AccountHead) -> bool {
         let now: BTreeSet<Grantee> = head.rights().grantees().collect();
         let before = match now.is_empty() {
             true => self.grantees.remove(&owner),
@@ -38,6 +38,7 @@ impl Sharing {
         for grantee in now.difference(&before) {
             self.owners.entry(*grantee).or_default().insert(owner);
         }
+        before != now
     }
 
     /// The accounts that give rights to somebody by name or to anyone, in the order of their identities.

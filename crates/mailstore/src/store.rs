@@ -218,6 +218,11 @@ impl Mailstore {
         self.published.sharing_with(account, MOST_SHARING)
     }
 
+    /// Tells when [`Mailstore::sharing_with`] may have become another for somebody.
+    pub fn sharing_changes(&self) -> watch::Receiver<u64> {
+        self.published.sharing_changes()
+    }
+
     /// What rights are given to the account of this name under; none where there is no such account.
     pub fn grantee(&self, name: &str) -> Option<Grantee> {
         let account = self.account(name)?;

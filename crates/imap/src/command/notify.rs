@@ -25,7 +25,7 @@ pub struct NotifySet {
     pub status: bool,
     /// Of the selected mailbox, whichever it is.
     pub selected: NotifySelected,
-    /// Of all other mailboxes: the first group counts that a mailbox belongs to.
+    /// Of all other mailboxes: all groups count that a mailbox belongs to, up to the first that is NONE.
     pub groups: Vec<EventGroup>,
 }
 
@@ -81,4 +81,23 @@ pub struct Events {
     pub annotations: bool,
     /// ServerMetadataChange, which is about no mailbox
     pub account_annotations: bool,
+}
+
+impl Events {
+    /// These events and others.
+    pub fn and(self, others: Events) -> Events {
+        Events {
+            messages: self.messages || others.messages,
+            flags: self.flags || others.flags,
+            names: self.names || others.names,
+            subscriptions: self.subscriptions || others.subscriptions,
+            annotations: self.annotations || others.annotations,
+            account_annotations: self.account_annotations || others.account_annotations,
+        }
+    }
+
+    /// Whether there are any that are about mailboxes.
+    pub fn concern_mailboxes(self) -> bool {
+        self.messages || self.flags || self.names || self.subscriptions || self.annotations
+    }
 }

@@ -248,6 +248,7 @@ impl Session {
                 let reaches = asked.sources.iter().flatten().any(reaches);
                 reaches.then(|| self.unopened_sharing())?
             }
+            CommandBody::Notify(notify) => self.unopened_watched(notify),
             body => named(body).into_iter().flatten().find_map(|name| self.unopened_owner(name)),
         }
     }
@@ -299,7 +300,7 @@ pub(super) fn other_name(owner: &str, mailbox: &str) -> String {
 }
 
 /// The owner of a mailbox of another account, and what he calls it.
-fn other_user(name: &str) -> Option<(AccountId, &str)> {
+pub(super) fn other_user(name: &str) -> Option<(AccountId, &str)> {
     let (owner, local) = name.strip_prefix(OTHER_USERS)?.split_once(HIERARCHY_SEPARATOR)?;
     (!local.is_empty()).then(|| (AccountId::of_name(owner), local))
 }

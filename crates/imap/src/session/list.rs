@@ -143,7 +143,8 @@ impl Session {
     /// Appends the LIST of a mailbox that a command was about, with the name under which the client knew it.
     pub(super) fn write_named(&self, name: &str, before: Option<&str>, out: &mut Vec<u8>) {
         if let Some(view) = self.visible(name.starts_with(OTHER_USERS)) {
-            write_unasked(&view, name, before, false, self.name_encoding(), out);
+            let unasked = Unasked { tell_subscribed: false, before, denied: None };
+            write_unasked(&view, name, &unasked, self.name_encoding(), out);
         }
     }
 }
@@ -201,18 +202,28 @@ impl Listing {
     }
 }
 
-/// Appends the LIST of one mailbox that nobody asked for (RFC 9051 sections 6.3.2 and 6.3.9.7). `before` is the name under which
-/// the client knows it, where that is another.
+/// What a LIST says that nobody asked for.
+pub(super) struct Unasked<'a> {
+    pub(super) tell_subscribed: bool,
+    /// The name under which the client knows the mailbox, where that is another.
+    pub(super) before: Option<&'a str>,
+    /// Whether the client may not know of the mailbox any more; none where nothing is said of access (RFC 5465 section 5.9).
+    pub(super) denied: Option<bool>,
+}
+
+/// Appends the LIST of one mailbox that nobody asked for (RFC 9051 sections 6.3.2 and 6.3.9.7).
 pub(super) fn write_unasked(
     view: &Visible,
     name: &str,
-    before: Option<&str>,
-    tell_subscribed: bool,
+    unasked: &Unasked<'_>,
     spelling: NameEncoding,
     out: &mut Vec<u8>,
 ) {
-    write_name(view, name, tell_subscribed, spelling, out);
-    if let Some(before) = before {
+    let unreadable = || view.find(name).is_some_and(|listed| !listed.rights.contain(Rights::READ));
+    let no_access = unasked.denied.is_some_and(|denied| denied || unreadable());
+    write_attributes(view, name, unasked.tell_subscribed, no_access.then_some("\\NoAccess"), out);
+    encode::mailbox(name, spelling, out);
+    if let Some(before) = unasked.before {
         out.extend_from_slice(b" (\"OLDNAME\" (");
         encode::mailbox(before, spelling, out);
         out.extend_from_slice(b"))");
@@ -222,6 +233,18 @@ pub(super) fn write_unasked(
 
 /// Appends `* LIST (attributes) "/" name`.
 fn write_name(view: &Visible, name: &str, tell_subscribed: bool, spelling: NameEncoding, out: &mut Vec<u8>) {
+    write_attributes(view, name, tell_subscribed, None, out);
+    encode::mailbox(name, spelling, out);
+}
+
+/// Appends `* LIST (attributes) "/" `, with one more attribute.
+fn write_attributes(
+    view: &Visible,
+    name: &str,
+    tell_subscribed: bool,
+    more: Option<&'static str>,
+    out: &mut Vec<u8>,
+) {
     let listed = view.find(name);
     let children = view.inferiors(name).next().is_some();
     let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
@@ -230,11 +253,11 @@ fn write_name(view: &Visible, name: &str, tell_subscribed: bool, spelling: NameE
         // Clients that do not know RFC 5258 know the latter alone.
         None => attributes.extend(["\\NonExistent", "\\Noselect"]),
     }
+    attributes.extend(more);
     if tell_subscribed && view.subscriptions().contains(name) {
         attributes.push("\\Subscribed");
     }
     put!(out, "* LIST ({}) \"/\" ", attributes.join(" "));
-    encode::mailbox(name, spelling, out);
 }
 
 /// Every mailbox and every missing superior of one, where asked also subscribed names, in descending order.

@@ -145,7 +145,7 @@ impl Session {
 
     /// RFC 5464 section 4.3: a client is not told of what it changed itself.
     fn know_changes(&mut self, mailbox: Option<MailboxId>, changes: &Changes) {
-        let noticed = self.notices.as_mut().map(|notices| notices.known());
+        let noticed = self.notices.as_mut().and_then(|notices| notices.known_of(mailbox));
         for view in noticed.into_iter().chain(&mut self.annotated) {
             learn(Arc::make_mut(view), mailbox, changes);
         }
@@ -205,9 +205,14 @@ pub(super) fn changed<'a>(before: &'a AccountView, now: &'a AccountView) -> Vec<
     changed
 }
 
+/// Whether the session reads an annotation of a mailbox that it may read: each of its own, and the shared ones of others.
+pub(super) fn is_readable(name: &str, is_own: bool) -> bool {
+    is_own || name.starts_with(SHARED)
+}
+
 /// The annotations of a mailbox that the session reads: all, if the mailbox is its own, or the shared ones.
 fn readable(annotations: &BTreeMap<String, Vec<u8>>, is_own: bool) -> BTreeMap<String, Vec<u8>> {
-    let readable = |(name, _): &(&String, &Vec<u8>)| is_own || name.starts_with(SHARED);
+    let readable = |(name, _): &(&String, &Vec<u8>)| is_readable(name, is_own);
     annotations.iter().filter(readable).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

@@ -1,28 +1,36 @@
 //! NOTIFY (RFC 5465): a client hears of changes all the time, also of mailboxes that it has not selected.
 //!
-//! The session keeps what the client wants ([`Notices`]), and the number of the last happening in the account that it took
-//! note of. Whatever happens is told from what is there when its turn comes: as long as a client takes nothing, nothing piles up.
-//! A mailbox that is watched does not count as looked at. The session glances at it when it tells of it, as STATUS does.
+//! The session keeps what the client wants ([`Notices`]), and for each account that it watches the number of the last happening that
+//! it took note of ([`Watched`]). Whatever happens is told from what is there when its turn comes: as long as a client takes nothing,
+//! nothing piles up. A mailbox that is watched does not count as looked at. The session glances at it when it tells of it, as
+//! STATUS does.
 
 mod deliver;
+mod groups;
 mod listed;
+mod others;
 mod set;
+mod viewer;
+mod watched;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mailstore::account::AccountView;
-use mailstore::activity::{Activity, Happened};
+use mailstore::activity::Happened;
 use mailstore::crdt::clock::Millis;
-use mailstore::crdt::identity::{MailboxId, Uid};
-use tokio::sync::watch;
+use mailstore::crdt::identity::{AccountId, MailboxId, Uid};
 
 use super::idle::Idling;
 use super::selected::Hears;
 use super::{Action, Session, Telling};
-use crate::command::{EventGroup, Events, MailboxFilter, NotifySelected, StatusItem};
+use crate::command::{EventGroup, Events, NotifySelected, StatusItem};
+use groups::Groups;
 use listed::{Listed, is_within};
+use others::Others;
 pub(super) use set::Setting;
+use viewer::Viewer;
+use watched::Watched;
 
 /// How long a mailbox is left alone in which something waits that could not be shown, in milliseconds. Nodes leave each other
 /// half a second.
@@ -33,41 +41,39 @@ const RETRY_AT_MOST: u64 = 64 * 1000;
 /// What a client wants to hear of, and how far it was told. There is one once it used NOTIFY.
 pub(super) struct Notices {
     selected: NotifySelected,
-    groups: Vec<EventGroup>,
-    /// The mailboxes and subscriptions that the client knows of.
-    known: Arc<AccountView>,
-    /// What happens in the account; `None` where no group has events of messages.
-    activity: Option<watch::Receiver<Activity>>,
-    /// The number of the last happening that was taken note of.
-    seen: u64,
-    /// Mailboxes of which more is told already.
-    told: BTreeMap<MailboxId, u64>,
-    /// Mailboxes of which a STATUS is to be told, if something happened after this happening.
-    due: BTreeMap<MailboxId, u64>,
+    groups: Groups,
+    /// The session's own account.
+    own: Watched,
+    /// Other accounts, where groups may reach their mailboxes.
+    others: Option<Box<Others>>,
     /// Names of which a LIST is to be told.
     listed: VecDeque<Listed>,
-    /// Mailboxes in which something waits to be shown.
-    waiting: BTreeSet<MailboxId>,
     retry_at: Option<Millis>,
     retry_after: u64,
     /// The IDLE that goes on afterwards.
     idling: Option<Idling>,
-    /// The mailbox whose STATUS is being asked for.
-    asked: Option<(MailboxId, u64)>,
+    /// What the store is being asked.
+    asked: Option<Asked>,
+}
+
+/// What the store is asked for the sake of notices.
+enum Asked {
+    /// To load an account that shares mailboxes since a moment ago.
+    Open(AccountId),
+    /// To tell what happens in it.
+    Watch(AccountId),
+    /// For the mailbox of which a STATUS may be due, if something happened after this happening.
+    Look { account: AccountId, mailbox: MailboxId, after: u64 },
 }
 
 impl Notices {
     fn new(selected: NotifySelected, groups: Vec<EventGroup>, known: Arc<AccountView>) -> Self {
         Notices {
             selected,
-            groups,
-            known,
-            activity: None,
-            seen: 0,
-            told: BTreeMap::new(),
-            due: BTreeMap::new(),
+            groups: Groups::new(groups),
+            own: Watched::new(known),
+            others: None,
             listed: VecDeque::new(),
-            waiting: BTreeSet::new(),
             retry_at: None,
             retry_after: RETRY_FIRST,
             idling: None,
@@ -75,21 +81,28 @@ impl Notices {
         }
     }
 
-    /// The events that count for a mailbox: those of the first group that it belongs to under one of these names. RFC 5465 does not
-    /// say which one counts; so clients can put exceptions first.
-    fn events(&self, names: &[&str], accounts: &[&AccountView]) -> Events {
-        let belongs =
-            |group: &&EventGroup| names.iter().any(|name| belongs(&group.mailboxes, name, accounts));
-        self.groups.iter().find(belongs).map(|group| group.events).unwrap_or_default()
+    /// Who is told.
+    fn viewer(&self) -> Viewer {
+        Viewer::of(&self.own.known)
     }
 
     fn hears_annotations(&self) -> bool {
         self.groups.iter().any(|group| group.events.annotations || group.events.account_annotations)
     }
 
-    /// The mailboxes, subscriptions and annotations that the client knows of.
-    pub(super) fn known(&mut self) -> &mut Arc<AccountView> {
-        &mut self.known
+    /// The accounts that are watched.
+    fn watched(&self) -> impl Iterator<Item = &Watched> {
+        std::iter::once(&self.own).chain(self.others.iter().flat_map(|others| others.watched()))
+    }
+
+    fn watched_mut(&mut self) -> impl Iterator<Item = &mut Watched> {
+        std::iter::once(&mut self.own).chain(self.others.iter_mut().flat_map(|others| others.watched_mut()))
+    }
+
+    /// What the client knows of the account that a mailbox belongs to; without one, of its own.
+    pub(super) fn known_of(&mut self, mailbox: Option<MailboxId>) -> Option<&mut Arc<AccountView>> {
+        let holds = |watched: &&mut Watched| mailbox.is_none_or(|mailbox| watched.entry(mailbox).is_some());
+        self.watched_mut().find(holds).map(|watched| &mut watched.known)
     }
 
     /// When something is to be tried again.
@@ -117,34 +130,18 @@ impl Notices {
     }
 
     /// Takes note of what happened, except in the mailbox that is selected.
-    fn take_note(&mut self, account: &AccountView, selected: Option<MailboxId>) {
-        let Some(activity) = &mut self.activity else { return };
-        let activity = activity.borrow_and_update();
-        let seen = std::mem::replace(&mut self.seen, activity.count());
-        for (mailbox, happened) in activity.since(seen) {
-            let told = self.told.get(&mailbox).copied().unwrap_or(0).max(seen);
-            if happened.any > told && Some(mailbox) != selected {
-                self.due.entry(mailbox).or_insert(told);
-            }
+    fn take_note(&mut self, selected: Option<MailboxId>) {
+        let (viewer, own, groups) = (self.viewer(), self.own.known.clone(), &self.groups);
+        let others = self.others.iter_mut().flat_map(|others| others.watched_mut());
+        for watched in std::iter::once(&mut self.own).chain(others) {
+            watched.take_note(selected, |view, name, entry| {
+                groups.told(viewer, (view, name, entry), [&own, &own])
+            });
         }
-        self.told.retain(|_, told| *told > activity.count());
-        drop(activity);
-        if self.due.is_empty() {
-            return;
-        }
-        let is_watched = |name: &str, mailbox: &MailboxId| {
-            self.due.contains_key(mailbox) && self.events(&[name], &[account]).messages
-        };
-        let mailboxes = account.mailboxes.iter().map(|(name, entry)| (name, entry.mailbox));
-        let watched: BTreeSet<MailboxId> = mailboxes
-            .filter(|(name, mailbox)| is_watched(name, mailbox))
-            .map(|(_, mailbox)| mailbox)
-            .collect();
-        self.due.retain(|mailbox, _| watched.contains(mailbox));
     }
 
-    fn happened(&self, mailbox: &MailboxId) -> Option<Happened> {
-        self.activity.as_ref()?.borrow().of(mailbox)
+    fn happened(&self, mailbox: MailboxId) -> Option<Happened> {
+        self.watched().find_map(|watched| watched.happened(mailbox))
     }
 
     /// The STATUS items that tell what happened after a happening.
@@ -160,16 +157,11 @@ impl Notices {
         items
     }
 
-    /// A mailbox was looked at after this had happened there, so that it is told, but for what waits. It has to be asked for before the
-    /// view is: then something may be told twice, and nothing not at all.
-    fn looked(&mut self, mailbox: MailboxId, happened: Option<Happened>, waits: bool, now: Millis) {
-        if let Some(happened) = happened {
-            self.told.insert(mailbox, happened.any);
-        }
+    /// A mailbox was looked at, and something may wait there that could not be shown.
+    fn looked(&mut self, waits: bool, now: Millis) {
         if waits {
-            self.waiting.insert(mailbox);
             self.retry_at.get_or_insert(now.after(self.retry_after));
-        } else if self.waiting.is_empty() {
+        } else if self.watched().all(|watched| watched.waiting.is_empty()) {
             self.retry_after = RETRY_FIRST;
         }
     }
@@ -178,9 +170,7 @@ impl Notices {
     fn retry(&mut self) {
         self.retry_at = None;
         self.retry_after = self.retry_after.saturating_mul(2).min(RETRY_AT_MOST);
-        for mailbox in std::mem::take(&mut self.waiting) {
-            self.due.entry(mailbox).or_insert(self.told.get(&mailbox).copied().unwrap_or(0).max(self.seen));
-        }
+        self.watched_mut().for_each(Watched::retry);
     }
 }
 
@@ -202,13 +192,18 @@ impl Session {
     pub(super) fn pass_over_names(&mut self, names: &[String]) {
         if let (Some(account), Some(notices)) = (self.mailboxes(), &mut self.notices) {
             let is_above = |name: &str| names.iter().any(|own| is_within(own, &[name.to_owned()]));
-            notices.know(&account, |name| is_within(name, names) || is_above(name));
+            let is_changed = |name: &str| is_within(name, names) || is_above(name);
+            let viewer = notices.viewer();
+            notices.own.know(&account, viewer, is_changed);
+            if let Some(others) = &mut notices.others {
+                others.know(viewer, names, is_changed);
+            }
         }
     }
 
     /// What happened last in a mailbox to which this client is about to add messages.
     pub(super) fn mark(&self, mailbox: MailboxId) -> Option<Happened> {
-        self.notices.as_ref()?.happened(&mailbox)
+        self.notices.as_ref()?.happened(mailbox)
     }
 
     /// The client has added these messages to a mailbox since the mark: nobody is told what he did himself (RFC 5465 sections 5 and
@@ -227,22 +222,9 @@ impl Session {
                 }
             }
             _ => {
-                let (Some(before), Some(now)) = (mark, notices.happened(&mailbox)) else { return };
-                let told = notices.told.get(&mailbox).copied().unwrap_or(0).max(notices.seen);
-                if before.any <= told && now.is_addition(&before, added.len()) {
-                    notices.told.insert(mailbox, now.any);
-                }
+                let added = added.len();
+                notices.watched_mut().for_each(|watched| watched.pass_over(mailbox, mark, added));
             }
         }
-    }
-}
-
-/// Whether a mailbox belongs to a group. All mailboxes are personal ones.
-fn belongs(filter: &MailboxFilter, name: &str, accounts: &[&AccountView]) -> bool {
-    match filter {
-        MailboxFilter::Inboxes | MailboxFilter::Personal => true,
-        MailboxFilter::Subscribed => accounts.iter().any(|account| account.subscriptions.contains(name)),
-        MailboxFilter::Subtree(tops) => is_within(name, tops),
-        MailboxFilter::Mailboxes(names) => names.iter().any(|wanted| wanted == name),
     }
 }

@@ -18,6 +18,7 @@ mod model;
 mod moving;
 mod multi_searching;
 mod notifying;
+mod notifying_shared;
 mod paging;
 mod previewing;
 mod progressing;

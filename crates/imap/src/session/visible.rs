@@ -58,7 +58,8 @@ impl Visible {
         Visible { grantee: own.grantee, own, others: BTreeMap::new() }
     }
 
-    fn add(&mut self, view: &AccountView) {
+    /// With those of another account that the session sees.
+    pub(super) fn add(&mut self, view: &AccountView) {
         let listed = |entry: &MailboxEntry| entry.access.rights(self.grantee).contain(Rights::LOOKUP);
         let entries = view.mailboxes.iter().filter(|(_, entry)| !view.removed && listed(entry));
         for (name, entry) in entries {

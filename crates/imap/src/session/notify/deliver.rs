@@ -1,41 +1,88 @@
 //! Telling what happened, between commands and during IDLE (RFC 5465 sections 4 and 5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mailstore::crdt::identity::MailboxId;
-use mailstore::request::{Reply, Request, RequestError};
+use mailstore::Mailstore;
+use mailstore::crdt::identity::{AccountId, MailboxId};
+use mailstore::crdt::rights::Rights;
+use mailstore::request::{Look, Reply, Request, RequestError};
 
+use super::super::access::other_user;
 use super::super::fetch::Fetching;
-use super::super::list::write_unasked;
+use super::super::list::{Unasked, write_unasked};
 use super::super::numbers::Places;
 use super::super::status::write_status;
 use super::super::visible::Visible;
 use super::super::{Action, PIECE_OCTETS, Running, Session};
+use super::{Asked, Listed, Notices};
+use crate::mailbox_name::NameEncoding;
+
+impl Notices {
+    /// Comes back when something happens in an account that is watched.
+    pub(in super::super) async fn changed(&mut self) {
+        let others = async {
+            match &mut self.others {
+                Some(others) => others.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.own.changed() => {}
+            () = others => {}
+        }
+    }
+
+    /// Appends the LISTs that are to be told; whether there are more.
+    pub(super) fn write_lists(
+        &mut self,
+        store: &Mailstore,
+        spelling: NameEncoding,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if self.listed.is_empty() {
+            return false;
+        }
+        let known = self.listable(store);
+        let full = out.len().saturating_add(PIECE_OCTETS);
+        while let Some(Listed { name, before, denied }) = self.listed.pop_front() {
+            let unasked = Unasked { tell_subscribed: true, before: before.as_deref(), denied: Some(denied) };
+            write_unasked(&known, &name, &unasked, spelling, out);
+            if out.len() >= full {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What the LISTs are taken from that are to be told. A subscribed mailbox may be one of an account that is not watched.
+    fn listable(&self, store: &Mailstore) -> Visible {
+        let mut visible = Visible::own(self.own.known.clone());
+        let shared = self.listed.iter().filter_map(|listed| other_user(&listed.name));
+        for owner in shared.map(|(owner, _)| owner).collect::<BTreeSet<AccountId>>() {
+            let watched = self.watched().find(|watched| watched.known.account == owner);
+            match (watched, store.account_view(&owner)) {
+                (Some(watched), _) => visible.add(&watched.known),
+                (None, Some(view)) => visible.add(&view.borrow()),
+                (None, None) => {}
+            }
+        }
+        visible
+    }
+}
 
 impl Session {
     /// Whether there is something to tell now. Only while the session waits for the client.
     pub(in super::super) fn has_notices(&mut self) -> bool {
         let (Some(notices), Some(login)) = (&self.notices, &self.login) else { return false };
-        let activity = notices.activity.as_ref().map_or(0, |activity| activity.borrow().count());
-        let names = !notices.groups.is_empty() && !Arc::ptr_eq(&notices.known, &login.view.borrow());
+        let names = !notices.groups.is_empty() && !Arc::ptr_eq(&notices.own.known, &login.view.borrow());
+        let others = notices.others.as_ref().is_some_and(|others| others.has_news());
         let selected = self.selected.as_mut().filter(|_| notices.pushes());
-        activity > notices.seen
+        notices.own.has_news()
             || names
-            || !notices.due.is_empty()
+            || others
             || selected.is_some_and(|selected| selected.has_news() || selected.has_added())
-    }
-
-    /// Comes back when something happens in a mailbox that is watched.
-    pub(in super::super) async fn activity(notices: &mut Option<Box<super::Notices>>) {
-        let activity = notices.as_mut().and_then(|notices| notices.activity.as_mut());
-        let changed = match activity {
-            Some(activity) => activity.changed().await.is_ok(),
-            None => false,
-        };
-        // An account whose store is gone has no more activity.
-        if !changed {
-            std::future::pending::<()>().await;
-        }
     }
 
     /// Tells all there is to tell, or goes on with it; what was waited for before is waited for again afterwards.
@@ -52,16 +99,25 @@ impl Session {
             notices.idling = Some(idling);
         }
         notices.take_names(&account, spelling, out);
-        notices.take_note(&account, self.selected.as_ref().map(|selected| selected.mailbox));
         self.running = Running::Notices;
-        if self.write_lists(out) {
+        if let Some(request) = self.take_others(out) {
+            return Action::Ask(request);
+        }
+        let selected = self.selected.as_ref().map(|selected| selected.mailbox);
+        if let Some(notices) = &mut self.notices {
+            notices.take_note(selected);
+        }
+        let spelling = self.name_encoding();
+        if let Some(notices) = &mut self.notices
+            && notices.write_lists(&self.store, spelling, out)
+        {
             return Action::Continue;
         }
         if let Some(fetching) = self.new_messages() {
             return self.produce_fetch(fetching, out);
         }
-        if let Some(mailbox) = self.next_due() {
-            return Action::Ask(Request::Look { account: account.account, mailbox, lasting: false });
+        if let Some(request) = self.next_due() {
+            return Action::Ask(request);
         }
         self.running = Running::Nothing;
         if let Some(idling) = self.notices.as_mut().and_then(|notices| notices.idling.take()) {
@@ -70,19 +126,19 @@ impl Session {
         self.waiting()
     }
 
-    /// Appends the LISTs that are to be told; whether there are more.
-    fn write_lists(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Takes note of what other accounts share now; what the store has to be asked for that.
+    fn take_others(&mut self, out: &mut Vec<u8>) -> Option<Request> {
+        let Some(left) = self.look_up_owners() else {
+            self.overflow("Too many other users share mailboxes that were asked for", out);
+            return None;
+        };
+        let request = self.watch_missing();
         let spelling = self.name_encoding();
-        let Some(notices) = &mut self.notices else { return false };
-        let known = Visible::own(notices.known.clone());
-        let full = out.len().saturating_add(PIECE_OCTETS);
-        while let Some(listed) = notices.listed.pop_front() {
-            write_unasked(&known, &listed.name, listed.before.as_deref(), true, spelling, out);
-            if out.len() >= full {
-                return true;
-            }
+        if let Some(notices) = &mut self.notices {
+            notices.take_shared_names(spelling, out);
         }
-        false
+        self.leave_owners(&left);
+        request
     }
 
     /// What is to be told of new messages of the selected mailbox, whose EXISTS is told already.
@@ -94,42 +150,70 @@ impl Session {
         wanted.then(|| Box::new(Fetching::unasked(items.clone(), self.condstore, places, selected)))
     }
 
-    fn next_due(&mut self) -> Option<MailboxId> {
+    fn next_due(&mut self) -> Option<Request> {
         let notices = self.notices.as_mut()?;
-        notices.asked = notices.due.pop_first();
-        notices.asked.map(|(mailbox, _)| mailbox)
+        let next =
+            notices.watched_mut().find_map(|watched| Some((watched.known.account, watched.next_due()?)));
+        let (account, (mailbox, after)) = next?;
+        notices.asked = Some(Asked::Look { account, mailbox, after });
+        let look = Request::Look { account, mailbox, lasting: false };
+        Some(self.permitted((account, mailbox), Rights::READ, look))
     }
 
-    /// A mailbox of which a STATUS may be due was looked at.
+    /// The store has answered what it was asked for the sake of notices.
     pub(in super::super) fn notices_answered(
         &mut self,
         answer: Result<Reply, RequestError>,
         out: &mut Vec<u8>,
     ) -> Action {
-        let (now, spelling) = (self.now, self.name_encoding());
         let Some(notices) = &mut self.notices else { return self.waiting() };
         match (answer, notices.asked.take()) {
-            (Ok(Reply::Looked(look)), Some((mailbox, after))) => {
-                let happened = notices.happened(&mailbox);
-                let view = look.view.borrow().clone();
-                let known = notices.known.clone();
-                let entry = known.mailboxes.iter().find(|(_, entry)| entry.mailbox == mailbox);
-                notices.looked(mailbox, happened, look.waits, now);
-                if let (Some(happened), Some((name, _))) = (happened, entry) {
-                    let events = notices.events(&[name.as_str()], &[known.as_ref()]);
-                    let items = notices.items(happened, after, events, self.condstore);
-                    if !items.is_empty() {
-                        write_status(name, &view, &items, &self.config, spelling, out);
-                    }
+            (Ok(Reply::Looked(look)), Some(Asked::Look { mailbox, after, .. })) => {
+                self.tell_status(mailbox, after, &look, out);
+            }
+            (Ok(Reply::Watched(activity)), Some(Asked::Watch(owner))) => {
+                if let (Some(others), Some(view)) = (&mut notices.others, self.store.account_view(&owner)) {
+                    others.add(owner, view, Some(activity));
                 }
             }
-            // It is gone, of which the names tell.
-            (Err(RequestError::NoSuchMailbox(_)), _) => {}
+            (Ok(Reply::Done), Some(Asked::Open(_))) => {}
+            (Err(RequestError::NoSuchAccount(_)), Some(Asked::Open(owner) | Asked::Watch(owner))) => {
+                if let Some(others) = &mut notices.others {
+                    others.give_up(&owner);
+                }
+            }
+            // It is gone, or not for this client any more, of which the names tell.
+            (Err(RequestError::NoSuchMailbox(_) | RequestError::NotPermitted), _) => {}
+            (Err(RequestError::NoSuchAccount(_)), Some(Asked::Look { account, .. }))
+                if Some(account) != self.account() => {}
             (Ok(_), _) => self.overflow("Mailboxes cannot be watched any more", out),
             (Err(error), _) => {
                 self.overflow(&format!("Mailboxes cannot be watched any more: {error}"), out);
             }
         }
         self.notice(out)
+    }
+
+    /// Tells what happened in a mailbox after a happening that the client was told of.
+    fn tell_status(&mut self, mailbox: MailboxId, after: u64, look: &Look, out: &mut Vec<u8>) {
+        let (now, spelling) = (self.now, self.name_encoding());
+        let Some(notices) = &mut self.notices else { return };
+        let (viewer, own) = (notices.viewer(), notices.own.known.clone());
+        let Some(watched) = notices.watched_mut().find(|watched| watched.entry(mailbox).is_some()) else {
+            return;
+        };
+        let happened = watched.happened(mailbox);
+        let view = look.view.borrow().clone();
+        watched.looked(mailbox, happened, look.waits);
+        let known = watched.known.clone();
+        notices.looked(look.waits, now);
+        let entry = known.mailboxes.iter().find(|(_, entry)| entry.mailbox == mailbox);
+        if let (Some(happened), Some((name, entry))) = (happened, entry) {
+            let events = notices.groups.told(viewer, (&known, name, entry), [&own, &own]);
+            let items = notices.items(happened, after, events, self.condstore);
+            if events.messages && !items.is_empty() {
+                write_status(&viewer.name(&known, name), &view, &items, &self.config, spelling, out);
+            }
+        }
     }
 }
