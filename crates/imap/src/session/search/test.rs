@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use mailstore::crdt::clock::Millis;
 use mailstore::crdt::flag::Flag;
 use mailstore::crdt::identity::Uid;
-use mailstore::crdt::view::{MailboxView, ReceivedAt, Row};
+use mailstore::crdt::view::{MailboxView, ReceivedAt};
 use mailstore::request::modseq;
 use message::InternalDate;
 
