@@ -39,7 +39,7 @@ pub(super) enum Unsettled {
 pub(super) struct ReadSoFar {
     /// By the numbers of the tests.
     found: BTreeMap<usize, bool>,
-    open: Option<TextSearch>,
+    open: Option<Box<TextSearch>>,
 }
 
 /// A message that is being tested; what was read of it serves all tests.
@@ -101,7 +101,8 @@ impl<'a, 'b> Candidate<'a, 'b> {
         let structure = self.structure()?;
         let body = self.bodies.body(&self.row.facts.body)?;
         let open = self.read.open.take();
-        let mut search = open.unwrap_or_else(|| TextSearch::new(&structure, &test.needle, test.scope()));
+        let mut search =
+            open.unwrap_or_else(|| Box::new(TextSearch::new(&structure, &test.needle, test.scope())));
         match search.run(|range: Range<u64>| body.read(range), &test.needle, &mut self.octets)? {
             Some(found) => {
                 self.read.found.insert(test.number, found);
