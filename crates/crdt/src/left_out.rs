@@ -1,8 +1,8 @@
 //! Whether the checks can fail: test builds leave one rule out and look who notices.
 //!
 //! Each rule of `docs/uid-mapping.md`, and each trap that a first edition fell into, has a condition at its place in the code.
-//! Without the feature `leave-out`, which nothing in this workspace enables but the tests `left_out`, the condition is a constant
-//! and the compiler drops it.
+//! Nothing but the tests `left_out` ever says so. Without debug assertions, as in every release, the condition is a constant and
+//! the compiler drops it.
 //!
 //! Rules that live in a crate above are named here, too: so there is one list, and one place that says what is left out.
 
@@ -226,7 +226,7 @@ left_out! {
     SnapshotAtLogin = "Message numbers mean the mailbox as it is now, not as it was at login.",
 }
 
-#[cfg(feature = "leave-out")]
+#[cfg(debug_assertions)]
 mod chosen {
     use std::cell::Cell;
 
@@ -247,11 +247,11 @@ mod chosen {
     }
 }
 
-#[cfg(feature = "leave-out")]
+#[cfg(debug_assertions)]
 pub use chosen::{leave_out, leaves_out};
 
 /// Whether this is left out: nothing is.
-#[cfg(not(feature = "leave-out"))]
+#[cfg(not(debug_assertions))]
 pub const fn leaves_out(_: LeftOut) -> bool {
     false
 }

@@ -2,11 +2,12 @@
 //! notice. With nothing left out none of them may.
 //!
 //! ```text
-//! cargo test -p peerpost-crdt --features leave-out --test left_out -- --nocapture
+//! cargo test -p peerpost-crdt --test left_out -- --nocapture
 //! ```
 //!
 //! prints the table of `docs/uid-mapping.md`; `LEFT_OUT=NAME` tells what is found of one. Rules of the crates above are left out by
 //! the tests of the same name there.
+#![cfg(debug_assertions)]
 #![allow(clippy::disallowed_methods, reason = "measures how long the search takes, on all processors")]
 
 #[path = "common/left_out.rs"]

@@ -4,7 +4,7 @@
 //! Worlds are told apart by a hash of everything that their future depends on, so interleavings that come to the same are
 //! explored once. The witness sees only what clients saw and what was accepted. `PEERPOST_MODEL=full` explores the large
 //! worlds as well. `PEERPOST_MODEL=deep` takes the largest with more messages, some of which nobody has waited for to the end, or with
-//! as many as `PEERPOST_MESSAGES` says. With `--features leave-out`, `LEFT_OUT=NAME` leaves a rule out.
+//! as many as `PEERPOST_MESSAGES` says. Without `--release`, `LEFT_OUT=NAME` leaves a rule out.
 
 #![allow(clippy::disallowed_methods, reason = "shell: uses all processors, and tells how long it took")]
 

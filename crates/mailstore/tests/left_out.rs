@@ -1,5 +1,6 @@
 //! The checks can fail: what the mail store does for the rules is left out in turn, and one of these stories has to notice
 //! (`docs/uid-mapping.md`).
+#![cfg(debug_assertions)]
 #![allow(clippy::disallowed_methods, reason = "measures how long the search takes, on all processors")]
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 

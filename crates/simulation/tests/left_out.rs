@@ -1,5 +1,6 @@
 //! The checks can fail: what only whole nodes show is left out in turn, and one of the first seeds has to notice
 //! (`docs/uid-mapping.md`).
+#![cfg(debug_assertions)]
 #![allow(clippy::disallowed_methods, reason = "measures how long the search takes, on all processors")]
 
 #[path = "../../crdt/tests/common/left_out.rs"]

@@ -1,6 +1,6 @@
 //! Whether the checks can fail: a test build leaves a sync out and looks who notices (`docs/uid-mapping.md`).
 //!
-//! Without the feature `leave-out` the condition is a constant and the compiler drops it.
+//! Without debug assertions, as in every release, the condition is a constant and the compiler drops it.
 
 /// What a test build can leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum LeftOut {
     Bodies,
 }
 
-#[cfg(feature = "leave-out")]
+#[cfg(debug_assertions)]
 mod chosen {
     use std::cell::Cell;
 
@@ -31,13 +31,13 @@ mod chosen {
     }
 }
 
-#[cfg(feature = "leave-out")]
+#[cfg(debug_assertions)]
 pub use chosen::leave_out;
-#[cfg(feature = "leave-out")]
+#[cfg(debug_assertions)]
 pub(crate) use chosen::leaves_out;
 
 /// Whether this is left out: nothing is.
-#[cfg(not(feature = "leave-out"))]
+#[cfg(not(debug_assertions))]
 pub(crate) const fn leaves_out(_: LeftOut) -> bool {
     false
 }

@@ -49,7 +49,7 @@ impl Drop for Story<'_> {
 
 /// Leaves the rule out that `LEFT_OUT` names, in this thread: to see that the model can fail.
 fn leave_out_what_is_asked_for() {
-    #[cfg(feature = "leave-out")]
+    #[cfg(debug_assertions)]
     {
         use peerpost_crdt::left_out::{LeftOut, leave_out};
         let asked = std::env::var("LEFT_OUT").ok();

@@ -9,7 +9,7 @@ mod catenating;
 mod client;
 mod compressing;
 mod fetching;
-#[cfg(feature = "leave-out")]
+#[cfg(debug_assertions)]
 mod left_out;
 mod mailboxes;
 mod merging;
