@@ -11,7 +11,7 @@ const ROOM: usize = 100;
 
 /// The first octet says how much room the store has, and what becomes of deliveries; the rest is what the MTA sends.
 pub fn run(octets: &[u8]) {
-    let Some((first, octets)) = octets.split_first() else { return };
+    let Some((first, octets)) = octets.split_first().filter(|(_, rest)| !rest.is_empty()) else { return };
     // Where a message has a NUL and is too large for the disk, it depends on the pieces which of both is noticed first.
     let first = &if octets.contains(&0) { first & !1 } else { *first };
     let whole = talk(*first, [octets].into_iter());
