@@ -8,21 +8,27 @@ use crate::pieces;
 
 /// The octets that a full disk takes.
 const ROOM: usize = 100;
+/// The octets that a message may have.
+const LARGEST: u32 = 1000;
 
 /// The first octet says how much room the store has, and what becomes of deliveries; the rest is what the MTA sends.
 pub fn run(octets: &[u8]) {
     let Some((first, octets)) = octets.split_first().filter(|(_, rest)| !rest.is_empty()) else { return };
-    // Where a message has a NUL and is too large for the disk, it depends on the pieces which of both is noticed first.
-    let first = &if octets.contains(&0) { first & !1 } else { *first };
-    let whole = talk(*first, [octets].into_iter());
-    assert_eq!(whole, talk(*first, pieces::of(octets)));
-    assert_eq!(whole, talk(*first, octets.chunks(1)));
+    // Where a message has a NUL and is too large, it depends on the pieces which of both is noticed first.
+    let (first, largest) = if octets.contains(&0) { (first & !1, u32::MAX) } else { (*first, LARGEST) };
+    let whole = talk(first, largest.into(), [octets].into_iter());
+    assert_eq!(whole, talk(first, largest.into(), pieces::of(octets)));
+    assert_eq!(whole, talk(first, largest.into(), octets.chunks(1)));
     assert!(whole.0.is_empty() || whole.0.ends_with("\r\n"));
 }
 
 /// What the MTA is sent, and the messages that were delivered.
-fn talk<'a>(first: u8, pieces: impl Iterator<Item = &'a [u8]>) -> (String, Vec<String>) {
-    let settings = Arc::new(Settings { host_name: "mx.test".to_owned(), largest_message: 1000 });
+fn talk<'a>(
+    first: u8,
+    largest_message: u64,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (String, Vec<String>) {
+    let settings = Arc::new(Settings { host_name: "mx.test".to_owned(), largest_message });
     let mut session = Session::new(settings);
     let room = if first & 1 == 0 { usize::MAX } else { ROOM };
     let (mut sent, mut delivered) = (Vec::new(), Vec::new());
