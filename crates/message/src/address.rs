@@ -414,7 +414,7 @@ mod tests {
             ("Undisclosed recipients:;", "{Undisclosed recipients | }"),
             ("g: a@b; c@d", "{g | -/-/a/b | } | -/-/c/d"),
             ("g: a@b", "{g | -/-/a/b | }"),
-            ("root", "-/-/root/"),
+            ("cron", "-/-/cron/"),
             ("John Smith", "John Smith/-//"),
             ("<>", "-/-//"),
             ("\"john smith\"@example.com", "-/-/john smith/example.com"),

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::pattern::Pattern;
+use super::waiting::renewed;
 use super::{Action, Running, Session};
 use crate::command::{AppendMessage, Command, CommandBody, Messages, SearchSource, Tag};
 
@@ -111,9 +112,7 @@ impl Access {
 
     /// Comes back when something changed in the account. Never, where the store is gone.
     pub(super) async fn changed(&mut self) {
-        if self.view.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        renewed(&mut self.view).await;
     }
 }
 

@@ -20,6 +20,7 @@ use super::access::{Access, no_permission};
 use super::answer::Answer;
 use super::numbers::{Places, sequence};
 use super::put::{self, put};
+use super::waiting::{or_never, renewed};
 
 /// The most keywords that a FLAGS response lists; messages may carry others nevertheless.
 const MOST_KEYWORDS_LISTED: usize = 500;
@@ -228,11 +229,7 @@ impl Selected {
     /// are of interest, of them. Never, where the store is gone.
     pub(super) async fn changed(&mut self, messages: bool) {
         let Selected { look, access, .. } = self;
-        let messages = async {
-            if !messages || look.view.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
+        let messages = or_never(messages.then(|| renewed(&mut look.view)));
         tokio::select! {
             biased;
             () = access.changed() => {}

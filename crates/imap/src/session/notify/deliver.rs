@@ -14,6 +14,7 @@ use super::super::list::{Unasked, write_unasked};
 use super::super::numbers::Places;
 use super::super::status::write_status;
 use super::super::visible::Visible;
+use super::super::waiting::or_never;
 use super::super::{Action, PIECE_OCTETS, Running, Session};
 use super::{Asked, Listed, Notices};
 use crate::mailbox_name::NameEncoding;
@@ -21,12 +22,7 @@ use crate::mailbox_name::NameEncoding;
 impl Notices {
     /// Comes back when something happens in an account that is watched.
     pub(in super::super) async fn changed(&mut self) {
-        let others = async {
-            match &mut self.others {
-                Some(others) => others.changed().await,
-                None => std::future::pending().await,
-            }
-        };
+        let others = or_never(self.others.as_mut().map(|others| others.changed()));
         tokio::select! {
             biased;
             () = self.own.changed() => {}

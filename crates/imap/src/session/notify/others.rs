@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::super::Session;
 use super::super::access::other_user;
+use super::super::waiting::renewed;
 use super::viewer::Viewer;
 use super::watched::Watched;
 use super::{Asked, Notices, groups};
@@ -82,9 +83,9 @@ impl Others {
     /// Comes back when something changes in one of the accounts, or another one shares something.
     pub(super) async fn changed(&mut self) {
         let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::new();
-        changes.push(Box::pin(changed(&mut self.sharing)));
+        changes.push(Box::pin(renewed(&mut self.sharing)));
         for owner in self.watched.values_mut() {
-            changes.push(Box::pin(changed(&mut owner.view)));
+            changes.push(Box::pin(renewed(&mut owner.view)));
             changes.push(Box::pin(owner.watched.changed()));
         }
         poll_fn(|context| {
@@ -255,12 +256,5 @@ fn without_mailboxes(view: &AccountView) -> AccountView {
         mailboxes: BTreeMap::new(),
         subscriptions: BTreeSet::new(),
         annotations: BTreeMap::new(),
-    }
-}
-
-/// Comes back when there is something new. Never, where the store is gone.
-async fn changed<T>(receiver: &mut watch::Receiver<T>) {
-    if receiver.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -8,6 +8,7 @@ use mailstore::activity::{Activity, Happened};
 use mailstore::crdt::identity::MailboxId;
 use tokio::sync::watch;
 
+use super::super::waiting::{or_never, renewed};
 use super::viewer::Viewer;
 use crate::command::Events;
 
@@ -56,13 +57,7 @@ impl Watched {
 
     /// Comes back when something happens. Never, where the store is gone.
     pub(super) async fn changed(&mut self) {
-        let changed = match &mut self.activity {
-            Some(activity) => activity.changed().await.is_ok(),
-            None => false,
-        };
-        if !changed {
-            std::future::pending::<()>().await;
-        }
+        or_never(self.activity.as_mut().map(renewed)).await;
     }
 
     /// Takes note of what happened in the mailboxes of which messages are told, except in the one that is selected.

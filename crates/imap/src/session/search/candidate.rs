@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use mailstore::ReadError;
 use mailstore::crdt::view::Row;
+use mailstore::{Body, ReadError};
 use message::{Needle, Scope, Structure, TextSearch};
 
 use super::super::bodies::Bodies;
@@ -50,6 +50,7 @@ pub(super) struct Candidate<'a, 'b> {
     /// How many octets may yet be read in this turn.
     pub(super) octets: u64,
     pub(super) read: ReadSoFar,
+    body: Option<Body>,
     bodies: &'a mut Bodies<'b>,
 }
 
@@ -80,7 +81,7 @@ impl<'a, 'b> Candidate<'a, 'b> {
         octets: u64,
         bodies: &'a mut Bodies<'b>,
     ) -> Self {
-        Candidate { place, row, structure: None, octets, read, bodies }
+        Candidate { place, row, structure: None, octets, read, body: None, bodies }
     }
 
     pub(super) fn structure(&mut self) -> Result<Arc<Structure>, ReadError> {
@@ -99,7 +100,11 @@ impl<'a, 'b> Candidate<'a, 'b> {
             return Ok(*found);
         }
         let structure = self.structure()?;
-        let body = self.bodies.body(&self.row.facts.body)?;
+        let body = match self.body.take() {
+            Some(body) => body,
+            None => self.bodies.body(&self.row.facts.body)?,
+        };
+        let body = self.body.insert(body);
         let open = self.read.open.take();
         let mut search =
             open.unwrap_or_else(|| Box::new(TextSearch::new(&structure, &test.needle, test.scope())));
